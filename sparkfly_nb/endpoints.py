@@ -1,0 +1,456 @@
+"""The service, described once: eleven operations as data, how a request is built and what an answer means. No I/O."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from .errors import API_ERRORS, ApiError, InvalidInput, OutcomeUnknown, ServerError, UnreadableAnswer
+from .values import READERS, is_missing
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+__all__ = [
+    "AUTH_PATH",
+    "ENDPOINTS",
+    "IDENTITY_HEADER",
+    "KEY_HEADER",
+    "PAGE_ROWS",
+    "TOKEN_HEADER",
+    "TOKEN_LIFETIME_S",
+    "Endpoint",
+    "Field",
+    "Page",
+    "Request",
+    "Verdict",
+    "address_of",
+    "api_error",
+    "assemble",
+    "build",
+    "judge",
+    "outcome_unknown",
+    "read_index",
+    "read_json",
+    "read_receipt",
+    "read_records",
+    "read_refusal",
+]
+
+TOKEN_HEADER: Final = "X-Auth-Token"  # noqa: S105 - the name of a header
+IDENTITY_HEADER: Final = "X-Auth-Identity"
+KEY_HEADER: Final = "X-Auth-Key"
+AUTH_PATH: Final = "/auth"
+"""Below the root of the service, which has no ``/v1.0``; answers 204 with the token in a header."""
+TOKEN_LIFETIME_S: Final = 24 * 3600
+PAGE_ROWS: Final = 5000
+"""Entries asked for per page of a listing; a server that gives fewer is followed page by page."""
+
+
+class Field(NamedTuple):
+    """One input of an operation, under the name that the API gives it."""
+
+    name: str
+    place: Literal["path", "query", "body"]
+    kind: Literal["id", "integer", "text", "flag", "time"]
+    help: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One operation: its address, its inputs, what it answers and what may be done when the answer is lost."""
+
+    name: str
+    method: Literal["GET", "POST", "PUT"]
+    path: str
+    operation: str
+    summary: str
+    effect: Literal["read", "change", "void"]
+    answer: Literal["receipt", "offer_state", "offer_states", "nothing"]
+    success: int
+    fields: tuple[Field, ...]
+    one_of: tuple[str, ...] = ()
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the operation takes a JSON body."""
+        return any(field.place == "body" for field in self.fields)
+
+
+_MEMBER = Field("member_id", "path", "id", "the member's key at Sparkfly", required=True)
+_STATE = Field("offerstate_id", "path", "id", "the offer state's key", required=True)
+_ACTIVATES = Field("activates_at", "body", "time", "when the offer state can first be used")
+_EXPIRES = Field("expires_at", "body", "time", "when the offer state can no longer be used")
+_REFERENCE = Field("external_ref_id", "body", "text", "your own reference, kept with the offer state")
+_CREATE = (
+    _ACTIVATES,
+    _EXPIRES,
+    _REFERENCE,
+    Field("campaign_id", "body", "text", "the campaign it belongs to"),
+)
+_SOURCE = (
+    Field("offer_id", "query", "integer", "the offer's key"),
+    Field("channel_id", "query", "integer", "the key of the channel that distributes it"),
+    Field("token", "query", "text", "the token of a transferable offer state, which moves to the member"),
+)
+_CHANGE = (
+    Field("status", "body", "text", "the status to set"),
+    Field("value", "body", "integer", "the value reached so far, in the offer's own units"),
+    _ACTIVATES,
+    _EXPIRES,
+    Field("offer_id", "body", "integer", "the offer's key"),
+    Field("offer_name", "body", "text", "the name shown for the offer"),
+    Field("offer_value_required", "body", "integer", "the value at which it is fulfilled, in the offer's own units"),
+    Field("locked", "body", "flag", "whether the offer state is locked"),
+    Field("is_reward", "body", "flag", "whether the offer state is a reward"),
+)
+
+ENDPOINTS: Final[dict[str, Endpoint]] = {
+    endpoint.name: endpoint
+    for endpoint in (
+        Endpoint(
+            "issue_offer", "POST", "/members/offer_states/issue", "create_member_offer_states_issue",
+            "Issue an offer of a campaign to a member (high throughput)", "change", "receipt", 201,
+            (
+                Field("campaign_id", "body", "text", "the campaign's XID; it must be active", required=True),
+                Field("member_id", "body", "integer", "the member's key at Sparkfly"),
+                Field("member_identifier", "body", "text", "the member's key at the merchant"),
+                _REFERENCE, _ACTIVATES, _EXPIRES,
+            ),
+            one_of=("member_id", "member_identifier"),
+        ),
+        Endpoint(
+            "issue_offer_state", "POST", "/members/{member_id}/offer_states", "issue_offer_state",
+            "Create an offer state for a member from an offer, a channel or a token", "change", "offer_state", 200,
+            (_MEMBER, *_SOURCE, *_CREATE),
+        ),
+        Endpoint(
+            "create_offer_state", "POST", "/members/offer_states", "create_offer_state",
+            "Create an offer state from a token, an offer or a channel", "change", "offer_state", 201,
+            (*_SOURCE, *_CREATE),
+        ),
+        Endpoint(
+            "get_offer_state", "GET", "/members/{member_id}/offer_states/{offerstate_id}", "get_offer_state",
+            "Get one offer state", "read", "offer_state", 200,
+            (_MEMBER, _STATE),
+        ),
+        Endpoint(
+            "get_offer_state_by_offer", "GET", "/members/{member_id}/offers/{offer_id}", "list_members_offers",
+            "Get the offer state that a member holds of an offer", "read", "offer_state", 200,
+            (_MEMBER, Field("offer_id", "path", "id", "the offer's key", required=True)),
+        ),
+        Endpoint(
+            "list_offer_states", "GET", "/members/{member_id}/offer_states", "list_offer_states",
+            "List all offer states of a member", "read", "offer_states", 200,
+            (
+                _MEMBER,
+                Field("page", "query", "integer", "the page, from 1"),
+                Field("per_page", "query", "integer", "entries per page"),
+            ),
+        ),
+        Endpoint(
+            "query_offer_states", "GET", "/members/offer_states", "query_offer_states",
+            "Find one offer state by token, credential or reference", "read", "offer_state", 200,
+            (
+                Field("token", "query", "text", "the offer state's token (osid)"),
+                Field("credential_identifier", "query", "text", "what is scanned at the point of sale"),
+                Field("external_ref_id", "query", "text", "your own reference; may also need member_id and offer_id"),
+                Field("eligible_channel_id", "query", "integer", "a channel; needs member_id"),
+                Field("member_id", "query", "integer", "the member's key at Sparkfly"),
+                Field("offer_id", "query", "integer", "the offer's key"),
+            ),
+            one_of=("token", "credential_identifier", "external_ref_id", "eligible_channel_id"),
+        ),
+        Endpoint(
+            "update_offer_state", "PUT", "/members/{member_id}/offer_states/{offerstate_id}", "update_offer_state",
+            "Change an offer state", "change", "offer_state", 200,
+            (_MEMBER, _STATE, *_CHANGE),
+        ),
+        Endpoint(
+            "redeem_offer_state", "POST", "/members/{member_id}/offer_states/{offerstate_id}", "redeem_offer_state",
+            "Redeem an offer state", "change", "offer_state", 200,
+            (_MEMBER, _STATE, *_CHANGE),
+        ),
+        Endpoint(
+            "void_offer_state", "POST", "/members/{member_id}/offer_states/{offerstate_id}/void",
+            "create_member_offer_states_void",
+            "Void an offer state", "void", "nothing", 200,
+            (_MEMBER, _STATE),
+        ),
+        Endpoint(
+            "void_offer_state_by_identifier", "POST", "/members/offer_states/{offerstate_id}/void",
+            "create_member_offer_states_voidmember_identifierentifier",
+            "Void an offer state of a member known by the merchant's identifier", "void", "nothing", 200,
+            (_STATE, Field("member_identifier", "query", "text", "the member's key at the merchant", required=True)),
+        ),
+    )
+}
+"""The eleven operations, by the name of the Session's method."""
+
+
+# ---- requests --------------------------------------------------------------------------------------------------------
+
+
+class Request(NamedTuple):
+    """What is to be sent, without address, token and headers."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...]
+    body: bytes | None
+
+
+def build(endpoint: Endpoint, values: Mapping[str, Any], tz: dt.tzinfo | None = None) -> tuple[Request, dict[str, Any]]:
+    """Check what a person gave for one call, and build the request.
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+        The operation.
+    values : Mapping
+        Values by the API's names; missing ones (None, NaN, NA, NaT) count as not given.
+    tz : tzinfo, optional
+        The time zone of times that carry no offset.
+
+    Returns
+    -------
+    tuple
+        The request, and the values as they are sent.
+
+    Raises
+    ------
+    InvalidInput
+        A value cannot be sent, is missing, or contradicts another; nothing was sent.
+    """
+    sent: dict[str, Any] = {}
+    for field in endpoint.fields:
+        value = values.get(field.name)
+        if is_missing(value):
+            if field.required:
+                raise InvalidInput(f"{endpoint.name}: {field.name} is missing; give {field.help}")
+            continue
+        try:
+            sent[field.name] = READERS[field.kind](value, tz)
+        except InvalidInput as error:
+            raise InvalidInput(f"{endpoint.name}: {field.name}: {error}") from None
+    if endpoint.one_of:
+        given = [name for name in endpoint.one_of if name in sent]
+        if len(given) != 1:
+            problem = f"{' and '.join(given)} exclude each other" if given else "nothing says which one is meant"
+            raise InvalidInput(f"{endpoint.name}: {problem}; give exactly one of {', '.join(endpoint.one_of)}")
+    if "eligible_channel_id" in sent and "member_id" not in sent:
+        raise InvalidInput(f"{endpoint.name}: eligible_channel_id needs member_id as well")
+    if {"activates_at", "expires_at"} <= sent.keys() and _instant(sent["activates_at"]) >= _instant(sent["expires_at"]):
+        raise InvalidInput(f"{endpoint.name}: expires_at must be later than activates_at")
+    return assemble(endpoint, sent), sent
+
+
+def _instant(rfc3339: str) -> str:
+    """Make RFC 3339 texts in UTC comparable as texts, with or without a fraction."""
+    return rfc3339.rstrip("Z")
+
+
+def assemble(endpoint: Endpoint, sent: Mapping[str, Any]) -> Request:
+    """Build the request from values that were checked already."""
+    path = endpoint.path
+    query: list[tuple[str, str]] = []
+    body: dict[str, Any] = {}
+    for field in endpoint.fields:
+        if field.name not in sent:
+            continue
+        value = sent[field.name]
+        if field.place == "path":
+            path = path.replace("{" + field.name + "}", quote(str(value), safe=""))
+        elif field.place == "query":
+            query.append((field.name, str(value)))
+        else:
+            body[field.name] = value
+    encoded = orjson.dumps({"offer_state": body}) if endpoint.has_body else None
+    return Request(endpoint.method, path, tuple(query), encoded)
+
+
+def address_of(base_url: str, request: Request) -> str:
+    """Give the whole address of a request, encoded."""
+    query = "?" + urlencode(request.query, quote_via=quote, safe="") if request.query else ""
+    return f"{base_url}{request.path}{query}"
+
+
+# ---- answers ---------------------------------------------------------------------------------------------------------
+
+
+class Verdict(enum.Enum):
+    """What the status of an answer means for the request that it answers."""
+
+    DONE = "done"  # read the body; if it cannot be read, a change is UNKNOWN
+    ALREADY = "already"  # a void that was done before
+    UNAUTHENTICATED = "unauthenticated"  # not processed: authenticate and send again
+    SLOW_DOWN = "slow down"  # not processed: wait and send again
+    RESEND = "resend"  # may have been processed, and doing so again changes nothing
+    REFUSED = "refused"  # not processed, and never will be
+    UNKNOWN = "unknown"  # may have been processed: look before sending again
+
+
+def judge(endpoint: Endpoint, status: int, *, has_retry_after: bool) -> Verdict:
+    """Say what an answer's status means: the one place that decides whether something may be sent again."""
+    if status in (200, 201) or (endpoint.effect == "void" and status == 204):
+        verdict = Verdict.DONE
+    elif status == 401:
+        verdict = Verdict.UNAUTHENTICATED
+    elif status == 429 or (status == 503 and has_retry_after):
+        verdict = Verdict.SLOW_DOWN
+    elif status == 422 and endpoint.effect == "void":
+        verdict = Verdict.ALREADY
+    elif 400 <= status < 500 and status != 408:
+        verdict = Verdict.REFUSED
+    elif endpoint.effect == "change":
+        verdict = Verdict.UNKNOWN
+    else:
+        verdict = Verdict.RESEND if status in (408, 500, 502, 503, 504) else Verdict.REFUSED
+    return verdict
+
+
+def read_json(body: bytes) -> Any:
+    """Parse a body.
+
+    Raises
+    ------
+    UnreadableAnswer
+        It is not JSON.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise UnreadableAnswer(f"the answer is not JSON ({len(body)} bytes)") from None
+
+
+def read_records(parsed: Any) -> list[dict[str, Any]]:
+    """Take the offer states out of any answer: one or many, wrapped or bare, index or list.
+
+    Raises
+    ------
+    UnreadableAnswer
+        The answer holds something that is no offer state.
+    """
+    if isinstance(parsed, dict) and "offer_states" in parsed:
+        entries = parsed["offer_states"]
+    else:
+        entries = parsed if isinstance(parsed, list) else [parsed]
+    if not isinstance(entries, list):
+        raise UnreadableAnswer(f"offer_states is {type(entries).__name__}, not a list")
+    records = []
+    for entry in entries:
+        record = entry.get("offer_state", entry) if isinstance(entry, dict) else None
+        if not isinstance(record, dict):
+            raise UnreadableAnswer("the answer holds an entry that is no offer state")
+        records.append(record)
+    return records
+
+
+def read_receipt(parsed: Any) -> dict[str, Any]:
+    """Take what was issued or changed out of the answer to a change; ``id`` is renamed to ``offer_state_id``.
+
+    Raises
+    ------
+    UnreadableAnswer
+        The answer does not name the offer state: it proves nothing.
+    """
+    records = read_records(parsed)
+    if len(records) != 1:
+        raise UnreadableAnswer(f"the answer names {len(records)} offer states instead of one")
+    record = dict(records[0])
+    if "offer_state_id" not in record and "id" in record:
+        record = {"offer_state_id": record.pop("id"), **record}
+    key = record.get("offer_state_id")
+    if isinstance(key, bool) or not isinstance(key, (int, str)) or not str(key).isdecimal():
+        errors = parsed.get("errors") if isinstance(parsed, dict) else None
+        raise UnreadableAnswer("the answer names no offer state" + (f"; errors: {str(errors)[:200]}" if errors else ""))
+    return record
+
+
+class Page(NamedTuple):
+    """One page of a listing."""
+
+    records: list[dict[str, Any]]
+    page: int | None
+    per_page: int | None
+    total_entries: int | None
+    total_pages: int | None
+
+
+def read_index(parsed: Any) -> Page:
+    """Read one page of a listing; a bare list counts as a page that says nothing about itself.
+
+    Raises
+    ------
+    UnreadableAnswer
+        The answer is no index.
+    """
+    counts: list[int | None] = [None] * 4
+    if isinstance(parsed, dict):
+        if "offer_states" not in parsed and "offer_state" not in parsed and "offer_state_id" not in parsed:
+            raise UnreadableAnswer("the answer is no index: it holds no offer_states")
+        for at, name in enumerate(("page", "per_page", "total_entries", "total_pages")):
+            value = parsed.get(name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                counts[at] = value
+    return Page(read_records(parsed), *counts)
+
+
+def read_refusal(status: int, body: bytes) -> tuple[str, str | None]:
+    """Take the message and the trace out of an answer that is no success, whatever its shape."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        parsed = None
+    message, trace = None, None
+    if isinstance(parsed, dict):
+        message = parsed.get("error") or parsed.get("errors") or parsed.get("message")
+        trace = parsed.get("trace")
+    if not message:
+        message = _standard_reason(status)
+    text = message if isinstance(message, str) else orjson.dumps(message).decode()
+    return text[:1000], trace[:200] if isinstance(trace, str) and trace else None
+
+
+def _standard_reason(status: int) -> str:
+    if 300 <= status < 400:
+        return "the service redirects elsewhere; redirects are not followed, check base_url"
+    return {
+        401: "the token is invalid or has expired",
+        403: "not permitted",
+        404: "not found",
+        422: "not possible in this state",
+        429: "too many requests",
+    }.get(status, "the service gave no reason")
+
+
+def api_error(request: Request, status: int, body: bytes) -> ApiError:
+    """Make the error of a refusal."""
+    reason, trace = read_refusal(status, body)
+    kind = API_ERRORS.get(status, ServerError if status >= 500 else ApiError)
+    return kind(status, reason, trace=trace, method=request.method, path=request.path)
+
+
+def outcome_unknown(
+    endpoint: Endpoint, request: Request, sent: Mapping[str, Any], why: str, status: int | None = None
+) -> OutcomeUnknown:
+    """Make the error of a lost answer, with the call that shows what happened."""
+    if "offerstate_id" in sent:
+        readback = f"session.get_offer_state({sent['member_id']!r}, {sent['offerstate_id']!r})"
+    elif "member_id" in sent:
+        readback = f"session.list_offer_states({sent['member_id']!r})"
+        if "external_ref_id" in sent:
+            readback += f".query({'external_ref_id == ' + repr(sent['external_ref_id'])!r})"
+    elif "external_ref_id" in sent:
+        readback = f"session.query_offer_states(external_ref_id={sent['external_ref_id']!r})"
+    elif "token" in sent:
+        readback = "session.query_offer_states(token=...)  # the token that you gave"
+    else:
+        readback = "session.list_offer_states(member_id)  # of the member that you meant; look for a new offer state"
+    return OutcomeUnknown(why, method=endpoint.method, path=request.path, status=status, readback=readback)

@@ -1,0 +1,196 @@
+"""Where the service is and who asks: environment, address, credentials, times. Nothing here talks to the network."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import zoneinfo
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+__all__ = ["ADDRESSES", "VARIABLES", "Secret", "Settings"]
+
+ADDRESSES: Final[dict[str, str | None]] = {
+    "staging": "https://api-staging.sparkfly.com/v1.0",
+    "production": "https://api.sparkfly.com/v1.0",
+    "sandbox": None,  # wherever the local service was started
+}
+"""The environments, and where each is."""
+
+VARIABLES: Final[dict[str, str]] = {
+    "environment": "SPARKFLY_ENVIRONMENT",
+    "base_url": "SPARKFLY_BASE_URL",
+    "token": "SPARKFLY_TOKEN",
+    "identity": "SPARKFLY_IDENTITY",
+    "key": "SPARKFLY_KEY",
+    "ledger": "SPARKFLY_LEDGER",
+}
+"""The environment variable of each setting that ``Session.from_env`` reads."""
+
+
+class Secret:
+    """A text that shows itself to nobody; `reveal` gives it to the one place that sends it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Give the text itself."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a Session was made with, checked."""
+
+    environment: str
+    base_url: str
+    token: Secret | None
+    identity: Secret | None
+    key: Secret | None
+    connect_timeout_s: float
+    read_timeout_s: float
+    tz: dt.tzinfo | None
+    ledger: str | None
+
+    @property
+    def root_url(self) -> str:
+        """The address without ``/v1.0``, where authentication lives."""
+        return self.base_url.removesuffix("/v1.0")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the service runs on this machine."""
+        return _is_loopback(urlsplit(self.base_url).hostname or "")
+
+    @classmethod
+    def make(
+        cls,
+        environment: str = "staging",
+        *,
+        base_url: str | None = None,
+        token: str | None = None,
+        identity: str | None = None,
+        key: str | None = None,
+        timeout: float | tuple[float, float] = (5, 30),
+        tz: str | dt.tzinfo | None = None,
+        ledger: str | None = None,
+    ) -> Settings:
+        """Check what a person gave.
+
+        Raises
+        ------
+        ConfigurationError
+            Something cannot be used; the message says what and how to mend it, and shows no secret.
+        """
+        if environment not in ADDRESSES:
+            raise ConfigurationError(f"environment {environment!r} is not known; use one of {', '.join(ADDRESSES)}")
+        address = base_url or ADDRESSES[environment]
+        if address is None:
+            raise ConfigurationError(
+                'environment "sandbox" needs base_url, the address that the sandbox printed; '
+                "Session.sandbox() starts one and connects to it"
+            )
+        if (identity is None) != (key is None):
+            missing = "key" if key is None else "identity"
+            raise ConfigurationError(f"identity and key go together; {missing} is missing")
+        if token is None and identity is None:
+            raise ConfigurationError(
+                "no credentials: give token=, or identity= and key=, or set "
+                "SPARKFLY_TOKEN, or SPARKFLY_IDENTITY and SPARKFLY_KEY, and use Session.from_env(); "
+                "Session.sandbox() needs none"
+            )
+        connect_s, read_s = _timeouts(timeout)
+        return cls(
+            environment=environment,
+            base_url=_checked_address(address),
+            token=_secret("token", token),
+            identity=_secret("identity", identity),
+            key=_secret("key", key),
+            connect_timeout_s=connect_s,
+            read_timeout_s=read_s,
+            tz=_zone(tz),
+            ledger=ledger,
+        )
+
+    @classmethod
+    def arguments_from(cls, variables: Mapping[str, str]) -> dict[str, str]:
+        """Pick the arguments of `make` out of environment variables; empty ones count as not set."""
+        return {name: variables[variable] for name, variable in VARIABLES.items() if variables.get(variable)}
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked_address(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError("base_url is not an address; write it as https://api.sparkfly.com/v1.0") from None
+    if re.search(r"[\s\x00-\x1f\x7f\\]", address) or parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError("base_url is not an address; write it as https://api.sparkfly.com/v1.0")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("base_url must not carry a user or a password; give token=, or identity= and key=")
+    if parts.query or parts.fragment:
+        raise ConfigurationError(f"base_url {address!r} must not have a query or a fragment")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(
+            f"base_url {address!r} would send the token unencrypted; use https (plain http is for this machine only)"
+        )
+    if not parts.path.rstrip("/").endswith("/v1.0"):
+        raise ConfigurationError(f"base_url {address!r} must end in /v1.0")
+    return address.rstrip("/")
+
+
+def _secret(name: str, text: str | None) -> Secret | None:
+    if text is None:
+        return None
+    if not text or not text.isascii() or not text.isprintable() or text != text.strip():
+        raise ConfigurationError(
+            f"{name} is empty or holds a space at an end, a line break or another character that no header can carry; "
+            "copy it again"
+        )
+    return Secret(text)
+
+
+def _timeouts(timeout: float | tuple[float, float]) -> tuple[float, float]:
+    pair = timeout if isinstance(timeout, tuple) else (timeout, timeout)
+    if len(pair) != 2 or not all(
+        isinstance(part, (int, float)) and not isinstance(part, bool) and 0 < part < 86_400 for part in pair
+    ):
+        raise ConfigurationError(f"timeout {timeout!r} must be seconds above 0, or (connect, read) in seconds")
+    return float(pair[0]), float(pair[1])
+
+
+def _zone(tz: str | dt.tzinfo | None) -> dt.tzinfo | None:
+    if not isinstance(tz, str):
+        return tz
+    try:
+        return zoneinfo.ZoneInfo(tz)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError(f"tz {tz!r} is not a time zone; use a name such as 'America/New_York'") from None

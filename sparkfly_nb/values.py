@@ -1,0 +1,142 @@
+"""One value at a time: what a person may give for an id, a number, a flag, a text or a time, and what is sent."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from math import isnan
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from .errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["READERS", "as_flag", "as_integer", "as_text", "as_time", "is_missing", "to_rfc3339"]
+
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def is_missing(value: object) -> bool:
+    """Say whether a value is one of None, NaN, NaT and NA."""
+    if isinstance(value, (float, np.floating)):
+        return isnan(value)
+    return value is None or value is pd.NA or value is pd.NaT
+
+
+def as_integer(value: object) -> int:
+    """Read a whole number of 64 bits: ``1009``, ``1009.0`` and ``"1009"`` are the same; a flag is none."""
+    if isinstance(value, (bool, np.bool_)):
+        raise InvalidInput(f"{value!r} is a flag, not a whole number; give the number")
+    if isinstance(value, str):
+        text = value.strip()
+        if not re.fullmatch(r"[+-]?[0-9]{1,19}(\.0+)?", text):
+            raise InvalidInput(f"{_short(value)} is not a whole number; give digits only, as in 1009")
+        number = int(text.partition(".")[0])
+    elif isinstance(value, (int, np.integer)):
+        number = int(value)
+    elif isinstance(value, (float, np.floating)):
+        real = float(value)
+        if not real.is_integer():
+            raise InvalidInput(f"{real} is not a whole number; 1009.0 would be, 1009.5 and nan are not")
+        if abs(real) >= 2**53:
+            raise InvalidInput(f"{real} is a float too large to be exact; read the column as Int64 or text")
+        number = int(real)
+    else:
+        raise InvalidInput(f"{_short(value)} is not a whole number; give digits only, as in 1009")
+    if not INT64_MIN <= number <= INT64_MAX:
+        raise InvalidInput(f"{number} does not fit into 64 bits")
+    return number
+
+
+def as_text(value: object) -> str:
+    """Read a text as it stands; a whole number is taken as its digits, anything else is refused."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, (int, np.integer, float, np.floating)) and not isinstance(value, bool):
+        text = str(as_integer(value))
+    else:
+        raise InvalidInput(f"{_short(value)} is not text; give a string")
+    if not text.strip():
+        raise InvalidInput("the text is empty; leave the value out instead")
+    if CONTROL.search(text):
+        raise InvalidInput(f"{_short(text)} holds a control character, such as a line break; remove it")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{ascii(text)[:60]} holds half a surrogate pair; repair the text") from None
+    return text
+
+
+def as_flag(value: object) -> bool:
+    """Read a flag: True or False."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise InvalidInput(f"{_short(value)} is not a flag; give True or False")
+
+
+def as_time(value: object, tz: dt.tzinfo | None = None) -> pd.Timestamp:
+    """Read a point in time and give it in UTC.
+
+    Parameters
+    ----------
+    value : str, datetime, pandas.Timestamp or numpy.datetime64
+        Text is ISO 8601. A time without an offset is refused unless `tz` says what it means.
+    tz : tzinfo, optional
+        The time zone of times that carry no offset.
+    """
+    if not isinstance(value, (str, dt.date, np.datetime64)) or is_missing(value):
+        raise InvalidInput(f"{_short(value)} is not a time; give ISO 8601, as in 2026-12-31T23:59:59Z, or a datetime")
+    try:
+        if isinstance(value, str):
+            if not re.match(r"\s*\d{4}-?\d{2}", value):
+                raise InvalidInput(f"{_short(value)} is not ISO 8601; write it as 2026-12-31T23:59:59Z")  # noqa: TRY301
+            stamp = pd.to_datetime(value.strip(), format="ISO8601")
+        else:
+            stamp = pd.Timestamp(value)
+        if stamp.tzinfo is None:
+            if tz is None:
+                raise InvalidInput(  # noqa: TRY301
+                    f"{value} has no time zone; add an offset, as in 2026-12-31T23:59:59Z, or make the Session with tz="
+                )
+            stamp = stamp.tz_localize(tz)
+        return stamp.tz_convert("UTC")
+    except InvalidInput:
+        raise
+    except (ValueError, OverflowError, TypeError) as error:
+        raise InvalidInput(f"{_short(value)} is not a time: {error}") from None
+
+
+def to_rfc3339(stamp: pd.Timestamp) -> str:
+    """Write a UTC time as the service reads it: ``2026-12-31T23:59:59Z``, with a fraction only where there is one."""
+    return stamp.tz_convert("UTC").tz_localize(None).isoformat() + "Z"
+
+
+def _as_id(value: object) -> str:
+    """Read a part of an address: a whole number, or text that cannot be mistaken for a step in a path."""
+    text = value if isinstance(value, str) else str(as_integer(value))
+    text = as_text(text)
+    if text in {".", ".."}:
+        raise InvalidInput(f"{text!r} is a step in a path, not an id")
+    return text
+
+
+def _short(value: object) -> str:
+    """Show a value in a message without flooding it."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+READERS: Final[dict[str, Callable[[Any, dt.tzinfo | None], Any]]] = {
+    "id": lambda value, _tz: _as_id(value),
+    "integer": lambda value, _tz: as_integer(value),
+    "text": lambda value, _tz: as_text(value),
+    "flag": lambda value, _tz: as_flag(value),
+    "time": lambda value, tz: to_rfc3339(as_time(value, tz)),
+}
+"""How each kind of field is read from what a person gives; the answer is what JSON or the address carries."""
