@@ -1,0 +1,263 @@
+"""From the service's records to typed frames: each page becomes columns at once; what cannot be read is counted."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from .cells import (
+    NOT_A_TIME,
+    NOTHING,
+    Unread,
+    empty_arrays,
+    flags_of,
+    inferred_array,
+    integers_of,
+    lists_of,
+    object_array,
+    parse_times,
+    texts_of,
+    times_of,
+    typed_array,
+)
+from .errors import DataWarning
+from .schema import FLAG, INTEGER, LIST, OFFER_STATE, TEXT, TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from .cells import Arrays
+
+__all__ = ["FrameBuilder", "FramePart", "empty_frame", "frame_of", "join_parts"]
+
+CHUNK_ROWS: Final = 1024
+"""Rows that wait as Python values before they become arrays: few enough to stay in the processor's cache."""
+SHARED_TEXTS: Final = 16384
+"""Different texts remembered per column, so that equal ones are one object."""
+
+
+# ---- frames ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Some rows, as numpy arrays by column."""
+
+    rows: int
+    known: dict[str, Arrays]
+    extra: dict[str, Arrays]
+
+
+@dataclass(slots=True)
+class FramePart:
+    """Rows of a frame on their way from a worker: small arrays and what could not be read; it can be pickled."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    unread: dict[str, Unread] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return sum(chunk.rows for chunk in self.chunks)
+
+
+class FrameBuilder:
+    """Collect records page by page as columns; the parsed dicts can be forgotten after each `add`.
+
+    Parameters
+    ----------
+    columns : Mapping of str to str
+        Names and dtypes, a table of `schema`. Fields that it does not name become columns at the end.
+    where : str
+        What was called, for the warnings.
+    """
+
+    def __init__(self, columns: Mapping[str, str] = OFFER_STATE, *, where: str) -> None:
+        self._columns = dict(columns)
+        self._where = where
+        self._shared: dict[str, dict[str | None, str | None]] = {}
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self._part) + self._waiting_rows
+
+    def clear(self) -> None:
+        """Forget what was added."""
+        self._part = FramePart()
+        self._waiting: dict[str, list[Any]] = {name: [] for name in self._columns}
+        self._waiting_rows = 0
+
+    def add(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Take the records of one answer; the values are kept, the mappings are not.
+
+        Parameters
+        ----------
+        records : sequence of mappings
+            Offer states as parsed from JSON, with any fields.
+        """
+        if not records:
+            return
+        names = list(records[0])
+        cells_of: Iterable[Sequence[Any]]
+        if all(list(record) == names for record in records):
+            cells_of = zip(*[record.values() for record in records], strict=True)
+        else:
+            names = list(dict.fromkeys(chain.from_iterable(records)))
+            cells_of = ([record.get(name) for record in records] for name in names)
+        before = self._waiting_rows
+        for name, cells in zip(names, cells_of, strict=True):
+            column = self._waiting.setdefault(name, [])
+            if len(column) < before:
+                column.extend([None] * (before - len(column)))
+            column.extend(cells)
+        self._waiting_rows = before + len(records)
+        if self._waiting_rows >= CHUNK_ROWS:
+            self._settle()
+
+    def part(self) -> FramePart:
+        """Hand over what was added, for `join_parts`; the builder is empty afterwards."""
+        self._settle()
+        part = self._part
+        self.clear()
+        return part
+
+    def frame(self) -> pd.DataFrame:
+        """Hand over what was added as one frame; the builder is empty afterwards.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns with their dtypes, then fields that the table does not name in the order of appearance.
+
+        Warns
+        -----
+        DataWarning
+            Once per column with values that could not be read.
+        """
+        return join_parts([self.part()], self._columns, where=self._where)
+
+    def _settle(self) -> None:
+        """Turn the waiting values into arrays."""
+        rows, waiting = self._waiting_rows, self._waiting
+        if not rows:
+            return
+        self._waiting = {name: [] for name in self._columns}
+        self._waiting_rows = 0
+        for cells in waiting.values():
+            cells.extend([None] * (rows - len(cells)))
+        chunk = Chunk(rows, {}, {})
+        unread = {name: Unread() for name in self._columns}
+        # Most times repeat, within a column and between columns: each text is parsed once per chunk.
+        times = [waiting[name] for name, dtype in self._columns.items() if dtype == TIME]
+        parsed, bad = parse_times({cell for cells in times for cell in cells if isinstance(cell, str)})
+        lookup: dict[Any, int] = {None: NOT_A_TIME, **parsed}
+        for name, dtype in self._columns.items():
+            cells = waiting.pop(name)
+            if dtype == TEXT:
+                chunk.known[name] = self._shared_texts(name, texts_of(cells, unread[name]))
+            elif dtype == TIME:
+                chunk.known[name] = times_of(cells, lookup, bad, unread[name])
+            else:
+                chunk.known[name] = _READ[dtype](name, cells, unread[name])
+        for name, cells in waiting.items():
+            if set(map(type, cells)) <= {str, NOTHING}:
+                chunk.extra[name] = self._shared_texts(name, cells)
+            else:
+                chunk.extra[name] = (object_array(cells, rows),)
+        self._part.chunks.append(chunk)
+        _join_unread(self._part.unread, unread)
+
+    def _shared_texts(self, name: str, cells: list[str | None]) -> Arrays:
+        shared = self._shared.setdefault(name, {})
+        if len(shared) > SHARED_TEXTS:
+            shared.clear()
+        return (object_array(map(shared.setdefault, cells, cells), len(cells)),)
+
+
+_READ: Final[dict[str, Callable[[str, list[Any], Unread], Arrays]]] = {
+    INTEGER: integers_of,
+    FLAG: flags_of,
+    LIST: lists_of,
+}
+"""How the cells of a chunk become arrays; texts and times need what the builder remembers."""
+
+
+def _join_unread(into: dict[str, Unread], more: Mapping[str, Unread]) -> None:
+    for name, problems in more.items():
+        if problems.count:
+            into.setdefault(name, Unread()).join(problems)
+
+
+def join_parts(parts: Sequence[FramePart], columns: Mapping[str, str] = OFFER_STATE, *, where: str) -> pd.DataFrame:
+    """Make one frame of many parts, in their order; the parts are used up, so that the memory is needed once.
+
+    Parameters
+    ----------
+    parts : sequence of FramePart
+        What builders with the same columns handed over.
+    columns : Mapping of str to str
+        Names and dtypes, the table that the builders were given.
+    where : str
+        What was called, for the warnings.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns with their dtypes, then fields that the table does not name in the order of appearance.
+
+    Warns
+    -----
+    DataWarning
+        Once per column with values that could not be read, over all parts.
+    """
+    chunks = [chunk for part in parts for chunk in part.chunks]
+    unread: dict[str, Unread] = {}
+    for part in parts:
+        _join_unread(unread, part.unread)
+        part.chunks = []
+    series: dict[str, Any] = {}
+    for name, dtype in columns.items():
+        pieces = [chunk.known.pop(name) for chunk in chunks] or [empty_arrays(dtype, 0)]
+        series[name] = typed_array(dtype, _concatenated(pieces))
+    for name in dict.fromkeys(chain.from_iterable(chunk.extra for chunk in chunks)):
+        pieces = [chunk.extra.pop(name, ()) or empty_arrays(LIST, chunk.rows) for chunk in chunks]
+        # pyarrow cannot hold half a surrogate pair in a column's name
+        series[name.encode(errors="backslashreplace").decode()] = inferred_array(_concatenated(pieces)[0])
+    frame = pd.DataFrame(series, index=pd.RangeIndex(sum(chunk.rows for chunk in chunks)), copy=False)
+    _warn(unread, where)
+    return frame
+
+
+def _concatenated(pieces: Sequence[Arrays]) -> Arrays:
+    return pieces[0] if len(pieces) == 1 else tuple(map(np.concatenate, zip(*pieces, strict=True)))
+
+
+def frame_of(
+    records: Sequence[Mapping[str, Any]], columns: Mapping[str, str] = OFFER_STATE, *, where: str
+) -> pd.DataFrame:
+    """Make a typed frame of the records of one answer; see `FrameBuilder` and `join_parts`."""
+    builder = FrameBuilder(columns, where=where)
+    builder.add(records)
+    return builder.frame()
+
+
+def empty_frame(columns: Mapping[str, str] = OFFER_STATE) -> pd.DataFrame:
+    """Give a frame without rows that has the same columns and dtypes as a full one."""
+    return join_parts([], columns, where="")
+
+
+def _warn(unread: Mapping[str, Unread], where: str) -> None:
+    """Warn once per column, at the line of the caller that is not part of this package."""
+    if not unread:
+        return
+    package = str(Path(__file__).parent)
+    level, caller = 1, inspect.currentframe()
+    while caller is not None and caller.f_code.co_filename.startswith(package):
+        level, caller = level + 1, caller.f_back
+    for column, problems in unread.items():
+        warnings.warn(problems.describe(column, where), DataWarning, stacklevel=level)
