@@ -34,9 +34,9 @@ NOT_A_TIME: Final = np.iinfo(np.int64).min
 """How numpy's datetime64 says missing, as a whole number."""
 FIRST_SECOND: Final = np.datetime64("1677-09-21T00:12:44", "s")
 LAST_SECOND: Final = np.datetime64("2262-04-11T23:47:16", "s")
-RFC3339: Final = re.compile(
-    r"(\d{4})-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)", re.ASCII | re.IGNORECASE
-)
+_RFC3339: Final = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)"
+RFC3339: Final = re.compile(_RFC3339, re.ASCII | re.IGNORECASE)
+RFC3339_LINES: Final = re.compile(rf"(?:{_RFC3339}\n)*", re.ASCII | re.IGNORECASE)
 OUT_OF_RANGE: Final = "outside the years 1677 to 2262, which are all that a frame can hold"
 
 NOTHING: Final = type(None)
@@ -115,13 +115,18 @@ def parse_times(texts: Collection[str]) -> tuple[dict[str, int], dict[str, str]]
     tuple of dict
         Nanoseconds since 1970 in UTC by text; and, by text, why it could not be read.
     """
-    likely = [text for text in texts if RFC3339.fullmatch(text)]
-    # One unit for all: pandas 3 would choose it by the texts, and pandas 2 knows no year 9999.
+    lines = "\n".join(texts) + "\n"
+    if RFC3339_LINES.fullmatch(lines) and lines.count("\n") == len(texts):  # the rule: one match for all is much faster
+        likely = list(texts)
+    else:
+        likely = [text for text in texts if RFC3339.fullmatch(text)]
     stamps = pd.to_datetime(likely, format="ISO8601", utc=True, errors="coerce").tz_localize(None).to_numpy()
-    seconds = stamps.astype("datetime64[s]")
+    seconds = stamps.astype("datetime64[s]")  # pandas 3 takes the unit that the texts need, and knows year 9999
     readable = (seconds > FIRST_SECOND) & (seconds < LAST_SECOND)
     nanoseconds = np.where(readable, stamps, np.datetime64("NaT")).astype("datetime64[ns]").view(np.int64)
     found = dict(zip(likely, nanoseconds.tolist(), strict=True))
+    if len(likely) == len(texts) and readable.all():
+        return found, {}
     unread = {}
     for text in [text for text in texts if found.get(text, NOT_A_TIME) == NOT_A_TIME]:
         found.pop(text, None)
@@ -217,11 +222,11 @@ def lists_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
     return (object_array(cells, len(cells)),)
 
 
-def texts_of(cells: list[Any], unread: Unread) -> list[Any]:
+def texts_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
     """Take texts, whole numbers as their digits, and lists and objects as their JSON."""
-    if set(map(type, cells)) <= {str, NOTHING}:
-        return cells
-    return _read_cells(cells, _text_of, unread, UNREADABLE[TEXT])
+    if not set(map(type, cells)) <= {str, NOTHING}:
+        cells = _read_cells(cells, _text_of, unread, UNREADABLE[TEXT])
+    return (object_array(cells, len(cells)),)
 
 
 def times_of(cells: list[Any], parsed: Mapping[Any, int], bad: Mapping[str, str], unread: Unread) -> Arrays:
