@@ -1,0 +1,134 @@
+"""All pages of a listing, or an error: which page to ask for next, and whether the pages make a whole. No I/O.
+
+The offer-state list documents no paging, so nothing that the service says of its pages is believed: entries are counted
+and told apart by their ``offer_state_id``. The same state machine serves single calls and the bulk workers::
+
+    listing = Listing("the offer states of member 1009")
+    while (query := listing.next_query()) is not None:
+        records, restarted = listing.take(read_index(...))   # of the answer to this query
+        if restarted:
+            builder.clear()                                  # it changed under the reader: drop what came before
+        builder.add(records)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from .endpoints import PAGE_ROWS
+from .errors import IncompleteListing
+
+if TYPE_CHECKING:
+    from .endpoints import Page
+
+__all__ = ["RESTARTS", "Listing", "Taken"]
+
+RESTARTS: Final = 2
+"""How often a listing that changes while it is read is read again from the start."""
+
+
+class Taken(NamedTuple):
+    """What one page added to a listing."""
+
+    records: list[dict[str, Any]]
+    restarted: bool
+    """Everything handed out before is void: the listing is being read again from its first page."""
+
+
+class Listing:
+    """One listing, read page by page.
+
+    Parameters
+    ----------
+    what : str
+        What is listed, for messages: ``"the offer states of member 1009"``.
+    per_page : int
+        Entries to ask for per page; a service that gives another number is followed.
+    """
+
+    def __init__(self, what: str, per_page: int = PAGE_ROWS) -> None:
+        self._what = what
+        self._asked_per_page = per_page
+        self._restarts = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._next_page = 1
+        self._per_page: int | None = None
+        self._total: int | None = None
+        self._seen: set[str] = set()
+        self._complete = False
+
+    def next_query(self) -> dict[str, int] | None:
+        """Give the query parameters of the next page, or None when every entry was taken."""
+        if self._complete:
+            return None
+        return {"page": self._next_page, "per_page": self._per_page or self._asked_per_page}
+
+    def take(self, page: Page) -> Taken:
+        """Take the answer to `next_query`.
+
+        Returns
+        -------
+        Taken
+            The entries to keep. Where ``restarted`` is true there are none, and earlier ones are to be dropped.
+
+        Raises
+        ------
+        IncompleteListing
+            The service repeated a page, stopped early, gave more entries than it counts, or the listing kept changing.
+        """
+        if self._changed(page):
+            return self._restart("its counts changed from page to page")
+        if page.total_entries is not None:
+            self._total = page.total_entries
+        if self._per_page is None and page.per_page is not None and page.per_page > 0:
+            self._per_page = page.per_page  # the service may not have used the one that it was asked for
+
+        keys = [_key(record) for record in page.records]
+        fresh = set(keys) - self._seen
+        if len(fresh) < len(keys):
+            if fresh and self._seen:
+                return self._restart("entries moved from page to page")
+            raise self._incomplete(f"page {self._next_page} repeats entries: the service seems not to follow page=")
+        self._seen |= fresh
+        self._judge_progress(came=len(keys))
+        self._next_page += 1
+        return Taken(page.records, restarted=False)
+
+    def _changed(self, page: Page) -> bool:
+        return (self._total is not None and page.total_entries not in (None, self._total)) or (
+            self._per_page is not None and page.per_page not in (None, self._per_page)
+        )
+
+    def _judge_progress(self, came: int) -> None:
+        count = len(self._seen)
+        if self._total is None:
+            self._complete = came == 0  # without a count, only an empty page is an end
+        elif count > self._total:
+            raise self._incomplete(f"{count} entries came, more than the {self._total} that the service counts")
+        elif count == self._total:
+            self._complete = True
+        elif came == 0:
+            raise self._incomplete(f"page {self._next_page} is empty after {count} of {self._total} entries")
+
+    def _restart(self, why: str) -> Taken:
+        if self._restarts == RESTARTS:
+            raise self._incomplete(f"{why}, {RESTARTS + 1} times over")
+        self._restarts += 1
+        self._begin()
+        return Taken([], restarted=True)
+
+    def _incomplete(self, why: str) -> IncompleteListing:
+        return IncompleteListing(f"{self._what} could not be listed whole: {why}. Nothing is returned; ask again later")
+
+
+def _key(record: dict[str, Any]) -> str:
+    """Tell entries apart: by id, and where that is missing by content, so that no repetition goes on for ever."""
+    offer_state_id = record.get("offer_state_id", record.get("id"))
+    if offer_state_id is not None:
+        return str(offer_state_id)
+    return hashlib.blake2b(orjson.dumps(record, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()

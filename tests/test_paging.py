@@ -1,0 +1,216 @@
+"""A listing is the whole or an error; a part is never passed off as the whole."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkfly_nb.endpoints import PAGE_ROWS, Page
+from sparkfly_nb.errors import IncompleteListing
+from sparkfly_nb.paging import RESTARTS, Listing
+
+
+def page_of(ids, *, total=None, per_page=None, page=None):
+    return Page([{"offer_state_id": i} for i in ids], page, per_page, total, None)
+
+
+def read_all(listing, serve, limit=1000):
+    """Drive a listing the way both senders do; `serve` answers a query."""
+    kept = []
+    for _ in range(limit):
+        query = listing.next_query()
+        if query is None:
+            return [record["offer_state_id"] for record in kept]
+        records, restarted = listing.take(serve(query))
+        if restarted:
+            kept.clear()
+        kept += records
+    raise AssertionError("the listing does not end")
+
+
+def server_of(ids, *, cap=50, counts=True, echo_cap=True):
+    def serve(query):
+        size = min(cap, query["per_page"])
+        start = (query["page"] - 1) * size
+        return page_of(
+            ids[start : start + size],
+            total=len(ids) if counts else None,
+            per_page=(size if echo_cap else query["per_page"]) if counts else None,
+            page=query["page"],
+        )
+
+    return serve
+
+
+def test_the_first_query_asks_for_as_much_as_possible():
+    assert Listing("x").next_query() == {"page": 1, "per_page": PAGE_ROWS}
+
+
+def test_one_page_with_everything_ends_the_listing():
+    assert read_all(Listing("x"), server_of([7, 8, 9], cap=5000)) == [7, 8, 9]
+
+
+def test_an_empty_listing_is_complete():
+    assert read_all(Listing("x"), server_of([])) == []
+
+
+@given(
+    count=st.integers(0, 60),
+    cap=st.integers(1, 25),
+    counts=st.booleans(),
+    echo_cap=st.booleans(),
+)
+def test_every_entry_comes_once_and_in_order_whatever_page_size_the_service_uses(count, cap, counts, echo_cap):
+    ids = list(range(1, count + 1))
+
+    assert read_all(Listing("x"), server_of(ids, cap=cap, counts=counts, echo_cap=echo_cap)) == ids
+
+
+def test_the_page_size_that_the_service_really_uses_is_followed():
+    listing = Listing("x")
+    listing.take(page_of(range(50), total=120, per_page=50))
+
+    assert listing.next_query() == {"page": 2, "per_page": 50}
+
+
+def test_a_service_that_ignores_page_is_found_out():
+    with pytest.raises(IncompleteListing, match="page 2 repeats"):
+        read_all(Listing("x"), lambda _query: page_of(range(50), total=120, per_page=50))
+
+
+def test_a_service_that_ignores_page_and_counts_nothing_is_found_out():
+    with pytest.raises(IncompleteListing, match="page 2 repeats"):
+        read_all(Listing("x"), lambda _query: page_of(range(20)))
+
+
+def test_the_same_id_as_number_and_as_text_is_a_repetition():
+    pages = {1: page_of([7, 8]), 2: page_of(["7", "8"])}
+
+    with pytest.raises(IncompleteListing, match="repeats"):
+        read_all(Listing("x"), lambda query: pages[query["page"]])
+
+
+def test_entries_without_an_id_do_not_make_a_listing_endless():
+    with pytest.raises(IncompleteListing, match="repeats"):
+        read_all(Listing("x"), lambda _query: Page([{"status": "incomplete"}], None, None, None, None))
+
+
+def test_one_id_twice_on_a_page_is_refused():
+    with pytest.raises(IncompleteListing, match="page 1 repeats"):
+        read_all(Listing("x"), lambda _query: page_of([7, 7], total=2))
+
+
+def test_an_empty_page_before_the_count_is_reached_is_refused():
+    pages = {1: page_of(range(50), total=120, per_page=50), 2: page_of([], total=120, per_page=50)}
+
+    with pytest.raises(IncompleteListing, match="page 2 is empty after 50 of 120"):
+        read_all(Listing("x"), lambda query: pages[query["page"]])
+
+
+def test_more_entries_than_counted_are_refused():
+    with pytest.raises(IncompleteListing, match="3 entries came, more than the 2"):
+        read_all(Listing("x"), lambda _query: page_of([1, 2, 3], total=2))
+
+
+def test_a_negative_count_is_refused():
+    with pytest.raises(IncompleteListing):
+        read_all(Listing("x"), lambda _query: page_of([], total=-1))
+
+
+def test_a_short_page_in_the_middle_is_followed_to_the_end():
+    pages = {1: page_of(range(30), total=60, per_page=50), 2: page_of(range(50, 80), total=60, per_page=50)}
+
+    assert read_all(Listing("x"), lambda query: pages[query["page"]]) == [*range(30), *range(50, 80)]
+
+
+def grows_while_read(times):
+    """A server whose listing gets one entry more in front after each of the first `times` second pages."""
+    ids = list(range(100))
+    grown = []
+
+    def serve(query):
+        if query["page"] == 2 and len(grown) < times:
+            grown.append(1000 + len(grown))
+            ids.insert(0, grown[-1])
+        return server_of(ids)(query)
+
+    return serve, ids
+
+
+def test_a_listing_that_changes_while_it_is_read_is_read_again():
+    serve, ids = grows_while_read(RESTARTS)
+
+    assert read_all(Listing("x"), serve) == ids
+
+
+def test_a_listing_that_keeps_changing_is_given_up():
+    serve, _ids = grows_while_read(RESTARTS + 1)
+
+    with pytest.raises(IncompleteListing, match="counts changed"):
+        read_all(Listing("x"), serve)
+
+
+def test_entries_that_move_while_the_count_stays_are_read_again():
+    first = {1: page_of(range(50), total=100, per_page=50), 2: page_of(range(49, 99), total=100, per_page=50)}
+    then = server_of(list(range(100)))
+    calls = []
+
+    def serve(query):
+        calls.append(query)
+        return first[query["page"]] if len(calls) <= 2 else then(query)
+
+    assert read_all(Listing("x"), serve) == list(range(100))
+
+
+def test_a_page_size_that_changes_on_the_way_is_a_change():
+    listing = Listing("x")
+    listing.take(page_of(range(50), total=120, per_page=50))
+
+    assert listing.take(page_of(range(50, 70), total=120, per_page=20)) == ([], True)
+
+
+def test_a_restart_says_to_drop_what_came_before_and_begins_at_page_one():
+    listing = Listing("x")
+    listing.take(page_of(range(50), total=120, per_page=50))
+
+    assert listing.take(page_of(range(50, 100), total=121, per_page=50)) == ([], True)
+    assert listing.next_query() == {"page": 1, "per_page": PAGE_ROWS}
+
+
+ANY_PAGE = st.builds(
+    page_of,
+    st.lists(st.integers(0, 9), max_size=4, unique=True),
+    total=st.none() | st.integers(0, 6),
+    per_page=st.none() | st.integers(-1, 4),
+)
+
+
+@given(st.lists(ANY_PAGE, min_size=1, max_size=9))
+def test_whatever_a_service_answers_a_finished_listing_holds_each_entry_once_and_as_many_as_counted(pages):
+    listing, kept, counted = Listing("x"), [], set()
+
+    try:
+        for page in pages:
+            records, restarted = listing.take(page)
+            if restarted:
+                kept, counted = [], set()
+            else:
+                kept += [record["offer_state_id"] for record in records]
+                counted |= {page.total_entries} - {None}
+            if listing.next_query() is None:
+                break
+    except IncompleteListing:
+        return
+
+    assert len(kept) == len(set(kept))
+    assert listing.next_query() is not None or counted in (set(), {len(kept)})
+
+
+def test_the_error_says_what_was_listed_and_pickles():
+    with pytest.raises(IncompleteListing) as caught:
+        read_all(Listing("the offer states of member 1009"), lambda _query: page_of([1, 2, 3], total=2))
+
+    assert str(pickle.loads(pickle.dumps(caught.value))).startswith("the offer states of member 1009 could not be")

@@ -1,0 +1,82 @@
+"""Pauses between attempts: jittered, growing, limited, and never shorter than the service asks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from email.utils import format_datetime, formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkfly_nb.retry import RETRY_AFTER_CAP_S, RetryPolicy, parse_retry_after
+
+NOW = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("1.5", 1.5),
+        ("86400", RETRY_AFTER_CAP_S),
+        ("9" * 20, RETRY_AFTER_CAP_S),
+        (formatdate(NOW + 12, usegmt=True), 12.0),
+        (formatdate(NOW - 12, usegmt=True), 0.0),
+        (formatdate(NOW + 86400, usegmt=True), RETRY_AFTER_CAP_S),
+        (format_datetime(dt.datetime.fromtimestamp(NOW + 9, dt.timezone(dt.timedelta(hours=2)))), 9.0),
+        (formatdate(NOW + 12), 12.0),
+    ],
+)
+def test_retry_after_is_read_as_seconds_or_as_a_date(header, seconds):
+    assert parse_retry_after(header, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", " ", "-5", "soon", "1e3", "inf", "nan", "9" * 400, "Mon, 99 Foo 2026", "٣", "1,2", "\x00"]
+)
+def test_a_retry_after_that_means_nothing_counts_as_none(header):
+    assert parse_retry_after(header, NOW) is None
+
+
+@given(st.text(max_size=60))
+def test_no_retry_after_breaks_the_reader(header):
+    wait_s = parse_retry_after(header, NOW)
+
+    assert wait_s is None or 0 <= wait_s <= RETRY_AFTER_CAP_S
+
+
+@given(attempts=st.integers(1, 4), chance=st.floats(0, 1))
+def test_a_pause_lies_between_half_and_all_of_the_doubled_base(attempts, chance):
+    pause_s = RetryPolicy(max_attempts=5, base_s=1, cap_s=100).pause_s(attempts, 0, chance=chance)
+
+    assert 2 ** (attempts - 1) / 2 <= pause_s <= 2 ** (attempts - 1)
+
+
+def test_pauses_stop_growing_at_the_cap():
+    assert RetryPolicy(max_attempts=2000, cap_s=3).pause_s(1500, 0, chance=1) == 3
+
+
+@given(retry_after_s=st.floats(0, 60), chance=st.floats(0, 1))
+def test_what_the_service_asks_for_is_never_undercut(retry_after_s, chance):
+    assert RetryPolicy().pause_s(1, 0, retry_after_s, chance=chance) >= retry_after_s
+
+
+def test_there_is_no_attempt_beyond_the_number_allowed():
+    policy = RetryPolicy(max_attempts=3)
+
+    assert policy.pause_s(2, 0) is not None
+    assert policy.pause_s(3, 0) is None
+
+
+def test_there_is_no_attempt_beyond_the_time_allowed():
+    policy = RetryPolicy(budget_s=10)
+
+    assert policy.pause_s(1, 9, 2) is None
+    assert policy.pause_s(1, 9, 0.5, chance=0) == 0.5
+
+
+def test_pauses_differ_by_chance():
+    assert len({RetryPolicy().pause_s(3, 0) for _ in range(20)}) > 1
