@@ -1,0 +1,170 @@
+"""Run the sandbox by hand: ``python -m sparkfly_nb.sandbox --port 8787 --db sandbox.db``; Ctrl-C stops it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import datetime as dt
+import os
+import signal
+import sys
+import threading
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from sparkfly_nb.errors import SandboxError, SparkflyError
+from sparkfly_nb.settings import VARIABLES
+
+from .clock import Clock
+from .faults import FAULTS, FaultPlan, FaultTimes
+from .server import BASE_PATH, HOST, Sandbox
+from .store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+_PARENT_CHECK_S: Final = 1.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Start the sandbox and serve until it is told to stop."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(_serve(options))
+    except SparkflyError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    known = "\n".join(f"  {name:<20}{fault.help}" for name, fault in FAULTS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m sparkfly_nb.sandbox",
+        description="A local Sparkfly, on this machine's loopback address only.",
+        epilog=f"faults, for --fault NAME=RATE or OPERATION:NAME=RATE, with rates from 0 to 1:\n{known}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--port", type=int, default=0, help="the port; 0 (the default) takes a free one")
+    parser.add_argument("--db", type=Path, help="keep everything in this file, and go on from it; default: in memory")
+    parser.add_argument("--seed", type=int, default=7, help="what a new merchant is made from (default 7)")
+    parser.add_argument("--members", type=int, default=500, help="how many members a new merchant has (default 500)")
+    parser.add_argument(
+        "--now", type=_moment, help="the time at which it believes to start, as in 2026-06-30T12:00:00Z"
+    )
+    parser.add_argument(
+        "--token-lifetime", type=float, default=86_400.0, metavar="S", help="seconds a token lasts (default 86400)"
+    )
+    parser.add_argument("--fault", type=_rate, action="append", default=[], metavar="NAME=RATE", help="see below")
+    parser.add_argument("--fault-seed", type=int, default=0, help="what decides which requests are hit (default 0)")
+    for field in fields(FaultTimes):
+        name = field.name.removesuffix("_s").replace("_", "-")
+        parser.add_argument(
+            f"--{name}", type=float, default=field.default, metavar="S", dest=field.name,
+            help=f"seconds of a fault that has to do with {name} (default {field.default:g})",
+        )  # fmt: skip
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _moment(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment
+
+
+def _rate(text: str) -> tuple[str, float]:
+    name, _, rate = text.rpartition("=")
+    return name, float(rate)
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    clock = Clock(options.now)
+    plan = FaultPlan(dict(options.fault), seed=options.fault_seed)
+    store = Store(options.db, seed=options.seed, members=options.members, clock=clock)
+    sandbox = Sandbox(
+        store,
+        clock,
+        plan=plan,
+        times=FaultTimes(**{field.name: getattr(options, field.name) for field in fields(FaultTimes)}),
+        token_lifetime_s=options.token_lifetime,
+    )
+    try:
+        port = await sandbox.start(options.port)
+    except OSError as error:
+        store.close()
+        raise SandboxError(f"the sandbox cannot listen on {HOST}:{options.port}: {error.strerror}") from None
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    base_url = f"http://{HOST}:{port}{BASE_PATH}"
+    identity, key = store.credentials
+    if options.child:
+        _stop_with_parent(stop)
+        told = {"base_url": base_url, "identity": identity, "key": key, "admin_secret": sandbox.admin_secret}
+        sys.stdout.write(orjson.dumps(told).decode() + "\n")
+    else:
+        settings = {"environment": "sandbox", "base_url": base_url, "identity": identity, "key": key}
+        lines = "\n".join(f"export {VARIABLES[name]}={text}" for name, text in settings.items())
+        kept = f"in {options.db}" if options.db else "in memory, until it stops"
+        sys.stdout.write(
+            f"Sandbox at {base_url}, bound to {HOST}: only this machine can reach it. Everything is kept {kept}.\n"
+            f"To connect:\n\n{lines}\n\nCtrl-C stops it.\n"
+        )
+    sys.stdout.flush()
+    try:
+        await stop.wait()
+    finally:
+        await sandbox.stop()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        # Windows has no handlers on its loop: there Ctrl-C arrives as KeyboardInterrupt.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(name, stop.set)
+
+
+def _stop_with_parent(stop: asyncio.Event) -> None:
+    """Stop when the parent is gone, however it went: its end of our stdin closes, or we have another parent."""
+    loop = asyncio.get_running_loop()
+    parent = os.getppid()
+
+    def call_stop() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(stop.set)
+
+    def wait_for_end() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        call_stop()
+
+    def check_parent() -> None:
+        # A process forked from the parent may hold the pipe open after the parent is dead.
+        if os.getppid() != parent:
+            stop.set()
+        else:
+            loop.call_later(_PARENT_CHECK_S, check_parent)
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
+    check_parent()
+
+
+def _run(serving: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop  # noqa: PLC0415 - faster, where it is installed
+    except ImportError:
+        asyncio.run(serving)
+    else:
+        uvloop.run(serving)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,322 @@
+"""The sandbox as a web server on loopback: addresses, authentication, faults, and a back door for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import random
+import secrets
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from aiohttp import web
+from aiohttp.web_exceptions import HTTPException
+
+from sparkfly_nb.endpoints import (
+    AUTH_PATH,
+    ENDPOINTS,
+    IDENTITY_HEADER,
+    KEY_HEADER,
+    TOKEN_HEADER,
+    TOKEN_LIFETIME_S,
+    Endpoint,
+)
+from sparkfly_nb.errors import InvalidInput
+
+from .clock import to_text
+from .faults import AUTH, FaultPlan, FaultTimes, alter_page, alter_record
+from .reading import Given, Refusal, read_request, takes_body
+from .rules import Answer, Service
+from .wire import answer, error, send_broken, send_instead
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .clock import Clock
+    from .faults import Draw
+    from .store import Store
+
+__all__ = ["ADMIN_PATH", "ADMIN_SECRET_HEADER", "BASE_PATH", "HOST", "Sandbox"]
+
+HOST: Final = "127.0.0.1"
+"""Loopback only, always: the sandbox is nobody's but this machine's."""
+BASE_PATH: Final = "/v1.0"
+ADMIN_PATH: Final = "/_sandbox"
+ADMIN_SECRET_HEADER: Final = "X-Sandbox-Secret"  # noqa: S105 - the name of a header
+
+_KEEPALIVE_S: Final = 300.0
+_BODY_LIMIT: Final = 1_048_576
+_log = logging.getLogger(__name__)
+
+
+class Sandbox:
+    """A local Sparkfly.
+
+    Parameters
+    ----------
+    store : Store
+        What it remembers.
+    clock : Clock
+        What time it believes it is.
+    plan : FaultPlan, optional
+        What goes wrong.
+    times : FaultTimes, optional
+        How long things take when they go wrong, in seconds.
+    token_lifetime_s : float
+        How long a token authenticates, in seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        plan: FaultPlan | None = None,
+        times: FaultTimes | None = None,
+        token_lifetime_s: float = TOKEN_LIFETIME_S,
+    ) -> None:
+        self.admin_secret = secrets.token_urlsafe(32)
+        self.requests: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
+        self._store = store
+        self._clock = clock
+        self._plan = plan or FaultPlan()
+        self._times = times or FaultTimes()
+        self._token_lifetime_s = token_lifetime_s
+        self._service = Service(store)
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._port = 0
+        self._refusing: asyncio.Task[None] | None = None
+
+    # ---- starting and stopping ---------------------------------------------------------------------------------------
+
+    async def start(self, port: int = 0) -> int:
+        """Listen on loopback and give the port; 0 takes a free one."""
+        self._runner = web.AppRunner(
+            self.application(), access_log=None, keepalive_timeout=_KEEPALIVE_S, shutdown_timeout=0.5
+        )
+        await self._runner.setup()
+        await self._listen(port)
+        self._port = int(self._runner.addresses[0][1])
+        return self._port
+
+    async def _listen(self, port: int) -> None:
+        if self._runner is not None:
+            self._site = web.TCPSite(self._runner, HOST, port, backlog=1024)
+            await self._site.start()
+
+    async def stop(self) -> None:
+        """Stop listening, end what is open, close the store."""
+        if self._refusing is not None:
+            self._refusing.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._store.close()
+
+    def application(self) -> web.Application:
+        """Make the addresses: the eleven operations, authentication and the back door."""
+        app = web.Application(client_max_size=_BODY_LIMIT, middlewares=[_as_json])
+        app.router.add_post(AUTH_PATH, self._authenticate)
+        for endpoint in ENDPOINTS.values():
+            app.router.add_route(endpoint.method, BASE_PATH + endpoint.path, self._handler(endpoint))
+        for method, name, serve in (
+            ("GET", "members", self._admin_members),
+            ("GET", "merchant", self._admin_merchant),
+            ("GET", "truth", self._admin_truth),
+            ("POST", "faults", self._admin_faults),
+            ("POST", "expire_tokens", self._admin_expire_tokens),
+            ("POST", "refuse_connections", self._admin_refuse_connections),
+        ):
+            app.router.add_route(method, f"{ADMIN_PATH}/{name}", self._for_admin(serve))
+        return app
+
+    # ---- the service -------------------------------------------------------------------------------------------------
+
+    async def _authenticate(self, request: web.Request) -> web.StreamResponse:
+        self.requests[AUTH] += 1
+        draw = self._plan.draw(AUTH)
+        if "before" in draw.faults:
+            return self._sent(self._instead(request, draw))
+        given = request.headers.get(IDENTITY_HEADER, ""), request.headers.get(KEY_HEADER, "")
+        known = self._store.credentials
+        if not all([_same(given[0], known.identity), _same(given[1], known.key)]):
+            return self._sent(error(401, "Invalid credentials"))
+        token = self._store.new_token(self._token_lifetime_s)
+        return await self._leave(request, draw, answer(204, None, {TOKEN_HEADER: token}))
+
+    def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        has_body = takes_body(endpoint)
+        has_trace = endpoint.effect == "void"
+
+        async def serve(request: web.Request) -> web.StreamResponse:
+            self.requests[endpoint.name] += 1
+            if not self._store.accepts_token(request.headers.get(TOKEN_HEADER, "")):
+                return self._sent(answer(401, None))
+            body = await request.read() if has_body and request.can_read_body else b""
+            draw = self._plan.draw(endpoint.name, request.raw_path.encode(errors="surrogateescape"), body)
+            if "before" in draw.faults:
+                return self._sent(self._instead(request, draw))
+            # From here to the answer nothing waits: a client that goes away cannot stop a change halfway.
+            try:
+                given = read_request(endpoint, request.match_info, request.query.items(), body)
+                result = self._act(endpoint, given, draw)
+            except Refusal as refusal:
+                whole = error(refusal.status, str(refusal), with_trace=has_trace)
+            else:
+                whole = answer(result.status, result.payload, self._date(draw))
+            return await self._leave(request, draw, whole)
+
+        return serve
+
+    def _act(self, endpoint: Endpoint, given: Given, draw: Draw) -> Answer:
+        now = self._clock.now(self._times.skew_s if self._hits(draw, "clock") else 0.0)
+        result = self._service.perform(endpoint.name, given, now)
+        if self._hits(draw, "acting"):
+            self._service.perform(endpoint.name, given, now)
+        if result.payload is None:
+            return result
+        payload = result.payload
+        if "page" in draw.faults:
+
+            def fetch(page: int) -> dict[str, Any]:
+                other = given._replace(query={**given.query, "page": page})
+                return self._service.perform(endpoint.name, other, now).payload or {}
+
+            altered = alter_page(draw.faults["page"], payload, fetch)
+            if altered is not None:
+                self._hits(draw, "page")
+                payload = altered
+        if self._hits(draw, "content"):
+            luck = random.Random(draw.luck)  # noqa: S311 - repeatable, not secret
+            name = draw.faults["content"]
+            if "offer_states" in payload:
+                payload = {**payload, "offer_states": [alter_record(name, e, luck) for e in payload["offer_states"]]}
+            else:
+                payload = alter_record(name, payload, luck)
+        return Answer(result.status, payload)
+
+    def _hits(self, draw: Draw, stage: str) -> bool:
+        """Say whether a fault of a stage happens, and count it."""
+        if stage not in draw.faults:
+            return False
+        self._plan.counts[draw.faults[stage]] += 1
+        return True
+
+    def _instead(self, request: web.Request, draw: Draw) -> web.Response:
+        self._hits(draw, "before")
+        if draw.faults["before"] == "token_revoked":
+            self._store.expire_tokens(request.headers.get(TOKEN_HEADER, ""))
+        return send_instead(request, draw.faults["before"], self._times)
+
+    def _date(self, draw: Draw) -> dict[str, str] | None:
+        if "clock" not in draw.faults:
+            return None
+        return {"Date": self._clock.now(self._times.skew_s).strftime("%a, %d %b %Y %H:%M:%S GMT")}
+
+    async def _leave(self, request: web.Request, draw: Draw, whole: web.Response) -> web.StreamResponse:
+        fault = draw.faults.get("answer")
+        is_success = whole.status < 300
+        if fault is None or (fault in {"wrong_content_type", "unreadable_2xx"} and not is_success):
+            return self._sent(whole)
+        self._hits(draw, "answer")
+        return self._sent(await send_broken(request, fault, whole, self._times))
+
+    def _sent(self, response: web.StreamResponse) -> web.StreamResponse:
+        self.answers[str(response.status)] += 1
+        return response
+
+    # ---- the back door -----------------------------------------------------------------------------------------------
+
+    def _for_admin(
+        self, serve: Callable[[web.Request], Awaitable[dict[str, Any]]]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def guarded(request: web.Request) -> web.Response:
+            if not _same(request.headers.get(ADMIN_SECRET_HEADER, ""), self.admin_secret):
+                return error(403, "The sandbox's own secret is needed here")
+            try:
+                return answer(200, await serve(request))
+            except (InvalidInput, orjson.JSONDecodeError, AttributeError, TypeError, ValueError) as problem:
+                return error(422, str(problem))
+
+        return guarded
+
+    async def _admin_members(self, request: web.Request) -> dict[str, Any]:
+        count = request.query.get("n")
+        return {"members": [member._asdict() for member in self._store.members(int(count) if count else None)]}
+
+    async def _admin_merchant(self, _request: web.Request) -> dict[str, Any]:
+        return {
+            name: [asdict(entry) for entry in entries.values()]
+            for name, entries in (
+                ("offers", self._store.offers),
+                ("campaigns", self._store.campaigns),
+                ("channels", self._store.channels),
+            )
+        }
+
+    async def _admin_truth(self, request: web.Request) -> dict[str, Any]:
+        states = self._store.all_states(generated=request.query.get("generated") != "no")
+        for state in states:
+            campaign = self._store.campaigns.get(state["campaign_id"])
+            state["campaign_xid"] = campaign.campaign_xid if campaign else None
+            state["generated"] = state["offer_state_id"] <= self._store.generated_up_to
+            state["activities"] = orjson.loads(state["activities"])
+        return {
+            "now": to_text(self._clock.now()),
+            "offer_states": states,
+            "requests": dict(self.requests),
+            "answers": dict(self.answers),
+            "faults": dict(self._plan.counts),
+        }
+
+    async def _admin_faults(self, request: web.Request) -> dict[str, Any]:
+        wanted = orjson.loads(await request.read())
+        plan = FaultPlan(wanted["rates"], seed=wanted["seed"])
+        plan.counts.update(self._plan.counts)
+        times = FaultTimes(**{**asdict(self._times), **wanted["times"]})
+        self._plan, self._times = plan, times
+        return {}
+
+    async def _admin_expire_tokens(self, _request: web.Request) -> dict[str, Any]:
+        self._store.expire_tokens()
+        return {}
+
+    async def _admin_refuse_connections(self, request: web.Request) -> dict[str, Any]:
+        for_s = float(orjson.loads(await request.read())["for_s"])
+        if self._site is None or self._refusing is not None:
+            raise InvalidInput("connections are refused already")
+        await self._site.stop()
+        self._refusing = asyncio.create_task(self._listen_again(for_s))
+        return {}
+
+    async def _listen_again(self, after_s: float) -> None:
+        # The answer that says "done" leaves first; then every other connection is cut.
+        await asyncio.sleep(0.05)
+        for connection in self._runner.server.connections if self._runner and self._runner.server else ():
+            connection.force_close()
+        await asyncio.sleep(after_s)
+        await self._listen(self._port)
+        self._refusing = None
+
+
+def _same(given: str, known: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="surrogateescape"), known.encode())
+
+
+@web.middleware
+async def _as_json(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer what aiohttp itself refuses, such as an address or a method that is not there, as the service would."""
+    try:
+        return await handler(request)
+    except HTTPException as refused:
+        response = error(refused.status, f"{refused.reason} - {refused.reason.lower()}")
+        response.headers.extend((name, text) for name, text in refused.headers.items() if name == "Allow")
+        return response
+    except web.RequestPayloadError:
+        return error(422, "the body cannot be read")
