@@ -298,7 +298,7 @@ class Verdict(enum.Enum):
 
 def judge(endpoint: Endpoint, status: int, *, has_retry_after: bool) -> Verdict:
     """Say what an answer's status means: the one place that decides whether something may be sent again."""
-    if status in (200, 201) or (endpoint.effect == "void" and status == 204):
+    if status in (200, 201, endpoint.success) or (endpoint.effect == "void" and status == 204):
         verdict = Verdict.DONE
     elif status == 401:
         verdict = Verdict.UNAUTHENTICATED
@@ -346,7 +346,7 @@ def read_records(parsed: Any) -> list[dict[str, Any]]:
     records = []
     for entry in entries:
         record = entry.get("offer_state", entry) if isinstance(entry, dict) else None
-        if not isinstance(record, dict):
+        if not isinstance(record, dict) or not ("offer_state_id" in record or "id" in record):
             raise UnreadableAnswer("the answer holds an entry that is no offer state")
         records.append(record)
     return records
@@ -415,7 +415,9 @@ def read_refusal(status: int, body: bytes) -> tuple[str, str | None]:
     if not message:
         message = _standard_reason(status)
     text = message if isinstance(message, str) else orjson.dumps(message).decode()
-    return text[:1000], trace[:200] if isinstance(trace, str) and trace else None
+    text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    trace = trace.replace("\x00", "")[:200] if isinstance(trace, str) else None
+    return text[:1000], trace or None
 
 
 def _standard_reason(status: int) -> str:

@@ -1,0 +1,196 @@
+"""The token: where it comes from, how long it is used, and how one thread renews it for all."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from typing import TYPE_CHECKING, Final
+
+from .endpoints import (
+    AUTH_PATH,
+    IDENTITY_HEADER,
+    KEY_HEADER,
+    TOKEN_HEADER,
+    TOKEN_LIFETIME_S,
+    Endpoint,
+    Request,
+    Verdict,
+    read_refusal,
+)
+from .errors import AuthenticationError, SparkflyError, UnreadableAnswer
+from .settings import Secret
+
+if TYPE_CHECKING:
+    from .retry import Clock
+    from .sending import Sender
+    from .settings import Settings
+
+__all__ = ["HOW_TO_RENEW", "RENEWED_AFTER_S", "Tokens"]
+
+RENEWED_AFTER_S: Final = TOKEN_LIFETIME_S - 3600
+"""Seconds after which a token is renewed, although it is still good for an hour."""
+FAILED_RENEWAL_PAUSE_S: Final = 300.0
+"""Seconds before an early renewal that failed is tried again; the old token serves until then."""
+MAX_TOKEN_LENGTH: Final = 8192
+HOW_TO_RENEW: Final = (
+    "A token lives 24 hours. Make the Session with identity= and key= (or SPARKFLY_IDENTITY and SPARKFLY_KEY) and it "
+    "renews tokens by itself, or get a new token from POST <root>/auth and give it as token= (or SPARKFLY_TOKEN)"
+)
+_AUTHENTICATE: Final = Endpoint(
+    "authenticate", "POST", AUTH_PATH, "auth", "Get a token for an identity and a key", "read", "nothing", 204, ()
+)
+"""It changes nothing, so it is asked again like a read."""
+
+
+class _Renewal:
+    """A renewal under way: one thread makes it, others wait for it."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.error: SparkflyError | None = None
+
+
+class Tokens:
+    """The token of a Session; safe to use from several threads.
+
+    Every token that was got has a number, its generation. Who is refused says which generation that was, so that of
+    many threads that are refused at once only the first one authenticates.
+
+    Parameters
+    ----------
+    settings : Settings
+        A token, or identity and key.
+    sender : Sender
+        Carries the request.
+    clock : Clock
+        Says how old a token is.
+    """
+
+    def __init__(self, settings: Settings, sender: Sender, clock: Clock) -> None:
+        self._settings = settings
+        self._sender = sender
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._renewal: _Renewal | None = None
+        self._token = settings.token
+        self._generation = 0
+        self._renew_at: float | None = None
+        self._expires_at: float | None = None
+
+    @property
+    def can_renew(self) -> bool:
+        """Whether there are credentials to get a new token with."""
+        return self._settings.identity is not None
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the token expires, in seconds since 1970; None where that is not known, or no token was got yet."""
+        return self._expires_at
+
+    def current(self) -> tuple[Secret, int]:
+        """Give a token that is good for now, and its generation; authenticates where there is none or it is old.
+
+        Raises
+        ------
+        AuthenticationError
+            The credentials were not accepted.
+        SparkflyError
+            There is no token yet, and the service could not be asked for one.
+        """
+        with self._lock:
+            token, generation = self._token, self._generation
+            is_due = self._renew_at is not None and self._clock.wall() >= self._renew_at
+        if token is None:
+            return self.renew(generation)
+        if not is_due:
+            return token, generation
+        try:
+            return self.renew(generation)
+        except AuthenticationError:
+            raise
+        except SparkflyError:
+            with self._lock:
+                if self._expires_at is not None and self._clock.wall() >= self._expires_at:
+                    raise
+                self._renew_at = self._clock.wall() + FAILED_RENEWAL_PAUSE_S
+            return token, generation
+
+    def renew(self, stale_generation: int) -> tuple[Secret, int]:
+        """Give a token that is newer than one that was refused; of many threads that ask, one authenticates.
+
+        Parameters
+        ----------
+        stale_generation : int
+            The generation of the token that was refused, as `current` gave it.
+
+        Raises
+        ------
+        AuthenticationError
+            The credentials were not accepted, or there are none.
+        SparkflyError
+            The service could not be asked.
+        """
+        while True:
+            with self._lock:
+                if self._token is not None and self._generation > stale_generation:
+                    return self._token, self._generation
+                renewal = self._renewal
+                is_ours = renewal is None
+                if renewal is None:
+                    renewal = self._renewal = _Renewal()
+            if is_ours:
+                return self._carry_out(renewal)
+            renewal.ended.wait()
+            if renewal.error is not None:
+                raise copy.copy(renewal.error)  # each thread gets its own: a traceback belongs to one
+
+    def _carry_out(self, renewal: _Renewal) -> tuple[Secret, int]:
+        try:
+            token = self._authenticate()
+            with self._lock:
+                self._token = token
+                self._generation += 1
+                now = self._clock.wall()
+                self._renew_at, self._expires_at = now + RENEWED_AFTER_S, now + TOKEN_LIFETIME_S
+                return token, self._generation
+        except SparkflyError as error:
+            renewal.error = error
+            raise
+        finally:  # also when the person pressed stop: the next waiting thread then tries for itself
+            with self._lock:
+                self._renewal = None
+            renewal.ended.set()
+
+    def _authenticate(self) -> Secret:
+        identity, key = self._settings.identity, self._settings.key
+        if identity is None or key is None:
+            raise AuthenticationError(
+                401, f"the token is not accepted. {HOW_TO_RENEW}", trace=None, method="POST", path=AUTH_PATH
+            )
+        delivered = self._sender.deliver(
+            _AUTHENTICATE,
+            Request(_AUTHENTICATE.method, _AUTHENTICATE.path, (), None),
+            {},
+            base_url=self._settings.root_url,
+            secrets={IDENTITY_HEADER: identity, KEY_HEADER: key},
+            pacing=self._sender.pacing(),
+        )
+        if delivered.verdict is Verdict.UNAUTHENTICATED:
+            reason, trace = read_refusal(401, delivered.answer.body)
+            raise AuthenticationError(
+                401,
+                f"{reason}. Check identity and key, and that they belong to {self._settings.environment}",
+                trace=trace,
+                method=_AUTHENTICATE.method,
+                path=AUTH_PATH,
+            )
+        return _token_in(delivered.answer.headers.get(TOKEN_HEADER, ""))
+
+
+def _token_in(header: str) -> Secret:
+    """Take a token from a header, if it can be sent back in one."""
+    if not header or len(header) > MAX_TOKEN_LENGTH or not header.isascii() or not header.isprintable():
+        raise UnreadableAnswer(
+            f"POST {AUTH_PATH} was answered without a token that can be used in {TOKEN_HEADER}; check base_url"
+        )
+    return Secret(header)
