@@ -84,6 +84,8 @@ class Unread:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
     shown = ascii(value[:60] if isinstance(value, str) else value)
     return shown if len(shown) <= 60 else shown[:57] + "..."
 
@@ -121,11 +123,9 @@ def parse_times(texts: Collection[str]) -> tuple[dict[str, int], dict[str, str]]
     else:
         likely = [text for text in texts if RFC3339.fullmatch(text)]
     stamps = pd.to_datetime(likely, format="ISO8601", utc=True, errors="coerce").tz_localize(None).to_numpy()
-    seconds = stamps.astype("datetime64[s]")  # pandas 3 takes the unit that the texts need, and knows year 9999
-    readable = (seconds > FIRST_SECOND) & (seconds < LAST_SECOND)
-    nanoseconds = np.where(readable, stamps, np.datetime64("NaT")).astype("datetime64[ns]").view(np.int64)
+    nanoseconds = nanoseconds_of(stamps)
     found = dict(zip(likely, nanoseconds.tolist(), strict=True))
-    if len(likely) == len(texts) and readable.all():
+    if len(likely) == len(texts) and (nanoseconds != NOT_A_TIME).all():
         return found, {}
     unread = {}
     for text in [text for text in texts if found.get(text, NOT_A_TIME) == NOT_A_TIME]:
@@ -133,6 +133,16 @@ def parse_times(texts: Collection[str]) -> tuple[dict[str, int], dict[str, str]]
         within = not RFC3339.fullmatch(text) or "1677" < text[:4] < "2262"
         unread[text] = UNREADABLE[TIME] if within else OUT_OF_RANGE
     return found, unread
+
+
+def nanoseconds_of(stamps: NDArray[Any]) -> NDArray[np.int64]:
+    """Bring datetime64 of any unit to nanoseconds; what does not fit becomes missing.
+
+    pandas 3 takes the unit that the values need, and knows the year 9999; numpy would wrap it around.
+    """
+    seconds = stamps.astype("datetime64[s]")
+    fits = (seconds > FIRST_SECOND) & (seconds < LAST_SECOND)
+    return np.where(fits, stamps, np.datetime64("NaT")).astype("datetime64[ns]").view(np.int64)
 
 
 def object_array(cells: Iterable[Any], rows: int) -> NDArray[Any]:

@@ -104,12 +104,18 @@ def as_time(value: object, tz: dt.tzinfo | None = None) -> pd.Timestamp:
                 raise InvalidInput(  # noqa: TRY301
                     f"{value} has no time zone; add an offset, as in 2026-12-31T23:59:59Z, or make the Session with tz="
                 )
-            stamp = stamp.tz_localize(tz)
+            local = stamp.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")  # else pandas 2 raises an error of pytz
+            if not isinstance(local, pd.Timestamp):
+                raise InvalidInput(  # noqa: TRY301
+                    f"{value} is skipped or comes twice in {tz}, where clocks change; add an offset, as in +02:00"
+                )
+            stamp = local
         return stamp.tz_convert("UTC")
     except InvalidInput:
         raise
     except (ValueError, OverflowError, TypeError) as error:
-        raise InvalidInput(f"{_short(value)} is not a time: {error}") from None
+        reason = str(error).partition(". You might")[0]  # pandas goes on with advice for programmers
+        raise InvalidInput(f"{_short(value)} is not a time: {reason}") from None
 
 
 def to_rfc3339(stamp: pd.Timestamp) -> str:
