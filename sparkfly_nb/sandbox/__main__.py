@@ -20,7 +20,8 @@ from sparkfly_nb.errors import SandboxError, SparkflyError
 from sparkfly_nb.settings import VARIABLES
 
 from .clock import Clock
-from .faults import FAULTS, FaultPlan, FaultTimes
+from .description import describe
+from .faults import FAULT_TIMES, FAULTS, FaultPlan, FaultTimes
 from .server import BASE_PATH, HOST, Sandbox
 from .store import Store
 
@@ -33,6 +34,9 @@ _PARENT_CHECK_S: Final = 1.0
 def main(arguments: list[str] | None = None) -> int:
     """Start the sandbox and serve until it is told to stop."""
     options = _parser().parse_args(arguments)
+    if options.describe:
+        sys.stdout.write(orjson.dumps(describe(), option=orjson.OPT_INDENT_2).decode() + "\n")
+        return 0
     try:
         _run(_serve(options))
     except SparkflyError as error:
@@ -64,11 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fault", type=_rate, action="append", default=[], metavar="NAME=RATE", help="see below")
     parser.add_argument("--fault-seed", type=int, default=0, help="what decides which requests are hit (default 0)")
     for field in fields(FaultTimes):
-        name = field.name.removesuffix("_s").replace("_", "-")
         parser.add_argument(
-            f"--{name}", type=float, default=field.default, metavar="S", dest=field.name,
-            help=f"seconds of a fault that has to do with {name} (default {field.default:g})",
+            f"--{field.name.removesuffix('_s').replace('_', '-')}", type=float, default=field.default, metavar="S",
+            dest=field.name, help=f"{FAULT_TIMES[field.name]}, in seconds (default {field.default:g})",
         )  # fmt: skip
+    parser.add_argument("--describe", action="store_true", help="print the OpenAPI description as JSON, and end")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser
 

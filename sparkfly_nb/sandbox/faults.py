@@ -16,7 +16,7 @@ from .rules import CREATES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["AUTH", "FAULTS", "Draw", "Fault", "FaultPlan", "FaultTimes", "alter_page", "alter_record"]
+__all__ = ["AUTH", "FAULTS", "FAULT_TIMES", "Draw", "Fault", "FaultPlan", "FaultTimes", "alter_page", "alter_record"]
 
 AUTH: Final = "auth"
 """The name that stands for ``POST /auth`` where a rate is limited to an operation."""
@@ -80,6 +80,15 @@ class FaultTimes:
     slow_s: float = 1.0
     retry_after_s: float = 1.0
     skew_s: float = 7200.0
+
+
+FAULT_TIMES: Final[dict[str, str]] = {
+    "hang_s": "how long commit_then_hang holds the connection",
+    "slow_s": "how long slow_bytes takes for an answer",
+    "retry_after_s": "what status_429 and status_503 say in Retry-After",
+    "skew_s": "how wrong the clock of clock_skew is; below 0 it is late",
+}
+"""What each of the times means."""
 
 
 class Draw(NamedTuple):

@@ -16,9 +16,10 @@ from .clock import read_rfc3339
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["BODY_FIELDS", "Given", "Refusal", "read_request", "takes_body"]
+__all__ = ["BODY_FIELDS", "PATH_KEY_MAX", "TEXT_LIMIT", "Given", "Refusal", "read_request", "takes_body"]
 
-_TEXT_LIMIT: Final = 1000
+TEXT_LIMIT: Final = 1000
+PATH_KEY_MAX: Final = 10**18 - 1
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 _KEYS: Final = (
@@ -158,8 +159,8 @@ def _flag(_field: Field, value: Any) -> bool:
 
 
 def _text(_field: Field, value: Any) -> str:
-    if not isinstance(value, str) or len(value) > _TEXT_LIMIT:
-        raise InvalidInput(f"is not a text of at most {_TEXT_LIMIT} characters")
+    if not isinstance(value, str) or len(value) > TEXT_LIMIT:
+        raise InvalidInput(f"is not a text of at most {TEXT_LIMIT} characters")
     if CONTROL.search(value) or (not value.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in value)):
         raise InvalidInput("holds a control character or half a surrogate pair")
     return value
