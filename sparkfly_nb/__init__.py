@@ -1,1 +1,9 @@
 """Issue, audit and void Sparkfly offers from a notebook: DataFrames in, DataFrames out, every row accounted for."""
+
+from . import errors as _errors
+from .errors import *  # noqa: F403 - its __all__ is the tree
+from .session import Session
+from .version import __version__
+
+__all__ = ["Session", "__version__"]
+__all__ += _errors.__all__

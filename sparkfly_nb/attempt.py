@@ -91,7 +91,7 @@ class Wire:
         self._lock = threading.Lock()
         self._in_flight = 0
         self._last_used = wall()
-        self._closed = False
+        self.is_closed = False
 
     def ensure_open(self) -> None:
         """Refuse to go on after `close`.
@@ -101,12 +101,12 @@ class Wire:
         ConfigurationError
             The connections are closed.
         """
-        if self._closed:
+        if self.is_closed:
             raise ConfigurationError("the session is closed; make a new one with Session(...) or Session.from_env()")
 
     def close(self) -> None:
         """Close the connections; requests under way end by themselves."""
-        self._closed = True
+        self.is_closed = True
         self._adapter.close()
 
     def attempt(self, request: Request, base_url: str, secrets: Mapping[str, Secret]) -> Answer | Lost:

@@ -148,6 +148,11 @@ class Transport:
         """
         self._wire.ensure_open()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._wire.is_closed
+
     def close(self) -> None:
         """Close the connections; calling it again does nothing."""
         self._wire.close()

@@ -1,0 +1,199 @@
+"""The Session: one object that knows where the service is and who asks; everything an analyst does starts here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import os
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .calls import SingleCalls
+from .errors import ConfigurationError
+from .settings import Settings
+from .transport import Transport
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from .auth import Tokens
+    from .sandbox.process import SandboxProcess
+
+__all__ = ["Session"]
+
+
+class Session(SingleCalls):
+    """A connection to Sparkfly; a context manager, safe to use from several threads.
+
+    Parameters
+    ----------
+    environment : {"staging", "production", "sandbox"}
+        Which service.
+    base_url : str, optional
+        Its address where that is another one, ending in ``/v1.0``; plain http for this machine only.
+    token : str, optional
+        A token, which lives 24 hours.
+    identity, key : str, optional
+        The credentials of the application; tokens are then got and renewed as needed.
+    timeout : float or tuple of float
+        Seconds for connecting, and of silence while an answer is awaited. One attempt as a whole ends after the first
+        and four times the second.
+    tz : str or tzinfo, optional
+        The time zone of times that carry no offset; without it they are refused.
+    ledger : str, optional
+        Where bulk runs are recorded: a path or an SQLAlchemy URL; a file of the user by default.
+
+    Raises
+    ------
+    ConfigurationError
+        Something cannot be used; the message says what, and shows no secret.
+
+    Attributes
+    ----------
+    settings : Settings
+        What it was made with.
+    transport : Transport
+        Carries single calls.
+    service : SandboxProcess or None
+        The local service that it started.
+    """
+
+    service: SandboxProcess | None = None
+
+    def __init__(
+        self,
+        environment: str = "staging",
+        *,
+        base_url: str | None = None,
+        token: str | None = None,
+        identity: str | None = None,
+        key: str | None = None,
+        timeout: float | tuple[float, float] = (5, 30),
+        tz: str | dt.tzinfo | None = None,
+        ledger: str | None = None,
+    ) -> None:
+        self.settings = Settings.make(
+            environment,
+            base_url=base_url,
+            token=token,
+            identity=identity,
+            key=key,
+            timeout=timeout,
+            tz=tz,
+            ledger=ledger,
+        )
+        self.transport = Transport(self.settings)
+
+    @classmethod
+    def from_env(cls, *, timeout: float | tuple[float, float] = (5, 30), tz: str | dt.tzinfo | None = None) -> Self:
+        """Make a Session from environment variables.
+
+        They are SPARKFLY_ENVIRONMENT, SPARKFLY_BASE_URL, SPARKFLY_TOKEN, SPARKFLY_IDENTITY, SPARKFLY_KEY and
+        SPARKFLY_LEDGER.
+
+        Parameters
+        ----------
+        timeout, tz
+            As for `Session`.
+
+        Raises
+        ------
+        ConfigurationError
+            Credentials are missing, or something cannot be used.
+        """
+        return cls(**Settings.arguments_from(os.environ), timeout=timeout, tz=tz)
+
+    @classmethod
+    def sandbox(
+        cls,
+        *,
+        timeout: float | tuple[float, float] = (5, 30),
+        tz: str | dt.tzinfo | None = None,
+        ledger: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """Start a local Sparkfly in a process of its own, and connect to it; `close` stops it.
+
+        Parameters
+        ----------
+        timeout, tz, ledger
+            As for `Session`.
+        **options
+            As for ``SandboxProcess.start``: ``members``, ``seed``, ``db``, ``faults``, ...
+
+        Raises
+        ------
+        SandboxError
+            It did not start.
+        """
+        from .sandbox.process import SandboxProcess  # noqa: PLC0415 - a web server, which only this needs
+
+        service = SandboxProcess.start(**options)
+        try:
+            session = cls(
+                "sandbox",
+                base_url=service.base_url,
+                identity=service.identity.reveal(),
+                key=service.key.reveal(),
+                timeout=timeout,
+                tz=tz,
+                ledger=ledger,
+            )
+        except BaseException:
+            service.stop()
+            raise
+        session.service = service
+        return session
+
+    @property
+    def tokens(self) -> Tokens:
+        """The token in use, and how it is renewed."""
+        return self.transport.tokens
+
+    def close(self) -> None:
+        """Close the connections and stop what was started; calling it again does nothing."""
+        self.transport.close()
+        if self.service is not None:
+            self.service.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Session {', '.join(f'{name}: {text}' for name, text in self._shown().items())}>"
+
+    def _repr_html_(self) -> str:
+        colour = "#b00020" if self.settings.environment == "production" else "inherit"
+        rows = "".join(
+            f'<tr><th style="text-align:left">{html.escape(name)}</th>'
+            f'<td style="text-align:left;color:{colour}">{html.escape(text)}</td></tr>'
+            for name, text in self._shown().items()
+        )
+        return f"<table><caption>Sparkfly session</caption>{rows}</table>"
+
+    def _shown(self) -> dict[str, str]:
+        return {
+            "environment": self.settings.environment,
+            "address": self.settings.base_url,
+            "token": "closed" if self.transport.is_closed else self._token_shown(),
+        }
+
+    def _token_shown(self) -> str:
+        expires_at = self.tokens.expires_at
+        if expires_at is not None:
+            return f"until {dt.datetime.fromtimestamp(expires_at, dt.timezone.utc):%Y-%m-%d %H:%M} UTC"
+        if self.settings.token is not None:
+            return "as given, its end is not known" + ("; renewed when refused" if self.tokens.can_renew else "")
+        return "got with the first call"
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigurationError(
+            "a Session is not pickled or copied: it holds credentials and open connections. "
+            "Make one where it is needed with Session.from_env(); bulk calls bring their workers what they need"
+        )
