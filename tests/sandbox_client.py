@@ -1,0 +1,51 @@
+"""A small client of the sandbox for tests: no retries, no checks, so that a test sees what really came."""
+
+from __future__ import annotations
+
+import requests
+
+from sparkfly_nb.endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER
+
+
+class SandboxClient:
+    """Calls below ``/v1.0`` with a token."""
+
+    def __init__(self, sandbox):
+        self.base_url = sandbox.base_url
+        self.root = sandbox.base_url.removesuffix("/v1.0")
+        self.credentials = {IDENTITY_HEADER: sandbox.identity.reveal(), KEY_HEADER: sandbox.key.reveal()}
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.authenticate()
+
+    def authenticate(self):
+        answer = self.session.post(self.root + AUTH_PATH, headers=self.credentials, timeout=30)
+        if answer.status_code == 204:
+            self.session.headers[TOKEN_HEADER] = answer.headers[TOKEN_HEADER]
+        return answer
+
+    def call(self, method, path, body=None, *, query=None, raw=None, timeout_s=30, headers=None):
+        # A dict is a body's offer state; raw is sent as it is.
+        json = None if body is None else {"offer_state": body}
+        return self.session.request(
+            method, self.base_url + path, json=json, data=raw, params=query, timeout=timeout_s, headers=headers
+        )
+
+    def issue(self, **values):
+        return self.call("POST", "/members/offer_states/issue", {"campaign_id": "SUMMER26", **values})
+
+    def issue_new(self, member_id, campaign_id="SUMMER26", **values):
+        """Issue and give the key of the new offer state."""
+        return self.issue(member_id=member_id, campaign_id=campaign_id, **values).json()["offer_state"]["id"]
+
+    def state(self, member_id, state_id):
+        return self.call("GET", f"/members/{member_id}/offer_states/{state_id}").json()["offer_state"]
+
+    def close(self):
+        self.session.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.close()
