@@ -1,0 +1,415 @@
+"""What the sandbox does and refuses, seen through HTTP, as the documentation of the service says it."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from sandbox_client import SandboxClient
+
+from sparkfly_nb.endpoints import ENDPOINTS
+from sparkfly_nb.sandbox import SandboxProcess
+from sparkfly_nb.schema import OFFER_STATE
+
+MEMBER, OTHER = 1009, 1010
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with SandboxProcess.start(members=30) as running:
+        yield running
+
+
+@pytest.fixture
+def client(sandbox):
+    with SandboxClient(sandbox) as connected:
+        yield connected
+
+
+def address(state_id, member_id=MEMBER):
+    return f"/members/{member_id}/offer_states/{state_id}"
+
+
+def identifier_of(sandbox, member_id=MEMBER):
+    return next(member["member_identifier"] for member in sandbox.members() if member["member_id"] == member_id)
+
+
+def states_of_reference(sandbox, reference):
+    return [
+        state for state in sandbox.truth(generated=False)["offer_states"] if state["external_ref_id"] == reference
+    ]
+
+
+# ---- authentication --------------------------------------------------------------------------------------------------
+
+
+def test_right_credentials_get_a_token_and_no_body(client):
+    answer = client.authenticate()
+
+    assert (answer.status_code, answer.content, len(answer.headers["X-Auth-Token"]) > 20) == (204, b"", True)
+
+
+@pytest.mark.parametrize("wrong", [{}, {"X-Auth-Key": "wrong"}, {"X-Auth-Identity": "wrong"}, {"X-Auth-Key": "\xe9"}])
+def test_wrong_credentials_get_none(wrong, client):
+    headers = {**client.credentials, **wrong} if wrong else {}
+
+    answer = client.session.post(f"{client.root}/auth", headers=headers, timeout=10)
+
+    assert (answer.status_code, answer.json()) == (401, {"error": "Invalid credentials"})
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
+@pytest.mark.parametrize("token", [None, "", "wrong", "\xe9"])
+def test_without_a_valid_token_every_operation_answers_401_and_nothing_else(endpoint, token, client):
+    path = endpoint.path.format(member_id=MEMBER, offerstate_id=1, offer_id=301)
+
+    answer = client.call(endpoint.method, path, headers={"X-Auth-Token": token})
+
+    assert (answer.status_code, answer.content) == (401, b"")
+
+
+def test_tokens_end_when_told_and_new_ones_work(sandbox):
+    with SandboxClient(sandbox) as client:
+        sandbox.expire_tokens()
+        ended = client.call("GET", f"/members/{MEMBER}/offer_states").status_code
+        client.authenticate()
+        renewed = client.call("GET", f"/members/{MEMBER}/offer_states").status_code
+
+    assert (ended, renewed) == (401, 200)
+
+
+# ---- issuing ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_receipt_of_an_issue_names_id_and_xid_and_neither_reference_nor_status(client):
+    answer = client.issue(member_id=MEMBER, external_ref_id="receipt", expires_at="2099-01-01T01:00:00+02:00")
+
+    receipt = answer.json()["offer_state"]
+    assert answer.status_code == 201
+    assert receipt.keys() == {"id", "member_id", "offer_id", "campaign_id", "expires_at", "credential_identifier"}
+    assert (receipt["campaign_id"], receipt["expires_at"]) == ("SUMMER26", "2098-12-31T23:00:00Z")
+
+
+def test_a_member_can_be_named_by_the_merchants_identifier(client, sandbox):
+    answer = client.issue(member_identifier=identifier_of(sandbox))
+
+    assert answer.json()["offer_state"]["member_id"] == MEMBER
+
+
+def test_a_reference_is_not_unique_and_a_query_answers_the_oldest(client, sandbox):
+    first = client.issue_new(MEMBER, external_ref_id="twice")
+    client.issue_new(OTHER, external_ref_id="twice")
+
+    found = client.call("GET", "/members/offer_states", query={"external_ref_id": "twice"}).json()["offer_state"]
+
+    assert (len(states_of_reference(sandbox, "twice")), found["offer_state_id"]) == (2, first)
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        ({"member_id": MEMBER, "campaign_id": "SPRING26"}, 422),  # suspended
+        ({"member_id": MEMBER, "campaign_id": "WINTER25"}, 422),  # under an offer that has ended
+        ({"member_id": MEMBER, "campaign_id": "NOSUCH"}, 404),
+        ({"member_id": 1}, 404),
+        ({"member_identifier": "nobody"}, 404),
+        ({}, 422),
+        ({"member_id": MEMBER, "member_identifier": "LOY"}, 422),
+        ({"member_id": str(MEMBER)}, 422),
+        ({"member_id": 2**63}, 422),
+        ({"member_id": 10**400}, 422),
+        ({"member_id": MEMBER, "expires_at": "2026-06-30T12:00:00"}, 422),  # no offset
+        ({"member_id": MEMBER, "expires_at": "2026-02-30T12:00:00Z"}, 422),
+        ({"member_id": MEMBER, "expires_at": "0001-01-01T00:00:00+23:00"}, 422),
+        ({"member_id": MEMBER, "activates_at": "2030-01-02T00:00:00Z", "expires_at": "2030-01-01T00:00:00Z"}, 422),
+        ({"member_id": MEMBER, "external_ref_id": "a\0b"}, 422),
+        ({"member_id": MEMBER, "external_ref_id": 7}, 422),
+        ({"member_id": MEMBER, "colour": "green"}, 422),
+    ],
+)
+def test_an_issue_that_cannot_be_is_refused_and_makes_nothing(values, status, client, sandbox):
+    before = len(sandbox.truth()["offer_states"])
+
+    answer = client.issue(**values)
+
+    assert (answer.status_code, "error" in answer.json()) == (status, True)
+    assert len(answer.json().get("trace", "")) == (30 if status == 422 else 0)
+    assert len(sandbox.truth()["offer_states"]) == before
+
+
+@pytest.mark.parametrize(
+    ("raw", "headers"),
+    [
+        (b"", None),
+        (b"{", None),
+        (b"null", None),
+        (b"[]", None),
+        (b'"text"', None),
+        (b'{"offer_state": null}', None),
+        (b'{"offer_state": []}', None),
+        (b'{"offer_state": {}, "more": 1}', None),
+        (b'{"offer_state": {"campaign_id": "\xff\xfe"}}', None),
+        (b'{"offer_state": {"campaign_id": "\\ud800", "member_id": 1009}}', None),
+        (b'{"offer_state": {"campaign_id": NaN}}', None),
+        (b'{"offer_state": ' + b"[" * 100_000, None),
+        (b"\0" * 100, None),
+        (b"no gzip", {"Content-Encoding": "gzip"}),
+        (gzip.compress(b"{}"), {"Content-Encoding": "deflate"}),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused(raw, headers, client):
+    answer = client.call("POST", "/members/offer_states/issue", raw=raw, headers=headers)
+
+    assert 400 <= answer.status_code < 500
+
+
+def test_a_body_without_end_is_refused(client):
+    answer = client.call("POST", "/members/offer_states/issue", raw=b"[" + b"1," * 1_000_000)
+
+    assert (answer.status_code, answer.json().keys()) == (413, {"error"})
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        (f"/members/{10**30}/offer_states", {}),
+        ("/members/-1/offer_states", {}),
+        ("/members/x%00y/offer_states", {}),
+        ("/members/%ff/offer_states", {}),
+        ("/members/%2e%2e/offer_states", {}),
+        ("/members/1%2f2/offer_states", {}),
+        ("/members/1009/offer_states/{x}", {}),
+        ("/members/1009/offers/999", {}),
+        ("/members/offer_states", {}),
+        ("/members/offer_states", {"token": "é"}),
+        ("/members/offer_states", {"credential_identifier": "VK0000000"}),
+        ("/members/offer_states", {"eligible_channel_id": "11"}),
+        ("/members/offer_states", {"eligible_channel_id": "999", "member_id": "1009"}),
+        ("/members/offer_states", {"external_ref_id": ["a", "b"]}),
+        ("/members/1009/offer_states", {"page": "0"}),
+        ("/members/1009/offer_states", {"page": "1.5"}),
+        ("/members/1009/offer_states", {"per_page": str(2**64)}),
+        ("/members/1009/offer_states", {"colour": "green"}),
+        ("/nowhere", {}),
+    ],
+)
+def test_an_address_that_names_nothing_is_refused(path, query, client):
+    answer = client.call("GET", path, query=query)
+
+    assert answer.status_code in (404, 422)
+    assert "error" in answer.json()
+
+
+def test_a_method_that_is_not_there_is_refused_with_those_that_are(client):
+    answer = client.call("DELETE", "/members/offer_states")
+
+    assert (answer.status_code, answer.headers["Allow"], "error" in answer.json()) == (405, "GET,POST", True)
+
+
+# ---- creating from offers, channels and tokens -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query", [{"offer_id": 301}, {"channel_id": 11}, {"offer_id": 301, "channel_id": 11}])
+def test_an_offer_state_is_created_from_offer_or_channel(query, client):
+    answer = client.call("POST", f"/members/{MEMBER}/offer_states", {"external_ref_id": "created"}, query=query)
+
+    state = answer.json()["offer_state"]
+    assert (answer.status_code, state["offer_id"], state["member_id"], state["status"]) == (
+        200, 301, MEMBER, "incomplete",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("query", [{}, {"offer_id": 302, "channel_id": 11}, {"channel_id": 16}, {"offer_id": 307}])
+def test_an_offer_state_is_not_created_from_nothing_or_from_what_contradicts_itself_or_has_ended(query, client):
+    answer = client.call("POST", f"/members/{MEMBER}/offer_states", query=query)
+
+    assert answer.status_code == 422
+
+
+def test_a_transferable_token_moves_the_offer_state_to_another_member(client):
+    state_id = client.issue_new(MEMBER)
+    token = client.state(MEMBER, state_id)["token"]
+
+    moved = client.call("POST", f"/members/{OTHER}/offer_states", query={"token": token}).json()["offer_state"]
+
+    assert (moved["offer_state_id"], moved["member_id"]) == (state_id, OTHER)
+    assert client.call("GET", address(state_id)).status_code == 404
+    assert moved["offer_activities"][-1]["type"] == "transferred"
+
+
+def test_what_nobody_holds_yet_goes_to_the_member_who_brings_its_token(client):
+    created = client.call("POST", "/members/offer_states", query={"offer_id": 302})
+    state = created.json()["offer_state"]
+
+    taken = client.call("POST", f"/members/{OTHER}/offer_states", query={"token": state["token"]})
+
+    assert (created.status_code, state["member_id"], taken.json()["offer_state"]["member_id"]) == (201, None, OTHER)
+
+
+def test_a_token_that_is_not_transferable_moves_nothing(client):
+    state_id = client.issue_new(MEMBER, "VIP26")
+    token = client.state(MEMBER, state_id)["token"]
+
+    answer = client.call("POST", f"/members/{OTHER}/offer_states", query={"token": token})
+
+    assert (answer.status_code, client.state(MEMBER, state_id)["member_id"]) == (403, MEMBER)
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_offer_state_has_every_documented_field(client):
+    assert client.state(MEMBER, client.issue_new(MEMBER)).keys() == OFFER_STATE.keys()
+
+
+@pytest.mark.parametrize("way", ["token", "credential_identifier", "external_ref_id"])
+def test_a_query_finds_an_offer_state_by_each_of_its_marks(way, client):
+    state = client.state(MEMBER, client.issue_new(MEMBER, external_ref_id="marked"))
+
+    found = client.call("GET", "/members/offer_states", query={way: state[way]}).json()["offer_state"]
+
+    assert found[way] == state[way]
+
+
+def test_pages_hold_50_unless_told_and_together_hold_every_offer_state_once(client):
+    for _ in range(60):
+        client.issue(member_id=1011)
+    path = "/members/1011/offer_states"
+
+    pages = [client.call("GET", path, query={"page": page}).json() for page in (1, 2, 3)]
+    whole = client.call("GET", path, query={"per_page": 5000}).json()
+
+    listed = [entry["offer_state"]["offer_state_id"] for page in pages for entry in page["offer_states"]]
+    assert (pages[0]["per_page"], len(pages[0]["offer_states"]), pages[2]["offer_states"]) == (50, 50, [])
+    assert listed == [entry["offer_state"]["offer_state_id"] for entry in whole["offer_states"]]
+    assert len(listed) == whole["total_entries"]
+
+
+def test_no_page_holds_more_than_5000(client):
+    page = client.call("GET", f"/members/{MEMBER}/offer_states", query={"per_page": 2**63 - 1}).json()
+
+    assert page["per_page"] == 5000
+
+
+# ---- changing --------------------------------------------------------------------------------------------------------
+
+
+def test_a_redeemed_offer_state_says_so_and_cannot_be_redeemed_updated_or_voided_again(client):
+    state_id = client.issue_new(MEMBER)
+
+    redeemed = client.call("POST", address(state_id), {}).json()["offer_state"]
+    again = [
+        client.call("POST", address(state_id), {}),
+        client.call("PUT", address(state_id), {"expires_at": "2099-01-01T00:00:00Z"}),
+        client.call("POST", f"{address(state_id)}/void"),
+    ]
+
+    assert (redeemed["status"], redeemed["offer_activities"][-1]["type"]) == ("redeemed", "redeemed")
+    assert [answer.status_code for answer in again] == [422, 422, 403]
+
+
+def test_a_voided_offer_state_stays_voided(client, sandbox):
+    state_id = client.issue_new(MEMBER)
+
+    voided = client.call("POST", f"{address(state_id)}/void")
+    again = client.call("POST", f"{address(state_id)}/void")
+    by_identifier = client.call(
+        "POST", f"/members/offer_states/{state_id}/void", query={"member_identifier": identifier_of(sandbox)}
+    )
+    redeemed = client.call("POST", address(state_id), {})
+
+    assert (voided.status_code, voided.content) == (200, b"")
+    assert (again.status_code, again.json().keys()) == (422, {"error", "trace"})
+    assert (by_identifier.status_code, redeemed.status_code) == (422, 422)
+    assert client.state(MEMBER, state_id)["status"] == "voided"
+
+
+@pytest.mark.parametrize("query", [{"member_identifier": "nobody"}, {}])
+def test_a_void_needs_the_member_who_holds_it(query, client):
+    answer = client.call("POST", f"/members/offer_states/{client.issue_new(MEMBER)}/void", query=query)
+
+    assert (answer.status_code, answer.json().keys()) == (404 if query else 422, {"error", "trace"})
+
+
+def test_an_update_changes_dates_and_what_follows_from_them(client):
+    state_id = client.issue_new(MEMBER)
+
+    client.call("PUT", address(state_id), {"expires_at": "2031-05-06T07:08:09.123456789Z", "value": 2})
+
+    state = client.state(MEMBER, state_id)
+    assert state["expires_at"] == state["effective_expires_at"] == "2031-05-06T07:08:09.123456789Z"
+    assert state["value"] == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "unheard of"},
+        {"member_id": OTHER},
+        {"offer_id": 302},
+        {"value": -1},
+        {"locked": "yes"},
+        {"expires_at": "2030-01-01T00:00:00Z", "activates_at": "2030-01-01T00:00:00Z"},
+    ],
+)
+def test_an_update_that_makes_no_sense_changes_nothing(change, client):
+    state_id = client.issue_new(MEMBER)
+    before = client.state(MEMBER, state_id)
+
+    answer = client.call("PUT", address(state_id), change)
+
+    assert (answer.status_code, client.state(MEMBER, state_id)) == (422, before)
+
+
+@pytest.mark.parametrize(
+    "dates", [{"expires_at": "2020-01-01T00:00:00Z"}, {"activates_at": "2098-01-01T00:00:00Z"}], ids=["past", "future"]
+)
+def test_what_has_expired_or_is_not_active_yet_cannot_be_redeemed(dates, client):
+    state_id = client.issue_new(MEMBER, **dates)
+
+    answer = client.call("POST", address(state_id), {})
+
+    assert (answer.status_code, client.state(MEMBER, state_id)["status"]) == (422, "incomplete")
+
+
+def test_a_locked_offer_state_waits_until_it_is_unlocked(client):
+    state_id = client.issue_new(MEMBER)
+    client.call("PUT", address(state_id), {"locked": True})
+
+    locked = client.call("POST", address(state_id), {}).status_code
+    client.call("PUT", address(state_id), {"locked": False})
+    unlocked = client.call("POST", address(state_id), {}).status_code
+
+    assert (locked, unlocked) == (403, 200)
+
+
+def test_a_value_based_offer_is_redeemed_when_its_value_is_reached(client):
+    state_id = client.issue_new(MEMBER, "TENCUPS")
+
+    partly = client.call("POST", address(state_id), {"value": 4}).json()["offer_state"]
+    wholly = client.call("POST", address(state_id), {"value": 10}).json()["offer_state"]
+
+    assert [(state["status"], state["value"]) for state in (partly, wholly)] == [("incomplete", 4), ("redeemed", 10)]
+
+
+def test_an_offer_state_tells_what_happened_to_it_and_when(client):
+    state_id = client.issue_new(MEMBER)
+    client.call("PUT", address(state_id), {"value": 1})
+    client.call("POST", f"{address(state_id)}/void")
+
+    activities = client.state(MEMBER, state_id)["offer_activities"]
+
+    assert [activity["type"] for activity in activities] == ["issued", "updated", "voided"]
+    assert all(activity["created_at"].endswith("Z") for activity in activities)
+
+
+# ---- the back door ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["members", "merchant", "truth", "faults", "expire_tokens", "refuse_connections"])
+def test_the_back_door_needs_a_secret_that_clients_do_not_have(what, client):
+    method = "GET" if what in {"members", "merchant", "truth"} else "POST"
+
+    answer = client.session.request(method, f"{client.root}/_sandbox/{what}", timeout=10)
+
+    assert answer.status_code == 403
