@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["DTYPES", "OFFER_STATE", "OUTCOMES", "PAYLOAD", "RECEIPT", "RESULT", "UNREAD", "VOIDED"]
+__all__ = [
+    "DTYPES",
+    "OFFER_STATE",
+    "OUTCOMES",
+    "PAYLOAD",
+    "RECEIPT",
+    "RESULT",
+    "STANDING_OF_STATUS",
+    "UNREAD",
+    "VOIDED",
+]
 
 INTEGER: Final = "Int64"
 FLAG: Final = "boolean"
@@ -129,3 +139,14 @@ OUTCOMES: Final[dict[str, str]] = {
     "planned": "it was not sent",
 }
 """The words a row can end with, and what each promises."""
+
+STANDING_OF_STATUS: Final[dict[str, str]] = {
+    "incomplete": "open",
+    "complete": "redeemed",
+    "completed": "redeemed",
+    "redeemed": "redeemed",
+    "expired": "expired",
+    "void": "voided",
+    "voided": "voided",
+}
+"""Statuses that speak for themselves, in lower case; the vocabulary is open, others say nothing by themselves."""

@@ -7,6 +7,8 @@ import html
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .bulk.changing import BulkChanges
+from .bulk.reading import BulkReads
 from .calls import SingleCalls
 from .errors import ConfigurationError
 from .settings import Settings
@@ -17,13 +19,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from .auth import Tokens
     from .sandbox.process import SandboxProcess
 
 __all__ = ["Session"]
 
 
-class Session(SingleCalls):
+class Session(SingleCalls, BulkChanges, BulkReads):
     """A connection to Sparkfly; a context manager, safe to use from several threads.
 
     Parameters
@@ -146,13 +147,9 @@ class Session(SingleCalls):
         session.service = service
         return session
 
-    @property
-    def tokens(self) -> Tokens:
-        """The token in use, and how it is renewed."""
-        return self.transport.tokens
-
     def close(self) -> None:
         """Close the connections and stop what was started; calling it again does nothing."""
+        self._close_runs()
         self.transport.close()
         if self.service is not None:
             self.service.stop()
@@ -169,7 +166,7 @@ class Session(SingleCalls):
         return f"<Session {', '.join(f'{name}: {text}' for name, text in self._shown().items())}>"
 
     def _repr_html_(self) -> str:
-        colour = "#b00020" if self.settings.environment == "production" else "inherit"
+        colour = "#b00020" if self.settings.is_production else "inherit"
         rows = "".join(
             f'<tr><th style="text-align:left">{html.escape(name)}</th>'
             f'<td style="text-align:left;color:{colour}">{html.escape(text)}</td></tr>'

@@ -77,6 +77,11 @@ class Settings:
         return self.base_url.removesuffix("/v1.0")
 
     @property
+    def is_production(self) -> bool:
+        """Whether this changes what real members hold."""
+        return self.environment == "production" or self.base_url == ADDRESSES["production"]
+
+    @property
     def is_loopback(self) -> bool:
         """Whether the service runs on this machine."""
         return _is_loopback(urlsplit(self.base_url).hostname or "")

@@ -1,0 +1,1 @@
+"""Many rows: plan, ledger, shards, workers, read-back and the result frame."""

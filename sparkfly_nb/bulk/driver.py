@@ -1,0 +1,245 @@
+"""Shards through joblib, on whatever backend is configured, in a thread that an interrupt cannot tear apart."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import joblib
+from joblib.externals.loky import reusable_executor
+
+from ..errors import ConfigurationError, RequestFailed, SparkflyError
+from ..retry import RetryPolicy
+from .job import Wiring
+from .progress import progress_bar
+from .stops import stop_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ..auth import Tokens
+    from ..settings import Settings
+
+__all__ = ["BulkOptions", "Driver", "Effort", "WorkersLost"]
+
+_T = TypeVar("_T")
+_J = TypeVar("_J")
+_R = TypeVar("_R")
+LOOK_S: Final = 0.1
+"""How often the waiting thread looks at the progress and for an interrupt."""
+IDLE_ROUNDS: Final = 6
+"""After so many rounds in which no row moved, a run gives up."""
+
+
+class WorkersLost(SparkflyError):
+    """Worker processes died; stays inside the driver, which continues without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkOptions:
+    """How a bulk call goes about its work; the fields are the keyword arguments of the Session's bulk calls."""
+
+    concurrency: int = 64
+    rate: float | None = None
+    n_jobs: int | None = None
+    progress: bool = True
+    canary: int = 0
+    halt_above: float = 0.5
+    settle_pause: float = 2.0
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+    def __post_init__(self) -> None:
+        checks = (
+            ("concurrency", isinstance(self.concurrency, int) and 1 <= self.concurrency <= 10_000, "1 to 10,000"),
+            ("rate", self.rate is None or self.rate > 0, "above 0, in requests per second, or None"),
+            ("n_jobs", self.n_jobs is None or (isinstance(self.n_jobs, int) and self.n_jobs != 0), "not 0, or None"),
+            ("canary", isinstance(self.canary, int) and self.canary >= 0, "a number of rows, 0 for none"),
+            ("halt_above", 0 <= self.halt_above <= 1, "a share from 0 to 1; 1 never halts"),
+            ("settle_pause", 0 <= self.settle_pause <= 600, "0 to 600 seconds"),
+        )
+        for name, good, allowed in checks:
+            if not good:
+                raise ConfigurationError(f"{name}={getattr(self, name)!r} cannot be used: it must be {allowed}")
+
+
+@dataclass(slots=True)
+class Effort:
+    """What goes on between rounds: the token is renewed, pauses are kept, and hopeless work ends."""
+
+    driver: Driver
+    idle_rounds: int = 0
+
+    def after_round(
+        self, *, moved: bool, generation: int, unauthenticated: bool, hindrance: str | None, pause_s: float
+    ) -> None:
+        """Prepare the next round.
+
+        Raises
+        ------
+        AuthenticationError
+            The token cannot be renewed.
+        RequestFailed
+            No row moved for several rounds.
+        """
+        self.idle_rounds = 0 if moved else self.idle_rounds + 1
+        if self.idle_rounds >= IDLE_ROUNDS:
+            raise RequestFailed(f"the service lets nothing through: {hindrance or 'no row could be sent'}")
+        if unauthenticated:
+            self.driver.tokens.renew(generation)
+        elif not moved:
+            pause_s = max(pause_s, self.driver.options.policy.base_s * 2**self.idle_rounds)
+        self.driver.sleep(pause_s)
+
+
+class Driver:
+    """Runs shards for one bulk call; made by `Driver.working`.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where the service is.
+    tokens : Tokens
+        Where the short-lived token comes from.
+    options : BulkOptions
+        Concurrency, rate, jobs.
+    """
+
+    def __init__(self, settings: Settings, tokens: Tokens, options: BulkOptions) -> None:
+        self.settings = settings
+        self.tokens = tokens
+        self.options = options
+        self.stop = threading.Event()
+        self.rows_done = 0
+        self._stop_key = uuid.uuid4().hex
+        # made in the caller's thread: joblib.parallel_config holds for that thread alone
+        self._parallel = joblib.Parallel(
+            n_jobs=options.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
+        )
+        self.workers = max(1, joblib.effective_n_jobs(options.n_jobs))
+        self.is_dask = "dask" in type(self._parallel._backend).__module__  # noqa: SLF001 - joblib tells nowhere else
+
+    def work(self, what: Callable[[], _T], *, rows: int, label: str) -> _T:
+        """Do the whole of a bulk call in a thread of its own, with a bar that counts finished rows.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After an interrupt, when what was in flight is finished and recorded.
+        """
+        results: list[_T] = []
+        faults: list[BaseException] = []
+        interrupted = False
+        context = contextvars.copy_context()
+        had_loky = _loky_is_up()
+
+        def body() -> None:
+            try:
+                results.append(context.run(what))
+            except BaseException as fault:  # noqa: BLE001 - carried over to the waiting thread, which raises it
+                faults.append(fault)
+
+        with stop_event(self._stop_key) as self.stop:
+            thread = threading.Thread(target=body, name="sparkfly-nb-driver")
+            with progress_bar(rows, label, "row", shown=self.options.progress) as bar:
+                thread.start()
+                while thread.is_alive():
+                    try:
+                        thread.join(LOOK_S)
+                        bar.update(self.rows_done - bar.n)
+                    except KeyboardInterrupt:
+                        interrupted = True
+                        self.stop.set()
+                bar.update(self.rows_done - bar.n)
+        if not had_loky and _loky_is_up():
+            reusable_executor.get_reusable_executor().shutdown(wait=True)
+        if interrupted:
+            raise KeyboardInterrupt
+        if faults:
+            raise faults[0]
+        return results[0]
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, unless the run is stopped."""
+        if seconds > 0:
+            self.stop.wait(seconds)
+
+    def wiring(self) -> tuple[Wiring, int]:
+        """Give what workers need to reach the service, and the generation of its token."""
+        token, generation = self.tokens.current()
+        lanes = max(1, self.options.concurrency // self.workers)
+        rate = self.options.rate / self.workers if self.options.rate else None
+        return (
+            Wiring(
+                self.settings.base_url,
+                token,
+                lanes,
+                rate,
+                self.settings.connect_timeout_s,
+                self.settings.read_timeout_s,
+                self.settings.is_loopback,
+                self.options.policy,
+                self._stop_key,
+            ),
+            generation,
+        )
+
+    def dispatch(self, function: Callable[[tuple[_J]], _R], jobs: Iterable[_J]) -> Iterator[_R]:
+        """Run jobs through joblib and give their reports as they finish.
+
+        Raises
+        ------
+        WorkersLost
+            Workers died; jobs without a report may or may not have run.
+        """
+        faults: list[SparkflyError] = []
+
+        def calls() -> Iterator[Any]:
+            # joblib pulls from here in threads of its own, where an exception would be lost
+            try:
+                for job in jobs:
+                    yield joblib.delayed(function)((job,))
+            except SparkflyError as fault:
+                faults.append(fault)
+
+        try:
+            yield from self._parallel(calls())
+        except SparkflyError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - every backend has its own errors for dead workers
+            raise WorkersLost(f"workers died: {type(fault).__name__}: {str(fault)[:300]}") from None
+        if faults:
+            raise faults[0]
+
+
+def _loky_is_up() -> bool:
+    return getattr(reusable_executor, "_executor", None) is not None
+
+
+@contextlib.contextmanager
+def beating(beat: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Say at intervals that this process is alive, as long as the block runs."""
+    over = threading.Event()
+    beat()
+
+    def body() -> None:
+        while not over.wait(every_s):
+            with contextlib.suppress(SparkflyError):  # the driver meets the same fault itself, and says so
+                beat()
+
+    thread = threading.Thread(target=body, name="sparkfly-nb-heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def wait_until(moment: float, driver: Driver) -> None:
+    """Wait until a point of the monotonic clock, unless the run is stopped."""
+    driver.sleep(moment - time.monotonic())

@@ -1,0 +1,143 @@
+"""What travels between the driver and a worker: a shard of rows to send or to read, and the report that comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..frames import FramePart
+    from ..retry import RetryPolicy
+    from ..settings import Secret
+
+__all__ = [
+    "SHARD_SECONDS",
+    "ListJob",
+    "ListReport",
+    "Outcome",
+    "Reading",
+    "Row",
+    "SendJob",
+    "SendReport",
+    "Unread",
+    "Wiring",
+]
+
+SHARD_SECONDS: Final = 5.0
+"""After this a worker takes no further row and hands the rest back, so that a run can be stopped on any backend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How a worker reaches the service; it holds the short-lived token, never the key."""
+
+    base_url: str
+    token: Secret
+    concurrency: int
+    rate: float | None
+    connect_timeout_s: float
+    read_timeout_s: float
+    is_loopback: bool
+    policy: RetryPolicy
+    stop_key: str
+
+
+class Row(NamedTuple):
+    """One row as it is sent: its place in the plan and the values by the API's names."""
+
+    position: int
+    sent: dict[str, Any]
+    resends: int = 0
+
+
+class Outcome(NamedTuple):
+    """What became of one row."""
+
+    position: int
+    outcome: str
+    http_status: int | None = None
+    error: str | None = None
+    trace: str | None = None
+    attempts: int = 0
+    settled_by: str | None = None
+    offer_state_id: int | None = None
+    member_id: int | None = None
+    offer_id: int | None = None
+    credential_identifier: str | None = None
+    activates_at: str | None = None
+    expires_at: str | None = None
+
+
+class Reading(NamedTuple):
+    """What a read-back found for one row: the offer states that are its own, or why it could not be told."""
+
+    position: int
+    found: list[dict[str, Any]] | None
+    error: str | None = None
+    http_status: int | None = None
+    trace: str | None = None
+
+
+class Unread(NamedTuple):
+    """A member whose offer states could not be read."""
+
+    member_id: int
+    http_status: int | None
+    reason: str
+    trace: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendJob:
+    """A shard of rows to change, or to read back."""
+
+    wiring: Wiring
+    operation: str
+    shard: int
+    rows: Sequence[Row]
+    purpose: Literal["change", "readback"] = "change"
+    halt_above: float = 1.0
+    once_key: str | None = None
+    seconds: float = SHARD_SECONDS
+
+    def __repr__(self) -> str:
+        return f"SendJob({self.purpose} {self.operation}, shard {self.shard}, {len(self.rows)} rows)"
+
+
+@dataclass(frozen=True, slots=True)
+class ListJob:
+    """Members whose offer states are to be listed."""
+
+    wiring: Wiring
+    member_ids: Sequence[int]
+    seconds: float = SHARD_SECONDS
+
+    def __repr__(self) -> str:
+        return f"ListJob({len(self.member_ids)} members)"
+
+
+@dataclass(slots=True)
+class SendReport:
+    """What a worker did with its shard; rows in neither list were not sent."""
+
+    shard: int
+    outcomes: list[Outcome] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    unauthenticated: bool = False
+    tripped: str | None = None
+    hindrance: str | None = None
+    pause_s: float = 0.0
+    begun_elsewhere: bool = False
+
+
+@dataclass(slots=True)
+class ListReport:
+    """The offer states of some members; `done` are the members that were read or have a reason why not."""
+
+    part: FramePart | None = None
+    done: list[int] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+    unauthenticated: bool = False
+    pause_s: float = 0.0

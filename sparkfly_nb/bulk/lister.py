@@ -1,0 +1,145 @@
+"""The offer states of many members in bounded memory: blocks of members through the workers, a frame for each."""
+
+from __future__ import annotations
+
+from math import ceil
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from ..columns import read_integers
+from ..errors import InvalidInput, InvalidRows, RequestFailed
+from ..frames import FramePart, frame_of, join_parts
+from ..schema import OFFER_STATE, UNREAD
+from .driver import Driver, Effort, WorkersLost
+from .job import ListJob, Unread
+from .progress import progress_bar
+from .worker import list_members
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["BLOCK_MEMBERS", "listing_failed", "member_ids_of", "read_blocks"]
+
+BLOCK_MEMBERS: Final = 5_000
+"""Members that are read before their frame is handed on."""
+ROUNDS_PER_LANE: Final = 8
+
+
+def member_ids_of(members: Any) -> list[int]:
+    """Read members from a frame with a column ``member_id``, a Series, an Index or any list of ids; each once.
+
+    Raises
+    ------
+    InvalidInput
+        There is no such column.
+    InvalidRows
+        An id is missing or is none; the report names the rows.
+    """
+    if isinstance(members, pd.DataFrame):
+        if "member_id" not in members.columns:
+            raise InvalidInput(
+                "the frame needs a column member_id: no operation lists by member_identifier. "
+                "The result of issue_many has member_id for every row that was issued"
+            )
+        series = members["member_id"]
+    elif isinstance(members, pd.Series):
+        series = members
+    elif isinstance(members, (str, bytes)) or not hasattr(members, "__iter__"):
+        raise InvalidInput(f"members must be a frame, a Series or a list of ids, not {members!r}")
+    else:
+        series = pd.Series(list(members), dtype="object")
+    read = read_integers(series)
+    typed = read.values  # noqa: PD011 - a field of ours
+    missing = [(position, None, "the id is missing", "drop the row") for position in _missing(typed)]
+    unreadable = {problem[0] for problem in read.problems}
+    problems: list[tuple[int, Any, str, str]] = [(*problem,) for problem in read.problems]
+    problems += [found for found in missing if found[0] not in unreadable]
+    if problems:
+        report = pd.DataFrame(
+            [(series.index[position], "member_id", *rest) for position, *rest in sorted(problems, key=itemgetter(0))],
+            columns=["row", "column", "value", "problem", "fix"],
+        )
+        first = report.iloc[0]
+        raise InvalidRows(
+            f"{len(report)} of {len(series)} members cannot be read, so nothing was asked: row {first['row']!r}, "
+            f"column member_id, {str(first['value'])[:60]!r}: {first['problem']}; {first['fix']}",
+            report,
+        )
+    ids: list[int] = typed.drop_duplicates().tolist()
+    return ids
+
+
+def _missing(values: pd.Series) -> list[int]:
+    return [position for position, missing in enumerate(values.isna()) if missing]
+
+
+def read_blocks(
+    make_driver: Callable[[], Driver], member_ids: Sequence[int], *, progress: bool
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Read the offer states of members block by block.
+
+    Yields
+    ------
+    tuple of pandas.DataFrame
+        Offer states by ``schema.OFFER_STATE``, and the members that could not be read by ``schema.UNREAD``.
+    """
+    with progress_bar(len(member_ids), "list", "member", shown=progress) as bar:
+        for first in range(0, len(member_ids), BLOCK_MEMBERS):
+            block = member_ids[first : first + BLOCK_MEMBERS]
+            driver = make_driver()
+            parts, unread = driver.work(lambda: _read_block(driver, block), rows=len(block), label="list")  # noqa: B023
+            bar.update(len(block))
+            yield (
+                join_parts(parts, OFFER_STATE, where="list_offer_states"),
+                frame_of([entry._asdict() for entry in unread], UNREAD, where="list_offer_states"),
+            )
+
+
+def _read_block(driver: Driver, members: Sequence[int]) -> tuple[list[FramePart], list[Unread]]:
+    """Read members until each is read or has a reason why not."""
+    effort = Effort(driver)
+    waiting = dict.fromkeys(members)
+    parts: list[FramePart] = []
+    unread: list[Unread] = []
+    while waiting and not driver.stop.is_set():
+        wiring, generation = driver.wiring()
+        todo = list(waiting)
+        size = max(1, min(ROUNDS_PER_LANE * wiring.concurrency, ceil(len(todo) / driver.workers)))
+        jobs = (ListJob(wiring, todo[first : first + size]) for first in range(0, len(todo), size))
+        unauthenticated, pause_s = False, 0.0
+        try:
+            for report in driver.dispatch(list_members, jobs):
+                unauthenticated |= report.unauthenticated
+                pause_s = max(pause_s, report.pause_s)
+                if report.part is not None:
+                    parts.append(report.part)
+                unread += report.unread
+                for member_id in report.done:
+                    waiting.pop(member_id, None)
+        except WorkersLost:
+            pass  # a read can be done again; rounds in which nothing moved are counted
+        driver.rows_done = len(members) - len(waiting)
+        if waiting:
+            try:
+                effort.after_round(
+                    moved=len(waiting) < len(todo),
+                    generation=generation,
+                    unauthenticated=unauthenticated,
+                    hindrance="no listing was answered",
+                    pause_s=pause_s,
+                )
+            except RequestFailed as fault:
+                unread += [Unread(member_id, None, str(fault), None) for member_id in waiting]
+                break
+    return parts, unread
+
+
+def listing_failed(unread: pd.DataFrame, members: int) -> str:
+    """Say in one sentence which members could not be read."""
+    first = unread.iloc[0]
+    return (
+        f"{len(unread)} of {members} members could not be read, so nothing is returned as if it were all: member "
+        f'{first["member_id"]}: {first["reason"]}. errors="collect" gives the others, and these in attrs["unread"]'
+    )

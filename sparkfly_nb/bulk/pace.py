@@ -1,0 +1,88 @@
+"""How fast a worker may go: requests in flight, requests per second, and the pauses that the service asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Pace"]
+
+RECOVERY_ANSWERS: Final = 20
+"""After this many good answers one more request may be in flight again."""
+NAP_S: Final = 0.1
+"""How often a waiting lane looks whether the shard was stopped."""
+
+
+class Pace:
+    """The pace of all lanes of one shard.
+
+    Parameters
+    ----------
+    lanes : int
+        Requests in flight at most.
+    rate : float or None
+        Requests per second at most; None for no limit.
+    closing : callable
+        Says whether no further request may be started.
+    """
+
+    def __init__(self, lanes: int, rate: float | None, closing: Callable[[], bool]) -> None:
+        self._lanes = lanes
+        self._allowed = float(lanes)
+        self._interval_s = 1.0 / rate if rate else 0.0
+        self._next_slot = time.monotonic()
+        self._not_before = 0.0
+        self._good_answers = 0
+        self._closing = closing
+
+    @property
+    def pause_left_s(self) -> float:
+        """Seconds until the service wants to be asked again."""
+        return max(0.0, self._not_before - time.monotonic())
+
+    async def turn(self, lane: int) -> bool:
+        """Wait until this lane may send; False when the shard ends before that."""
+        while not self._closing():
+            now = time.monotonic()
+            if lane >= max(1, int(self._allowed)):
+                await asyncio.sleep(NAP_S)
+            elif now < self._not_before:
+                await asyncio.sleep(min(NAP_S, self._not_before - now))
+            elif self._interval_s:
+                self._next_slot = max(self._next_slot, now) + self._interval_s
+                return await self._sleep_until(self._next_slot - self._interval_s)
+            else:
+                return True
+        return False
+
+    async def turn_after(self, lane: int, pause_s: float) -> bool:
+        """Wait for a pause of this lane alone, and then for its turn."""
+        return await self._sleep_until(time.monotonic() + pause_s) and await self.turn(lane)
+
+    async def _sleep_until(self, moment: float) -> bool:
+        while not self._closing():
+            left = moment - time.monotonic()
+            if left <= 0:
+                return True
+            await asyncio.sleep(min(NAP_S, left))
+        return False
+
+    def slow_down(self, pause_s: float) -> None:
+        """Halve the requests in flight and send none before the pause is over."""
+        moment = time.monotonic() + pause_s
+        if moment > self._not_before + NAP_S:  # one slow-down for the answers that were in flight together
+            self._allowed = max(1.0, self._allowed / 2)
+        self._not_before = max(self._not_before, moment)
+        self._good_answers = 0
+
+    def speed_up(self) -> None:
+        """Count a good answer; after some of them one more request may be in flight."""
+        if self._allowed < self._lanes:
+            self._good_answers += 1
+            if self._good_answers >= RECOVERY_ANSWERS:
+                self._good_answers = 0
+                self._allowed = min(float(self._lanes), self._allowed + 1)

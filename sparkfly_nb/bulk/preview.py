@@ -1,0 +1,93 @@
+"""What an issue would do, row by row, before anything is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+import pandas as pd
+
+from ..schema import RESULT, STANDING_OF_STATUS
+from .plan import Plan, Problem, reference_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["expired_rows", "held_rows", "issued_rows", "preview_frame"]
+
+SHOWN: Final = ("member_id", "member_identifier", "external_ref_id", "activates_at", "expires_at")
+
+
+def expired_rows(plan: Plan, now: pd.Timestamp) -> list[Problem]:
+    """Find rows whose offer would be over before it is issued."""
+    ends = plan.columns.get("expires_at")
+    if ends is None:
+        return []
+    return [
+        Problem(int(at), "expires_at", ends.iloc[at], "it would have expired already", "give a later time", "expired")
+        for at in np.flatnonzero((ends <= now).fillna(value=False).to_numpy(dtype=bool))
+    ]
+
+
+def issued_rows(plan: Plan, known: Mapping[tuple[str, Any], str]) -> list[Problem]:
+    """Find rows whose member was, or may have been, issued an offer of the campaign in another run of the ledger."""
+    found = []
+    for name in ("member_id", "member_identifier"):
+        series = plan.columns.get(name)
+        if series is None:
+            continue
+        runs = series.map({value: run for (kind, value), run in known.items() if kind == name})
+        found += [
+            Problem(
+                int(at), name, series.iloc[at], f"run {runs.iloc[at]} issued it already, or may have",
+                "drop the row, or give allow_duplicates=True if a second one is meant", "already issued",
+            )
+            for at in np.flatnonzero(runs.notna().to_numpy(dtype=bool))
+        ]  # fmt: skip
+    return found
+
+
+def held_rows(plan: Plan, states: pd.DataFrame, now: pd.Timestamp) -> list[Problem]:
+    """Find rows whose member holds a live offer state of the campaign at the service."""
+    series = plan.columns.get("member_id")
+    if series is None:
+        return []
+    of_campaign = (states["campaign_xid"] == plan.campaign_id).fillna(value=False)
+    live = states[of_campaign & _is_live(states, now)].drop_duplicates("member_id")
+    held = series.map(live.set_index("member_id")["offer_state_id"])
+    return [
+        Problem(
+            int(at), "member_id", series.iloc[at], f"the member holds offer state {held.iloc[at]} of the campaign",
+            "drop the row, or void that one first", "already holding",
+        )
+        for at in np.flatnonzero(held.notna().to_numpy(dtype=bool))
+    ]  # fmt: skip
+
+
+def _is_live(states: pd.DataFrame, now: pd.Timestamp) -> pd.Series:
+    """Say which offer states can still be used."""
+    standing = states["status"].str.strip().str.lower().map(STANDING_OF_STATUS).astype("string")
+    ends = states["effective_expires_at"].fillna(states["expires_at"])
+    return standing.fillna("open").eq("open") & ~(ends <= now).fillna(value=False)
+
+
+def preview_frame(plan: Plan, problems: list[Problem], run: str) -> pd.DataFrame:
+    """Make the preview: a verdict per row, the first problem that stands against it, and what would be sent."""
+    verdicts = np.full(len(plan), "valid", dtype=object)
+    reasons = np.full(len(plan), None, dtype=object)
+    for problem in reversed(problems):
+        verdicts[problem.position] = problem.kind
+        reasons[problem.position] = f"{problem.column}: {problem.problem}; {problem.fix}"
+    frame = pd.DataFrame({"verdict": verdicts, "problem": reasons}, dtype="string")
+    for name in SHOWN:
+        frame[name] = plan.columns.get(name, pd.Series(pd.NA, index=frame.index)).astype(cast("Any", RESULT[name]))
+    blank = frame["external_ref_id"].isna().to_numpy()
+    made = [
+        reference_of(run, at, None if pd.isna(number) else int(number), None if pd.isna(text) else str(text))
+        for at, (number, text) in enumerate(zip(frame["member_id"], frame["member_identifier"], strict=True))
+    ]
+    frame["external_ref_id"] = frame["external_ref_id"].where(~blank, pd.Series(made, dtype="string"))
+    frame.index = plan.index
+    frame.attrs["digest"] = plan.digest
+    frame.attrs["run"] = run
+    return frame

@@ -1,0 +1,229 @@
+"""Runs from plan to result: started or continued, confirmed, previewed, settled and undone, on one ledger."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from itertools import pairwise
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from ..errors import ConfirmationRequired, InvalidInput, LedgerError, PlanChanged
+from ..values import as_text
+from ..version import __version__
+from .differences import plan_changed
+from .driver import BulkOptions, Driver
+from .ledger import Ledger, Run
+from .operations import OPERATIONS
+from .plan import Plan, make_plan, report_of
+from .preview import expired_rows, issued_rows
+from .results import result_frame
+from .runner import Runner
+from .undo import planned_voids, verdict_before_voiding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..auth import Tokens
+    from ..settings import Settings
+
+__all__ = ["RunBook", "run_name"]
+
+SHARD_ROUNDS: Final = 40
+"""Rows of a shard per request in flight: enough that its last requests, which are not in full flight, matter little."""
+
+
+class RunBook:
+    """The runs of one Session.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where the service is.
+    tokens : Tokens
+        Where tokens come from.
+    ledger : Ledger
+        Where runs are recorded.
+    """
+
+    def __init__(self, settings: Settings, tokens: Tokens, ledger: Ledger) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self.ledger = ledger
+
+    def driver(self, options: BulkOptions) -> Driver:
+        """Make the driver of one bulk call, in the caller's thread."""
+        return Driver(self._settings, self._tokens, options)
+
+    def find(self, run: str) -> Run:
+        """Find a run by its name.
+
+        Raises
+        ------
+        LedgerError
+            There is none.
+        """
+        found = self.ledger.find(run=run)
+        if found is None:
+            raise LedgerError(f"the ledger {self.ledger} has no run {run!r}; session.runs() lists them")
+        return found
+
+    def plan(self, operation: str, df: pd.DataFrame, **details: Any) -> Plan:
+        """Check a frame and make the plan of an operation; details as in `make_plan`."""
+        return make_plan(OPERATIONS[operation], df, address=self._settings.base_url, tz=self._settings.tz, **details)
+
+    def _check_confirm(self, rows: int, confirm: int | None) -> None:
+        if self._settings.is_production and confirm != rows:
+            given = "it was not given" if confirm is None else f"{confirm} was given"
+            raise ConfirmationRequired(
+                f"this changes production: give confirm={rows}, the number of rows ({given}). Nothing was sent", rows
+            )
+
+    def _new_run(
+        self, operation: str, name: str, digest: str, campaign_id: str | None, reason: str | None, rows: int
+    ) -> Run:
+        return Run(
+            run=name,
+            operation=operation,
+            digest=digest,
+            environment=self._settings.environment,
+            address=self._settings.base_url,
+            campaign_id=campaign_id,
+            reason=None if reason is None else as_text(reason),
+            row_count=rows,
+            user_name=_user_name(),
+            host=socket.gethostname(),
+            version=__version__,
+            started_at=pd.Timestamp.now("UTC").isoformat(),
+            undoes=None,
+        )
+
+    def _bounds(self, positions: Sequence[int], driver: Driver) -> list[tuple[int, int]]:
+        """Cut rows into shards; the canary rows are a shard of their own."""
+        lanes = max(1, driver.options.concurrency // driver.workers)
+        size = max(1, min(SHARD_ROUNDS * lanes, ceil(len(positions) / driver.workers)))
+        canary = min(driver.options.canary, len(positions))
+        cuts = [0, *([canary] if canary else []), *range(canary + size, len(positions), size), len(positions)]
+        return [(positions[first], positions[last - 1]) for first, last in pairwise(cuts) if last > first]
+
+    def carry_out(
+        self,
+        plan: Plan,
+        options: BulkOptions,
+        *,
+        run: str | None,
+        reason: str | None,
+        confirm: int | None,
+        approve: str | None = None,
+        allow_duplicates: bool = False,
+    ) -> pd.DataFrame:
+        """Check, record and carry out a plan, or go on with the run that recorded it before."""
+        if plan.problems:
+            raise report_of(plan, plan.problems)
+        if approve is not None and approve != plan.digest:
+            raise PlanChanged(
+                f"the rows are not those of the preview: approved {approve[:12]}, now {plan.digest[:12]}. "
+                "Nothing was sent; preview them again",
+                pd.DataFrame(columns=["position", "column", "recorded", "now"]),
+            )
+        self._check_confirm(len(plan), confirm)
+        ledger = self.ledger
+        known = ledger.find(run=as_text(run)) if run is not None else ledger.find(digest=plan.digest)
+        if known is not None and known.digest != plan.digest:
+            raise plan_changed(self.ledger, known, plan)
+        unsent = {row.position for row in ledger.rows_of(known, outcome="planned")} if known else range(len(plan))
+        problems = [] if known else expired_rows(plan, pd.Timestamp.now("UTC"))
+        if plan.operation.issues and not allow_duplicates and unsent:
+            elsewhere = ledger.issued_elsewhere(
+                self._settings.base_url, str(plan.campaign_id), known.run_no if known else 0
+            )
+            problems += [found for found in issued_rows(plan, elsewhere) if found.position in unsent]
+        if problems:
+            raise report_of(plan, problems)
+        driver = self.driver(options)
+        if known is None:
+            name = run_name(plan, run)
+            new = self._new_run(plan.operation.name, name, plan.digest, plan.campaign_id, reason, len(plan))
+            known = ledger.create(new, plan.rows(name), self._bounds(range(len(plan)), driver))
+            if known.digest != plan.digest:  # recorded by another process in the meantime
+                raise plan_changed(self.ledger, known, plan)
+        else:
+            counts = ledger.counts(known.run_no)
+            open_rows = counts.get("planned", 0) + counts.get("unknown", 0)
+            rest = f"{open_rows} of {len(plan)} rows are still open" if open_rows else "all rows ended, nothing is sent"
+            tqdm.write(f"run {known.run} was started {known.started_at[:19]}Z by {known.user_name}: {rest}")
+            if not open_rows:
+                return result_frame(ledger, known, plan.index)
+            driver.rows_done = len(plan) - open_rows
+        driver.work(Runner(driver, ledger, known).carry_out, rows=len(plan), label=plan.operation.name)
+        return result_frame(ledger, known, plan.index)
+
+    def undo(self, run: str, options: BulkOptions, *, reason: str | None, confirm: int | None) -> pd.DataFrame:
+        """Undo an issue run; `BulkCalls.void_run` says how."""
+        ledger, issue = self.ledger, self.find(run)
+        if issue.operation != "issue":
+            raise InvalidInput(f"run {run} is no issue run but {issue.operation}: there is nothing to undo")
+        issued = [row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk]
+        self._check_confirm(len(issued), confirm)
+        driver = self.driver(options)
+        undo = self._new_run("void", f"void of {issue.run}", issue.digest, issue.campaign_id, reason, len(issued))
+        undo = undo._replace(undoes=issue.run)
+
+        def work() -> Run:
+            Runner(driver, ledger, issue).settle()
+            issued = {row["position"]: row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk}
+            known = ledger.find(run=undo.run) or ledger.create(
+                undo._replace(row_count=len(issued)),
+                planned_voids([list(issued.values())]),
+                self._bounds(sorted(issued), driver),
+            )
+            open_rows = {row.position for row in ledger.rows_of(known, outcome="planned")}
+            to_read = [row for row in ledger.rows_of(issue, outcome="issued") if row.position in open_rows]
+            verdicts = [
+                verdict_before_voiding(issued[row.position], row, reading)
+                for row, reading in Runner(driver, ledger, issue).read_back(to_read)
+            ]
+            if driver.stop.is_set():
+                return known
+            ended = [verdict for verdict in verdicts if verdict is not None]
+            ledger.end(known.run_no, ended)
+            driver.rows_done += len(ended)
+            Runner(driver, ledger, known).carry_out()
+            voided = [row["position"] for chunk in ledger.chunks(known.run_no, only="voided") for row in chunk]
+            ledger.mark_undone(issue.run_no, voided)
+            return known
+
+        known = driver.work(work, rows=len(issued), label="void_run")
+        result = result_frame(ledger, known)
+        result.index = pd.Index([row.position for row in ledger.rows_of(known)], dtype="int64")
+        unknown = result_frame(ledger, issue).query("outcome == 'unknown'")
+        if len(unknown):
+            result = pd.concat([result, unknown]).sort_index()
+            result.attrs["run"] = known.run
+        return result
+
+    def settle(self, run: str, options: BulkOptions) -> pd.DataFrame:
+        """Read back the unknown rows of a run; `BulkCalls.settle` says how."""
+        found, driver = self.find(run), self.driver(options)
+        unknown = self.ledger.counts(found.run_no).get("unknown", 0)
+        driver.work(Runner(driver, self.ledger, found).settle, rows=unknown, label="settle")
+        return result_frame(self.ledger, found)
+
+
+def run_name(plan: Plan, run: str | None) -> str:
+    """Name a new run: as the person says, or after what is asked."""
+    if run is None:
+        return f"{plan.operation.name}-{plan.digest[:12]}"
+    if len(run) > 200:
+        raise InvalidInput("run: the name is longer than 200 characters")
+    return as_text(run)
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

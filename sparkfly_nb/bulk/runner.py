@@ -1,0 +1,350 @@
+"""One run from the ledger to its end: claim, send, record, read back, send again only what surely did not happen."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import LedgerError, RequestFailed, RunHalted, SparkflyError
+from .driver import Driver, Effort, WorkersLost, beating, wait_until
+from .job import SHARD_SECONDS, Outcome, Reading, Row, SendJob, SendReport
+from .once import forget
+from .operations import OPERATIONS
+from .results import result_frame
+from .settle import MAX_RESENDS, Proof, mismatch_of, prove
+from .worker import send_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .ledger import Claim, Ledger, Run
+
+__all__ = ["Runner"]
+
+BEAT_S: Final = 5.0
+OTHERS_LOOK_S: Final = 0.5
+READBACK_SHARD_ROWS: Final = 2_000
+
+
+class Runner:
+    """Carries out one recorded run.
+
+    Parameters
+    ----------
+    driver : Driver
+        Where shards are worked on.
+    ledger : Ledger
+        Where the run is recorded.
+    run : Run
+        The run.
+    """
+
+    def __init__(self, driver: Driver, ledger: Ledger, run: Run) -> None:
+        self._driver = driver
+        self._ledger = ledger
+        self._run = run
+        self._operation = OPERATIONS[run.operation]
+        self._safe_at = 0.0
+
+    # ---- the whole
+
+    def carry_out(self) -> None:
+        """Send what is planned and settle what is unknown, until nothing more can be done.
+
+        Raises
+        ------
+        RunHalted
+            Most rows fail, the canary does not hold, or the service lets nothing through.
+        """
+        with beating(self._ledger.beat, BEAT_S):
+            self._ledger.recover(self._run.run_no)
+            if self._driver.options.canary:
+                self._send_planned(below=1)
+                self._settle_unknown(resend=False)
+                self._check_canary()
+            while not self._driver.stop.is_set():
+                self._send_planned()
+                others = self._ledger.recover(self._run.run_no)
+                reopened = 0 if self._driver.stop.is_set() else self._settle_unknown()
+                if others:
+                    self._driver.sleep(OTHERS_LOOK_S)
+                elif not reopened and not self._ledger.counts(self._run.run_no).get("planned"):
+                    return
+
+    def settle(self) -> None:
+        """Read back what is unknown; send nothing."""
+        with beating(self._ledger.beat, BEAT_S):
+            self._ledger.recover(self._run.run_no)
+            self._settle_unknown(resend=False)
+
+    # ---- sending
+
+    def _send_planned(self, below: int | None = None) -> None:
+        effort = Effort(self._driver)
+        while not self._driver.stop.is_set():
+            wiring, generation = self._driver.wiring()
+            round_ = _Round(self._driver, self._ledger, self._run, below)
+            try:
+                round_.go(wiring)
+            except WorkersLost as fault:
+                self._ledger.abandon(self._run.run_no, str(fault))
+                self._safe_at = self._when_safe()
+            if round_.begun_elsewhere:
+                self._safe_at = self._when_safe()
+            if round_.tripped:
+                raise self._halted(f"most rows fail: {round_.tripped}")
+            if round_.claims == 0:
+                return
+            try:
+                effort.after_round(
+                    moved=round_.moved,
+                    generation=generation,
+                    unauthenticated=round_.unauthenticated,
+                    hindrance=round_.hindrance,
+                    pause_s=round_.pause_s,
+                )
+            except RequestFailed as fault:
+                raise self._halted(str(fault)) from None
+
+    def _when_safe(self) -> float:
+        """Say when even a worker that only seems dead has ended its shard."""
+        settings = self._driver.settings
+        return time.monotonic() + SHARD_SECONDS + settings.connect_timeout_s + settings.read_timeout_s
+
+    def _halted(self, why: str) -> RunHalted:
+        counts = self._ledger.counts(self._run.run_no)
+        told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
+        return RunHalted(
+            f"run {self._run.run} was halted: {why}\n  so far: {told}. Nothing more is sent until you run it again; "
+            f"rows that ended are not sent again. session.run({self._run.run!r}) shows them, "
+            f"session.settle({self._run.run!r}) reads back what is unknown",
+            result_frame(self._ledger, self._run),
+        )
+
+    # ---- settling
+
+    def _settle_unknown(self, *, resend: bool = True) -> int:
+        """Read unknown rows back; give the number of rows that are planned again."""
+        unknown = self._ledger.rows_of(self._run, outcome="unknown")
+        if not unknown:
+            return 0
+        wait_until(self._safe_at, self._driver)
+        absent = self._read_and_record(unknown)
+        absent = self._read_and_record(absent)
+        if self._driver.stop.is_set():
+            return 0
+        lost = [row for row in absent if row.resends >= MAX_RESENDS]
+        self._ledger.end(
+            self._run.run_no,
+            [
+                Outcome(
+                    row.position,
+                    "rejected",
+                    error=f"sent {row.resends + 1} times and lost each time: the service does not show it",
+                    settled_by="readback",
+                )
+                for row in lost
+            ],
+        )
+        self._driver.rows_done += len(lost)
+        again = [row for row in absent if row.resends < MAX_RESENDS] if resend else []
+        self._ledger.reopen(self._run.run_no, again)
+        return len(again)
+
+    def _read_and_record(self, rows: Sequence[Row]) -> list[Row]:
+        """Pause, read back, record what was done, and give the rows that surely were not."""
+        if not rows:
+            return []
+        self._driver.sleep(self._driver.options.settle_pause)
+        absent, ended = [], []
+        for row, reading in self.read_back(rows):
+            proof = prove(self._operation, row, reading)
+            if isinstance(proof, Outcome):
+                ended.append(proof)
+                self._driver.rows_done += 1
+            elif proof is Proof.ABSENT or self._operation.by_id.effect == "void":  # a void may be sent again anyway
+                absent.append(row)
+            else:
+                why = reading.error or "the offer state is not there"
+                ended.append(
+                    Outcome(row.position, "unknown", reading.http_status, f"not settled: {why}", reading.trace)
+                )
+        self._ledger.end(self._run.run_no, ended)
+        return absent
+
+    def read_back(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Reading]]:
+        """Read back rows, through the same workers that send; what cannot be read says why."""
+        waiting = {row.position: row for row in rows}
+        effort = Effort(self._driver)
+        while waiting and not self._driver.stop.is_set():
+            wiring, generation = self._driver.wiring()
+            todo = list(waiting.values())
+            jobs = (
+                SendJob(
+                    wiring, self._run.operation, number, todo[first : first + READBACK_SHARD_ROWS], purpose="readback"
+                )
+                for number, first in enumerate(range(0, len(todo), READBACK_SHARD_ROWS))
+            )
+            unauthenticated, pause_s = False, 0.0
+            try:
+                for report in self._driver.dispatch(send_shard, jobs):
+                    unauthenticated |= report.unauthenticated
+                    pause_s = max(pause_s, report.pause_s)
+                    for reading in report.readings:
+                        if reading.position in waiting:
+                            yield waiting.pop(reading.position), reading
+            except WorkersLost:
+                pass  # a read can be done again; rounds in which nothing moved are counted
+            moved = len(waiting) < len(todo)
+            try:
+                if waiting:
+                    effort.after_round(
+                        moved=moved,
+                        generation=generation,
+                        unauthenticated=unauthenticated,
+                        hindrance="no read-back was answered",
+                        pause_s=pause_s,
+                    )
+            except RequestFailed as fault:
+                for row in waiting.values():
+                    yield row, Reading(row.position, None, str(fault))
+                return
+
+    def _check_canary(self) -> None:
+        """Read the first rows back and compare them with what the service answered.
+
+        Raises
+        ------
+        RunHalted
+            They do not agree, or too many of them failed.
+        """
+        size = self._driver.options.canary
+        recorded = {row["position"]: row for row in next(self._ledger.chunks(self._run.run_no), [])[:size]}
+        failed = [row for row in recorded.values() if row["outcome"] != self._operation.done]
+        unknown = [row for row in failed if row["outcome"] not in ("rejected", "kept")]
+        if unknown or len(failed) > self._driver.options.halt_above * len(recorded):
+            example = (unknown or failed)[0]
+            raise self._halted(
+                f"{len(failed)} of the {len(recorded)} canary rows are not {self._operation.done}; "
+                f"row {example['position']}: {example['outcome']}, {example['error']}"
+            )
+        done = [
+            row
+            for row in self._ledger.rows_of(self._run, first=size)
+            if recorded[row.position]["outcome"] == self._operation.done
+        ]
+        readable = [row for row in done if self._operation.issues or "member_id" in row.sent]
+        for row, reading in self.read_back(readable):
+            problem = mismatch_of(row, recorded[row.position], reading)
+            if problem:
+                raise self._halted(f"the canary row {row.position} does not hold: {problem}")
+
+
+class _Round:
+    """One pass over the planned shards: claims go to free workers, reports come back and are recorded."""
+
+    def __init__(self, driver: Driver, ledger: Ledger, run: Run, below: int | None) -> None:
+        self._driver = driver
+        self._ledger = ledger
+        self._run = run
+        self._below = below
+        self._held: dict[int, Claim] = {}
+        self.claims = 0
+        self.moved = False
+        self.unauthenticated = False
+        self.begun_elsewhere = False
+        self.tripped: str | None = None
+        self.hindrance: str | None = None
+        self.pause_s = 0.0
+
+    def go(self, wiring: Any) -> None:
+        """Send until nothing is planned, or something calls for a pause."""
+        with _Recorder(self._record) as recorder:
+            for report in self._driver.dispatch(send_shard, self._jobs(wiring, recorder)):
+                self._note(report)
+                recorder.put(report)
+
+    def _jobs(self, wiring: Any, recorder: _Recorder) -> Iterator[SendJob]:
+        while not (
+            self._driver.stop.is_set()
+            or self.tripped
+            or self.unauthenticated
+            or self.hindrance
+            or self.pause_s
+            or recorder.failed
+        ):
+            claim = self._ledger.claim(self._run, self._below)
+            if claim is None:
+                return
+            self.claims += 1
+            self._held[claim.shard] = claim
+            yield SendJob(
+                wiring,
+                self._run.operation,
+                claim.shard,
+                claim.rows,
+                halt_above=self._driver.options.halt_above,
+                once_key=self._once_key(claim) if self._driver.is_dask else None,
+            )
+
+    def _once_key(self, claim: Claim) -> str:
+        return f"sparkfly-nb-{self._run.digest[:16]}-{claim.shard}-{self._ledger.claimant}-{claim.claims}"
+
+    def _note(self, report: SendReport) -> None:
+        self.moved |= bool(report.outcomes) or report.begun_elsewhere
+        self.unauthenticated |= report.unauthenticated
+        self.begun_elsewhere |= report.begun_elsewhere
+        self.tripped = self.tripped or report.tripped
+        self.hindrance = self.hindrance or report.hindrance
+        self.pause_s = max(self.pause_s, report.pause_s)
+
+    def _record(self, report: SendReport) -> None:
+        claim = self._held.pop(report.shard)
+        outcomes = report.outcomes
+        if report.begun_elsewhere:
+            outcomes = [
+                Outcome(row.position, "unknown", error="the worker that sent it died", attempts=1) for row in claim.rows
+            ]
+        self._ledger.record(self._run.run_no, report.shard, outcomes)
+        self._driver.rows_done += sum(outcome.outcome != "unknown" for outcome in outcomes)
+        if self._driver.is_dask:
+            forget(self._once_key(claim))
+
+
+class _Recorder:
+    """Records reports while the next shard is on the wire."""
+
+    def __init__(self, record: Any) -> None:
+        self._record = record
+        self._reports: queue.SimpleQueue[SendReport | None] = queue.SimpleQueue()
+        self._fault: SparkflyError | None = None
+        self._thread = threading.Thread(target=self._body, name="sparkfly-nb-recorder")
+
+    @property
+    def failed(self) -> bool:
+        """Whether the ledger could not be written: then nothing more may be sent."""
+        return self._fault is not None
+
+    def put(self, report: SendReport) -> None:
+        """Take a report; it is recorded soon."""
+        self._reports.put(report)
+
+    def _body(self) -> None:
+        while (report := self._reports.get()) is not None:
+            if self._fault is None:
+                try:
+                    self._record(report)
+                except LedgerError as fault:
+                    self._fault = fault
+
+    def __enter__(self) -> _Recorder:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reports.put(None)
+        self._thread.join()
+        if self._fault is not None:
+            raise self._fault

@@ -1,0 +1,104 @@
+"""What a read-back proves about a row: it was done, it was surely not done, or it still cannot be told. No I/O."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import InvalidInput
+from ..schema import STANDING_OF_STATUS
+from ..values import as_time
+from .job import Outcome, Reading, Row
+
+if TYPE_CHECKING:
+    from .operations import Operation
+
+__all__ = ["MAX_RESENDS", "TIMES", "Proof", "differs", "mismatch_of", "prove", "standing_of"]
+
+MAX_RESENDS: Final = 3
+"""How often a row that surely did not happen is sent again."""
+TIMES: Final = frozenset({"activates_at", "expires_at"})
+KEYS: Final = frozenset({"member_id", "member_identifier", "offerstate_id", "external_ref_id", "campaign_id"})
+
+
+class Proof(enum.Enum):
+    """What a read-back shows where it does not show that a row was done."""
+
+    ABSENT = "absent"
+    UNTOLD = "untold"
+
+
+def prove(operation: Operation, row: Row, reading: Reading) -> Outcome | Proof:
+    """Judge one read-back.
+
+    Returns
+    -------
+    Outcome or Proof
+        The outcome where the row was done; else whether it surely was not, or cannot be told.
+    """
+    if reading.found is None:
+        return Proof.UNTOLD
+    if operation.issues:
+        done = reading.found
+    else:
+        if not reading.found:
+            return Proof.UNTOLD  # an offer state that is not there proves nothing about the change to it
+        done = [state for state in reading.found if _changed(operation, row, state)]
+    if not done:
+        return Proof.ABSENT
+    state = done[0]
+    ids = ", ".join(str(found.get("offer_state_id")) for found in done)
+    return Outcome(
+        row.position,
+        operation.done,
+        error=f"duplicate: the offer states {ids} carry the reference of this row" if len(done) > 1 else None,
+        settled_by="readback",
+        offer_state_id=state.get("offer_state_id"),
+        member_id=state.get("member_id"),
+        offer_id=state.get("offer_id"),
+        credential_identifier=state.get("credential_identifier"),
+        activates_at=state.get("activates_at"),
+        expires_at=state.get("expires_at"),
+    )
+
+
+def _changed(operation: Operation, row: Row, state: dict[str, Any]) -> bool:
+    """Say whether an offer state shows the change that a row asked for."""
+    standing = standing_of(state)
+    if operation.name == "void":
+        return standing == "voided"
+    asked = {name: value for name, value in row.sent.items() if name not in KEYS}
+    if operation.name == "redeem" and "status" not in asked and standing != "redeemed":
+        return False
+    return not any(differs(name, value, state.get(name)) for name, value in asked.items())
+
+
+def standing_of(state: dict[str, Any]) -> str | None:
+    """Say whether an offer state is open, redeemed, expired or voided, where its status says it."""
+    return STANDING_OF_STATUS.get(str(state.get("status")).strip().lower())
+
+
+def differs(name: str, asked: Any, found: Any) -> bool:
+    """Say whether a field of an offer state is not what was asked for; points in time may be written differently."""
+    if name not in TIMES:
+        return bool(asked != found)
+    try:
+        # the service may keep whole seconds
+        return as_time(asked).floor("s") != as_time(found).floor("s")
+    except InvalidInput:
+        return True
+
+
+def mismatch_of(row: Row, recorded: dict[str, Any], reading: Reading) -> str | None:
+    """Say how the service contradicts the ledger about a row that ended as done; None where it agrees."""
+    if reading.found is None:
+        return f"it could not be read back: {reading.error}"
+    if len(reading.found) != 1:
+        return f"{len(reading.found)} offer states are there instead of one"
+    state = reading.found[0]
+    if state.get("offer_state_id") != recorded["offer_state_id"]:
+        return f"offer state {state.get('offer_state_id')} is there, not {recorded['offer_state_id']}"
+    for name, asked in row.sent.items():
+        if name in TIMES and differs(name, asked, state.get(name)):
+            return f"{name} is {state.get(name)}, not {asked}"
+    return None

@@ -1,0 +1,75 @@
+"""Undoing an issue run: what is still as it was issued is voided; what was redeemed or changed since is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .job import Outcome, Reading, Row
+from .ledger import PlannedRow
+from .settle import TIMES, differs, standing_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["planned_voids", "verdict_before_voiding"]
+
+
+def planned_voids(issued: Iterable[list[dict[str, Any]]]) -> Iterator[list[PlannedRow]]:
+    """Make the rows of an undo from the issued rows of a run, with their places and references."""
+    for chunk in issued:
+        yield [
+            PlannedRow(
+                row["position"],
+                row["member_id"] if row["answered_member_id"] is None else row["answered_member_id"],
+                row["member_identifier"],
+                row["offer_state_id"],
+                row["external_ref_id"],
+                {},
+            )
+            for row in chunk
+        ]
+
+
+def verdict_before_voiding(  # noqa: PLR0911 - a list of cases, each ends it
+    issued: dict[str, Any], row: Row, reading: Reading
+) -> Outcome | None:
+    """Judge one read-back before an undo.
+
+    Parameters
+    ----------
+    issued : dict
+        The row of the issue run, as recorded.
+    row : Row
+        The same row as it was sent.
+    reading : Reading
+        What the service shows now.
+
+    Returns
+    -------
+    Outcome or None
+        Why the row is not voided, or None where it is to be voided.
+    """
+    position, key = row.position, issued["offer_state_id"]
+    if reading.found is None:
+        return Outcome(
+            position, "rejected", reading.http_status, f"not voided, could not be read: {reading.error}", reading.trace
+        )
+    state = next((found for found in reading.found if found.get("offer_state_id") == key), None)
+    if state is None:
+        return _kept(position, f"the member no longer holds offer state {key} under this reference")
+    standing = standing_of(state)
+    if standing == "voided":
+        return Outcome(position, "voided", error="already voided", settled_by="readback", offer_state_id=key)
+    if standing == "redeemed":
+        return _kept(position, "it was redeemed")
+    if state.get("value"):
+        return _kept(position, f"it was used in part: its value is {state['value']}")
+    for name in sorted(TIMES):
+        recorded = issued[name] or row.sent.get(name)
+        if recorded is not None and differs(name, recorded, state.get(name)):
+            return _kept(position, f"it was changed: {name} was {recorded} and is {state.get(name)}")
+    return None
+
+
+def _kept(position: int, why: str) -> Outcome:
+    return Outcome(position, "kept", error=f"kept: {why}", settled_by="readback")

@@ -1,0 +1,174 @@
+"""One worker's connections: aiohttp, told apart into "answered", "lost" and "never sent"."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from ..attempt import MAX_ANSWER_BYTES
+from ..endpoints import TOKEN_HEADER, Request, address_of
+from ..retry import parse_retry_after
+from ..version import USER_AGENT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine
+
+    from .job import Wiring
+
+__all__ = ["Answer", "Lost", "NotSent", "Wire", "in_own_loop", "open_wire"]
+
+_T = TypeVar("_T")
+CHUNK_BYTES: Final = 1 << 16
+
+
+class NotSent(Exception):
+    """No connection was made; stays inside the workers."""
+
+
+class Lost(Exception):
+    """The request may have been processed, and no usable answer came; stays inside the workers."""
+
+
+class Answer(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    has_retry_after: bool
+    retry_after_s: float | None
+
+
+class Wire:
+    """Sends requests over one pool of connections."""
+
+    def __init__(self, http: aiohttp.ClientSession, wiring: Wiring) -> None:
+        self._http = http
+        self._base_url = wiring.base_url
+        self._urls: dict[str, URL] = {}
+
+    def _url(self, request: Request) -> URL:
+        address = address_of(self._base_url, request)
+        url = self._urls.get(address)
+        if url is None:
+            url = URL(address, encoded=True)
+            if len(self._urls) < 16:
+                self._urls[address] = url
+        return url
+
+    async def ask(self, request: Request) -> Answer:
+        """Send a request once and read the whole answer.
+
+        Raises
+        ------
+        NotSent
+            No connection was made.
+        Lost
+            Everything else that is no answer.
+        """
+        # aiohttp sends a PUT again by itself when a kept connection breaks, by comparing the method with "PUT".
+        # In lower case it is on the wire what it was, and is sent once.
+        method = request.method if request.method == "GET" else request.method.lower()
+        try:
+            async with self._http.request(
+                method, self._url(request), data=request.body, allow_redirects=False
+            ) as response:
+                body = await _read(response)
+                header = response.headers.get("Retry-After")
+                return Answer(response.status, body, header is not None, parse_retry_after(header, time.time()))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            raise NotSent(f"no connection: {_words(error)}") from None
+        except asyncio.TimeoutError:
+            raise Lost("no answer in time") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Lost(f"the connection broke before the answer was complete: {_words(error)}") from None
+
+
+def _words(error: BaseException) -> str:
+    """Describe a fault without the request that it may carry."""
+    return f"{type(error).__name__}" + (f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else "")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    length = response.content_length
+    if length is not None and length <= MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
+        return await response.read()
+    parts, total = [], 0
+    async for part in response.content.iter_chunked(CHUNK_BYTES):
+        total += len(part)
+        if total > MAX_ANSWER_BYTES:
+            raise Lost(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB")
+        parts.append(part)
+    return b"".join(parts)
+
+
+@asynccontextmanager
+async def open_wire(wiring: Wiring) -> AsyncIterator[Wire]:
+    """Open the connections of one shard and close them after it."""
+    timeout = aiohttp.ClientTimeout(
+        total=wiring.connect_timeout_s + wiring.read_timeout_s,
+        sock_connect=wiring.connect_timeout_s,
+        sock_read=wiring.read_timeout_s,
+    )
+    headers = {
+        TOKEN_HEADER: wiring.token.reveal(),
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+        "User-Agent": USER_AGENT,
+    }
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=wiring.concurrency),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        timeout=timeout,
+        trust_env=not wiring.is_loopback,
+    ) as http:
+        yield Wire(http, wiring)
+
+
+def in_own_loop(work: Callable[[], Coroutine[Any, Any, _T]], on_interrupt: Callable[[], None]) -> _T:
+    """Run a coroutine in an event loop of its own, in a thread of its own: Jupyter's main thread has a loop already.
+
+    Parameters
+    ----------
+    work : callable
+        Makes the coroutine.
+    on_interrupt : callable
+        Called when the waiting thread is interrupted; the coroutine is then expected to end by itself.
+    """
+    results: list[_T] = []
+    faults: list[BaseException] = []
+
+    def body() -> None:
+        loop = _new_loop()
+        try:
+            results.append(loop.run_until_complete(work()))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        except BaseException as fault:  # noqa: BLE001 - carried over to the waiting thread, which raises it
+            faults.append(fault)
+        finally:
+            loop.close()
+
+    thread = threading.Thread(target=body, name="sparkfly-nb-shard")
+    thread.start()
+    while thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            on_interrupt()
+    if faults:
+        raise faults[0]
+    return results[0]
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:  # not on this platform: the standard loop does the same, slower
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
