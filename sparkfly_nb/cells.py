@@ -26,6 +26,8 @@ STRING: Final = pd.StringDtype("python")
 Python's own strings also take less memory here: most text columns repeat a few values, and equal texts are one object.
 """
 
+FRACTION: Final = "Float64"
+"""The dtype of numbers that are not whole; no field of the service has one by contract, a new one may."""
 EXAMPLES: Final = 3
 FLAG_AS_NUMBER: Final = frozenset({"offer_value_required"})
 """Integer columns that an older description of the service calls flags: true is 1."""
@@ -39,6 +41,8 @@ RFC3339: Final = re.compile(_RFC3339, re.ASCII | re.IGNORECASE)
 RFC3339_LINES: Final = re.compile(rf"(?:{_RFC3339}\n)*", re.ASCII | re.IGNORECASE)
 OUT_OF_RANGE: Final = "outside the years 1677 to 2262, which are all that a frame can hold"
 
+NUMPY_DTYPES: Final[dict[str, type]] = {INTEGER: np.int64, FLAG: bool, FRACTION: np.float64}
+"""Columns that are held as values and a mask."""
 NOTHING: Final = type(None)
 UNREADABLE: Final[dict[str, str]] = {
     INTEGER: "not a whole number of 64 bits",
@@ -46,6 +50,7 @@ UNREADABLE: Final[dict[str, str]] = {
     TEXT: "not text",
     TIME: "not a time with an offset, as in 2026-12-31T23:59:59Z",
     LIST: "not a list",
+    FRACTION: "not a number",
 }
 """Why a value is missing, by the dtype of its column."""
 
@@ -190,6 +195,7 @@ def _exactly(kind: type) -> Callable[[Any], Any]:
 
 
 _flag_of = _exactly(bool)
+_float_of = _exactly(float)
 _list_of = _exactly(list)
 
 
@@ -223,6 +229,14 @@ def flags_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
         kinds.add(NOTHING)
     missing = _missing_mask(cells, kinds)
     return np.array(cells, dtype=bool), missing  # None counts as False below the mask
+
+
+def fractions_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
+    """Take floats."""
+    if not set(map(type, cells)) <= {float, NOTHING}:
+        cells = _read_cells(cells, _float_of, unread, UNREADABLE[FRACTION])
+    missing = _missing_mask(cells, {NOTHING})
+    return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64), missing
 
 
 def lists_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
@@ -263,11 +277,13 @@ def typed_array(dtype: str, arrays: Arrays) -> Any:
     Parameters
     ----------
     dtype : str
-        One of `schema.DTYPES`.
+        One of `schema.DTYPES`, or `FRACTION`.
     arrays : tuple of numpy arrays
-        ``Int64`` and ``boolean``: values, and where they are missing. Times: nanoseconds since 1970. Others: objects.
+        Numbers and flags: values, and where they are missing. Times: nanoseconds since 1970. Others: objects.
     """
     values = arrays[0]
+    if dtype == FRACTION:
+        return pd.arrays.FloatingArray(values, arrays[1])
     if dtype == INTEGER:
         return pd.arrays.IntegerArray(values, arrays[1])
     if dtype == FLAG:
@@ -281,8 +297,8 @@ def typed_array(dtype: str, arrays: Arrays) -> Any:
 
 def empty_arrays(dtype: str, rows: int) -> Arrays:
     """Give a column of nothing but missing values."""
-    if dtype in (INTEGER, FLAG):
-        return np.zeros(rows, dtype=np.int64 if dtype == INTEGER else bool), np.ones(rows, dtype=bool)
+    if dtype in NUMPY_DTYPES:
+        return np.zeros(rows, dtype=NUMPY_DTYPES[dtype]), np.ones(rows, dtype=bool)
     if dtype == TIME:
         return (np.full(rows, NOT_A_TIME, dtype=np.int64),)
     return (np.full(rows, None, dtype=object),)
@@ -297,7 +313,6 @@ def inferred_array(objects: NDArray[Any]) -> Any:
     if kinds == {bool}:
         return typed_array(FLAG, flags_of("", cells, Unread()))
     if kinds == {float}:
-        missing = _missing_mask(cells, {NOTHING})
-        return pd.arrays.FloatingArray(np.where(missing, np.nan, objects).astype(np.float64), missing)
+        return typed_array(FRACTION, fractions_of("", cells, Unread()))
     numbers = _whole_numbers(cells) if kinds == {int} else None
     return typed_array(INTEGER, numbers) if numbers else typed_array(LIST, (objects,))

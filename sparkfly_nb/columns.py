@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Problem", "ReadColumn", "read_flags", "read_integers", "read_texts", "read_times"]
+__all__ = ["Problem", "ReadColumn", "kind_of", "missing_in", "read_flags", "read_integers", "read_texts", "read_times"]
 
 DIGITS: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 YEAR: Final = re.compile(r"\s*(\d{4})", re.ASCII)
@@ -74,9 +74,9 @@ def read_integers(series: pd.Series) -> ReadColumn:
     ReadColumn
         ``Int64`` with the index of `series`, and the problems in the order of the rows.
     """
-    missing = _missing_in(series)
+    missing = missing_in(series)
     numbers = np.zeros(len(series), dtype=np.int64)
-    kind, cells = _kind_of(series), None
+    kind, cells = kind_of(series), None
     read_one: Callable[[Any], int] = as_integer
     if kind == "i":
         numbers = series.to_numpy(dtype=np.int64, na_value=0)
@@ -117,8 +117,8 @@ def read_texts(series: pd.Series) -> ReadColumn:
     ReadColumn
         ``string`` with the index of `series`, and the problems in the order of the rows.
     """
-    missing = _missing_in(series)
-    if _kind_of(series) in "iuf":
+    missing = missing_in(series)
+    if kind_of(series) in "iuf":
         integers, problems = read_integers(series)
         missing = integers.isna().to_numpy(dtype=bool)
         texts = object_array(map(str, integers.array.to_numpy(dtype=np.int64, na_value=0).tolist()), len(series))
@@ -146,10 +146,10 @@ def read_flags(series: pd.Series) -> ReadColumn:
     ReadColumn
         ``boolean`` with the index of `series`, and the problems in the order of the rows.
     """
-    missing = _missing_in(series)
+    missing = missing_in(series)
     flags = np.zeros(len(series), dtype=bool)
     problems: list[Problem] = []
-    if _kind_of(series) == "b":
+    if kind_of(series) == "b":
         flags = series.to_numpy(dtype=bool, na_value=False)
     else:
         read, problems = _read_left(_cells_of(series), ~missing, as_flag, FLAG)
@@ -174,9 +174,9 @@ def read_times(series: pd.Series, *, tz: dt.tzinfo | None = None) -> ReadColumn:
     ReadColumn
         ``datetime64[ns, UTC]`` with the index of `series`, and the problems in the order of the rows.
     """
-    missing = _missing_in(series)
+    missing = missing_in(series)
     cells: Any = series
-    if _kind_of(series) == "M":
+    if kind_of(series) == "M":
         moments = _moments_of(pd.DatetimeIndex(series), tz)
     else:
         cells = _cells_of(series)
@@ -192,7 +192,7 @@ def read_times(series: pd.Series, *, tz: dt.tzinfo | None = None) -> ReadColumn:
 # ---- what a column is made of ----------------------------------------------------------------------------------------
 
 
-def _kind_of(series: pd.Series) -> str:
+def kind_of(series: pd.Series) -> str:
     """Say what the cells are by the dtype: i, u, f, b, M as numpy says it, O where only the cells themselves tell."""
     dtype = series.dtype
     kind = getattr(dtype, "kind", "O")
@@ -206,7 +206,8 @@ def _bytes_of(series: pd.Series) -> int:
     return int(getattr(numpy_dtype, "itemsize", 8))
 
 
-def _missing_in(series: pd.Series) -> NDArray[np.bool_]:
+def missing_in(series: pd.Series) -> NDArray[np.bool_]:
+    """Mark the missing cells, in an array of one's own."""
     return np.asarray(series.isna(), dtype=bool).copy()
 
 
@@ -329,7 +330,7 @@ def _read_left(
     for position, cell in zip(positions, cells[left].tolist(), strict=True):
         try:
             values[position] = read(cell)
-        except InvalidInput as error:  # noqa: PERF203 - each cell has a problem of its own
+        except InvalidInput as error:
             problems.append(Problem(position, cell, *_in_two(str(error), FIXES[dtype])))
     return values, problems
 

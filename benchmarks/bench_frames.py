@@ -1,0 +1,100 @@
+"""Rows per second and memory from parsed offer states to the typed frame, and through CSV and back."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import gc
+import random
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import orjson
+
+from sparkfly_nb.export import read_csv, write_csv
+from sparkfly_nb.frames import FrameBuilder
+from sparkfly_nb.schema import OFFER_STATE
+
+START = dt.datetime(2026, 3, 1, tzinfo=dt.timezone.utc)
+
+
+def offer_state(key: int, rng: random.Random) -> dict:
+    """Make one offer state with all 38 fields: 20 offers, texts as long as real ones, seven unique values."""
+    offer = key % 20
+    created = START + dt.timedelta(seconds=rng.randrange(10_000_000))
+    updated = created + dt.timedelta(seconds=rng.randrange(1_000_000))
+    starts, ends = f"2026-{1 + offer % 6:02}-01T05:00:00Z", f"2026-{7 + offer % 6:02}-01T04:59:59Z"
+    return {
+        "offer_state_id": 70_000_000 + key, "offer_id": offer, "member_id": key // 20, "status": "incomplete",
+        "value": 0, "locked": False, "created_at": f"{created:%Y-%m-%dT%H:%M:%SZ}",
+        "updated_at": f"{updated:%Y-%m-%dT%H:%M:%S}.{rng.randrange(10**9):09}Z", "activates_at": starts,
+        "expires_at": ends, "effective_activates_at": starts, "effective_expires_at": ends,
+        "external_ref_id": f"sf-{key:020x}", "barcode_image_url": f"https://images.example/barcodes/{offer}.png",
+        "custom_data": None, "credential_custom_data": None, "offer_activities": [],
+        "offer_name": f"Free coffee {offer}",
+        "offer_short_name": f"Coffee {offer}", "offer_campaign_name": "Summer", "offer_group": "drinks",
+        "offer_description": "A coffee on us, any size, at any counter. " * 2, "offer_value_required": 48,
+        "offer_terms_and_conditions": "One per guest and visit. " * 12,
+        "offer_web_image_url": f"https://images.example/web/{offer}.png",
+        "offer_web_thumb_url": f"https://images.example/web/thumb/{offer}.png",
+        "offer_mobile_image_url": f"https://images.example/mobile/{offer}.png",
+        "offer_mobile_thumb_url": f"https://images.example/mobile/thumb/{offer}.png", "is_reward": True,
+        "credential_identifier": f"VK{key:08}", "token": f"{rng.getrandbits(132):022x}", "transferable": True,
+        "reusable": False, "offer_tags": [], "offer_campaign_tags": [], "campaign_external_id": "",
+        "campaign_xid": "SUMMER26", "campaign_id": 1,
+    }  # fmt: skip
+
+
+def resident_mb() -> float:
+    """Give the memory that the process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+def main() -> None:
+    """Build a frame from pages as they would arrive, write it and read it back; print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=60_000)
+    parser.add_argument("--page", type=int, default=20, help="offer states per answer")
+    parser.add_argument("--csv", action="store_true", help="write the frame as CSV and read it back, too")
+    options = parser.parse_args()
+    rng = random.Random(26)
+    warm = FrameBuilder(where="warm-up")
+    warm.add([offer_state(0, rng)])
+    warm.frame()
+    gc.collect()
+    before = resident_mb()
+
+    builder = FrameBuilder(where="benchmark")
+    parsing = building = 0.0
+    for first in range(0, options.rows, options.page):
+        body = orjson.dumps([offer_state(key, rng) for key in range(first, min(first + options.page, options.rows))])
+        started = time.process_time()
+        records = orjson.loads(body)
+        parsed = time.process_time()
+        builder.add(records)
+        del records
+        parsing, building = parsing + parsed - started, building + time.process_time() - parsed
+    started = time.process_time()
+    frame = builder.frame()
+    building += time.process_time() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(f"{options.rows:,} offer states of {frame.shape[1]} columns, {options.page} per answer")
+    print(f"  parsed dicts to frame   {options.rows / building:>10,.0f} rows/s of CPU")
+    print(f"  with JSON parsing       {options.rows / (building + parsing):>10,.0f} rows/s of CPU")
+    print(f"  memory held             {resident_mb() - before:>10,.0f} MB, {peak - before:,.0f} MB at the peak")
+    if options.csv:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "states.csv"
+            started = time.process_time()
+            write_csv(frame, path)
+            written = time.process_time()
+            print(f"  frame to CSV            {options.rows / (written - started):>10,.0f} rows/s of CPU, "
+                  f"{path.stat().st_size / 1e6:,.0f} MB")  # fmt: skip
+            read_csv(path, OFFER_STATE)
+            print(f"  CSV to frame            {options.rows / (time.process_time() - written):>10,.0f} rows/s of CPU")
+
+
+if __name__ == "__main__":
+    main()
