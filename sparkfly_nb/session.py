@@ -7,8 +7,8 @@ import html
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .audit.call import AuditCall
 from .bulk.changing import BulkChanges
-from .bulk.reading import BulkReads
 from .calls import SingleCalls
 from .errors import ConfigurationError
 from .settings import Settings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 
-class Session(SingleCalls, BulkChanges, BulkReads):
+class Session(SingleCalls, BulkChanges, AuditCall):
     """A connection to Sparkfly; a context manager, safe to use from several threads.
 
     Parameters

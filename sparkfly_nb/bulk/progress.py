@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 __all__ = ["progress_bar"]
 
 
-class _Bar(tqdm):  # type: ignore[type-arg, misc]
+class _Bar(tqdm):  # type: ignore[type-arg]
     monitor_interval = 0
 
 

@@ -1,0 +1,191 @@
+"""What changed between two audits of the same scope: per offer state, and in total."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from sparkfly_nb.errors import InvalidInput
+from sparkfly_nb.schema import TIME
+from sparkfly_nb.values import to_rfc3339
+
+from .standing import mask_of
+from .tables import CHANGE, TOTAL, typed
+
+if TYPE_CHECKING:
+    from .result import Audit
+
+__all__ = ["Comparison", "compare"]
+
+COMPARED: Final = (
+    "standing",
+    "status",
+    "value",
+    "member_id",
+    "campaign_id",
+    "campaign_xid",
+    "external_ref_id",
+    "activates_at",
+    "expires_at",
+    "effective_activates_at",
+    "effective_expires_at",
+)
+"""What is compared of an offer state, most telling first."""
+COMPUTED: Final = frozenset({"standing"})
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What changed between two audits.
+
+    Attributes
+    ----------
+    states : DataFrame
+        ``offer_state_id``, ``member_id``, ``change`` ("appeared", "gone", "changed"), ``column``, ``from``, ``to``.
+        Only members who were read in both are compared.
+    totals : DataFrame
+        The summary in both: ``metric``, ``detail``, ``earlier``, ``now``, ``change``, ``unit``; first, how many offer
+        states appeared, are gone and changed.
+    """
+
+    states: pd.DataFrame
+    totals: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"{_headline(self)}\n{self.totals.to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        return f"<p><b>{_headline(self)}</b></p>{self.totals.to_html(index=False, na_rep='')}"
+
+
+def _headline(comparison: Comparison) -> str:
+    counts = comparison.states.drop_duplicates("offer_state_id")["change"].value_counts()
+    return ", ".join(f"{counts.get(change, 0):,} {change}" for change in ("appeared", "gone", "changed"))
+
+
+def compare(now: Audit, earlier: Audit) -> Comparison:
+    """Compare; see `Audit.compare`."""
+    _refuse_other_scope(now, earlier)
+    both = _read_in(now) & _read_in(earlier)
+    later, before = (_known(audit, both) for audit in (now, earlier))
+    before, later = (frame.set_index("offer_state_id") for frame in (before, later))
+    gone, appeared = before.index.difference(later.index), later.index.difference(before.index)
+    parts = [
+        _whole("appeared", later.loc[appeared], column="to"),
+        _whole("gone", before.loc[gone], column="from"),
+    ]
+    common = later.index.intersection(before.index)
+    old, new = before.loc[common], later.loc[common]
+    parts += [_changed(name, old, new) for name in COMPARED]
+    order = {name: place for place, name in enumerate(COMPARED)}
+    states = pd.concat(parts, ignore_index=True)
+    states = (
+        states.assign(place=states["column"].map(order))
+        .sort_values(["member_id", "offer_state_id", "place"], kind="stable", ignore_index=True)
+        .drop(columns="place")
+    )
+    return Comparison(states, _totals(states, now, earlier))
+
+
+def _refuse_other_scope(now: Audit, earlier: Audit) -> None:
+    ours, theirs = (replace(audit.facts.scope, run=None, members="", by_number=False) for audit in (now, earlier))
+    if ours != theirs:
+        raise InvalidInput(
+            f"compare: this audit is of {ours.describe()} and the earlier one of {theirs.describe()}, or of another time "
+            "span; audit the same campaign, offer, since and until twice"
+        )
+    if now.facts.address != earlier.facts.address:
+        raise InvalidInput(
+            f"compare: this audit read {now.facts.address} and the earlier one {earlier.facts.address}: not the same service"
+        )
+
+
+def _read_in(audit: Audit) -> set[int]:
+    ids = set(audit.ground.plan["member_id"].dropna().tolist()) | set(
+        audit.ground.states["member_id"].dropna().tolist()
+    )
+    return ids - audit.ground.unread_ids
+
+
+def _known(audit: Audit, members: set[int]) -> pd.DataFrame:
+    states = audit.ground.states
+    chosen = mask_of(states["member_id"].isin(list(members))) & states["offer_state_id"].notna().to_numpy()
+    return states[chosen].drop_duplicates("offer_state_id")
+
+
+def _texts(cells: pd.Series) -> list[str | None]:
+    if str(cells.dtype) == TIME:
+        return [None if pd.isna(time) else to_rfc3339(time) for time in cells]
+    return [None if pd.isna(cell) else str(cell) for cell in cells]
+
+
+def _whole(change: str, states: pd.DataFrame, *, column: str) -> pd.DataFrame:
+    """Give one row per offer state that only one audit has, with what became of it there."""
+    columns: dict[str, Any] = {
+        "offer_state_id": states.index.array,
+        "member_id": states["member_id"].array,
+        "change": [change] * len(states),
+        "column": ["standing"] * len(states),
+        column: _texts(states["standing"]),
+    }
+    return typed(columns, CHANGE)
+
+
+def _changed(name: str, old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    before, after = old[name], new[name]
+    if name in COMPUTED:
+        before, after = before.astype("object"), after.astype("object")
+    same = mask_of(before == after) | (before.isna() & after.isna()).to_numpy()
+    rows = np.flatnonzero(~same)
+    before, after = before.take(rows), after.take(rows)
+    columns: dict[str, Any] = {
+        "offer_state_id": after.index.array,
+        "member_id": new["member_id"].take(rows).array,
+        "change": ["changed"] * len(rows),
+        "column": [name] * len(rows),
+        "from": _texts(before),
+        "to": _texts(after),
+    }
+    return typed(columns, CHANGE)
+
+
+def _totals(states: pd.DataFrame, now: Audit, earlier: Audit) -> pd.DataFrame:
+    keys = ["metric", "detail", "unit"]
+    once = states.drop_duplicates(["offer_state_id", "change"])
+    first = typed(
+        {
+            "metric": ["offer_states_" + change for change in ("appeared", "gone", "changed")],
+            "change": [(once["change"] == change).sum() for change in ("appeared", "gone", "changed")],
+            "unit": ["offer states"] * 3,
+        },
+        TOTAL,
+    )
+    ours, theirs = (audit.summary().iloc[1:] for audit in (now, earlier))
+    merged = theirs.merge(ours, on=keys, how="outer", suffixes=("_earlier", "_now"), sort=False)
+    order = {
+        tuple(key): place
+        for place, key in enumerate(pd.concat([ours, theirs])[keys].astype("object").fillna("").to_numpy())
+    }
+    place = [order[tuple(key)] for key in merged[keys].astype("object").fillna("").to_numpy()]
+    merged = merged.iloc[np.argsort(place, kind="stable")]
+    # A status that only one of the two knows counted 0 in the other; a rate that is missing stays so.
+    counts = (merged["metric"] == "status").to_numpy()
+    before, after = (
+        merged["value_earlier"].mask(counts, merged["value_earlier"].fillna(0)),
+        merged["value_now"].mask(counts, merged["value_now"].fillna(0)),
+    )
+    totals = typed(
+        {
+            "metric": merged["metric"].array,
+            "detail": merged["detail"].array,
+            "earlier": before.array,
+            "now": after.array,
+            "change": (after - before).array,
+            "unit": merged["unit"].array,
+        },
+        TOTAL,
+    )
+    return pd.concat([first, totals], ignore_index=True)

@@ -1,0 +1,183 @@
+"""An audit as a folder that is handed over: CSV files with a manifest, checked offline, and read back as they were."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import zoneinfo
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sparkfly_nb.errors import AuditFileError, InvalidInput
+from sparkfly_nb.export import CsvWriter
+from sparkfly_nb.schema import OFFER_STATE, TIME
+from sparkfly_nb.values import to_rfc3339
+from sparkfly_nb.version import __version__
+
+from .aside import replacing
+from .tables import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from .result import Audit
+
+__all__ = ["FILES", "MANIFEST", "described", "write_folder", "write_states", "zone_of"]
+
+MANIFEST: Final = "manifest.json"
+FORMAT: Final = "sparkfly_nb audit"
+FORMAT_VERSION: Final = 1
+FILES: Final = (
+    "states.csv",
+    "summary.csv",
+    "exceptions.csv",
+    "timeline.csv",
+    "activities.csv",
+    "plan.csv",
+    "unread.csv",
+)
+"""The files of a folder besides the manifest."""
+
+
+class _Table(NamedTuple):
+    """What goes into one file."""
+
+    columns: dict[str, str]
+    parts: Iterable[pd.DataFrame]
+
+
+def _dtypes(frame: pd.DataFrame) -> dict[str, str]:
+    """Name the dtype of each column as it is read back; times are written in UTC, whatever their zone."""
+    return {
+        str(name): TIME if str(dtype).startswith("datetime64") else str(dtype) for name, dtype in frame.dtypes.items()
+    }
+
+
+def _whole(frame: pd.DataFrame) -> _Table:
+    return _Table(_dtypes(frame), [frame])
+
+
+def _states(audit: Audit) -> _Table:
+    return _Table(OFFER_STATE | audit.store.extra, audit.store.chunks())
+
+
+def _activities(audit: Audit) -> _Table:
+    return _Table(audit.store.event_columns(), audit.store.event_chunks())
+
+
+def _write(path: Path, table: _Table) -> dict[str, Any]:
+    """Write one file, part by part, and say what the manifest says of it."""
+    with CsvWriter(path, list(table.columns)) as writer:
+        for part in table.parts:
+            writer.append(part)
+    return {"rows": writer.rows, "sha256": writer.sha256, "columns": table.columns}
+
+
+def write_states(audit: Audit, path: Path) -> Path:
+    """Write the offer states alone as one CSV file."""
+    _make_folder(path.parent)
+    _write(path, _states(audit))
+    return path
+
+
+def write_folder(audit: Audit, folder: Path) -> Path:
+    """Write the folder; the manifest goes first and comes last, so that half an audit never passes for one."""
+    _make_folder(folder)
+    try:
+        (folder / MANIFEST).unlink(missing_ok=True)
+    except OSError as error:
+        raise AuditFileError(f"{folder / MANIFEST} cannot be replaced: {error.strerror or error}") from None
+    tables = {
+        "states.csv": _states(audit),
+        "summary.csv": _whole(audit.summary()),
+        "exceptions.csv": _whole(audit.exceptions()),
+        "timeline.csv": _whole(audit.timeline()),
+        "activities.csv": _activities(audit),
+        "plan.csv": _whole(audit.plan),
+        "unread.csv": _whole(audit.unread),
+    }
+    manifest = described(audit) | {"files": {name: _write(folder / name, tables[name]) for name in FILES}}
+    manifest["manifest_sha256"] = digest_of(manifest)
+    with replacing(folder / MANIFEST) as aside:
+        aside.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return folder
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AuditFileError(f"{folder} cannot be a folder: {error.strerror or error}") from None
+
+
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """Give the SHA-256 of a manifest without this line, to notice that it was edited."""
+    lines = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
+    return hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()
+
+
+def described(audit: Audit) -> dict[str, Any]:
+    """Say what an audit is, for the manifest: no secret is in it, and an address has none by construction."""
+    facts, scope = audit.facts, audit.facts.scope
+    kinds = audit.exceptions()["kind"].value_counts(sort=False)
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "tool": "sparkfly-nb",
+        "tool_version": __version__,
+        "campaign": scope.campaign,
+        "complete": audit.complete,
+        "members": int(audit.ground.plan["member_id"].nunique()),
+        "members_unread": len(audit.unread),
+        "offer_states": len(audit.store),
+        "exceptions": {kind: int(kinds[kind]) for kind in KINDS if kind in kinds.index},
+        "scope": {
+            name: to_rfc3339(value) if name in ("since", "until") and value is not None else value
+            for name, value in asdict(scope).items()
+        },
+        "taken_at": to_rfc3339(facts.taken_at),
+        "finished_at": to_rfc3339(facts.finished_at),
+        "tz": _zone_name(facts.tz, facts.taken_at),
+        "user": facts.user,
+        "environment": facts.environment,
+        "address": without_credentials(facts.address),
+    }
+
+
+def without_credentials(address: str) -> str:
+    """Take user and password out of an address; settings refuse them anyway."""
+    scheme, mark, rest = address.partition("://")
+    return scheme + mark + rest.rpartition("@")[2] if mark else rest or address
+
+
+def _zone_name(tz: dt.tzinfo, moment: pd.Timestamp) -> str:
+    """Name a time zone so that it can be found again: by its name, or by its offset."""
+    name = getattr(tz, "key", None) or getattr(tz, "zone", None)
+    offset = tz.utcoffset(moment.to_pydatetime(warn=False)) or dt.timedelta(0)
+    return str(name or dt.timezone(offset))
+
+
+def zone_of(name: str) -> dt.tzinfo:
+    """Find a time zone by the name in a manifest.
+
+    Raises
+    ------
+    InvalidInput
+        There is no such zone.
+    """
+    if name.startswith("UTC"):
+        sign, _, clock = name[3:4], None, name[4:]
+        hours, _, minutes = clock.partition(":")
+        if not clock:
+            return dt.timezone.utc
+        if hours.isdecimal() and minutes.isdecimal():
+            offset = dt.timedelta(hours=int(hours), minutes=int(minutes))
+            return dt.timezone(-offset if sign == "-" else offset)
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"tz {name!r} is not a time zone") from None

@@ -1,0 +1,208 @@
+"""Who is audited: the plan, read from a frame, a list, a CSV or Parquet file, or the rows of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from sparkfly_nb.cells import FRACTION, json_text
+from sparkfly_nb.columns import ReadColumn, read_flags, read_integers, read_texts, read_times
+from sparkfly_nb.errors import ConfigurationError, InvalidInput, InvalidRows
+from sparkfly_nb.schema import FLAG, INTEGER, TEXT, TIME, UNREAD
+from sparkfly_nb.values import is_missing
+
+from .tables import PLAN, dtype_of, typed
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+__all__ = ["Members", "read_plan"]
+
+Members = Any
+"""A frame, a Series, an Index, an array or a list of ids, or a path; checked by `read_plan`."""
+
+FLAG_WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+"""How a file says a flag."""
+SHOWN_PROBLEMS: Final = 3
+
+
+def read_plan(
+    members: Members, run_rows: pd.DataFrame | None, *, tz: dt.tzinfo | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Read who is audited, and what is expected of each.
+
+    Parameters
+    ----------
+    members : DataFrame, Series, Index, array, list, str or Path, optional
+        With ``member_id``. Of a frame or a file these columns are understood: ``planned`` (false for a control group
+        that must not hold the offer), ``activates_at``, ``expires_at``, ``external_ref_id``, ``campaign_id``, and
+        ``outcome`` with ``offer_state_id`` as `issue_many` gives them. Other columns are kept for grouping.
+    run_rows : DataFrame, optional
+        The recorded rows of a run: they are the plan then, and `members` are read as well, without being planned.
+    tz : tzinfo, optional
+        The time zone of times that carry no offset.
+
+    Returns
+    -------
+    tuple
+        The plan with the columns of `PLAN` and the others; the members that cannot be read, by `schema.UNREAD`,
+        because only their identifier is known (they stand in the plan without ``member_id``); where the members come
+        from, in words.
+
+    Raises
+    ------
+    InvalidInput
+        Nothing says which members are meant, or a column cannot be read.
+    """
+    if members is None and run_rows is None:
+        raise InvalidInput(
+            "audit: nothing says which members are meant; give members=, or run= with a run of the ledger"
+        )
+    given, words = (None, "") if members is None else _frame_of_members(members)
+    plan = None if given is None else _typed_plan(given, tz)
+    if run_rows is not None:
+        recorded = _typed_plan(run_rows, tz)
+        plan = recorded if plan is None else _joined(recorded, plan)
+        words = f"the run and {words}" if words else "the run"
+    if plan is None:  # both are None: refused above
+        raise InvalidInput("audit: nothing says which members are meant")
+    nameless = plan["member_id"].isna().to_numpy()
+    if nameless.any() and plan.loc[nameless, "member_identifier"].isna().any():
+        row = plan.index[nameless & plan["member_identifier"].isna().to_numpy()][0]
+        raise InvalidInput(f"audit: members: row {row}: member_id is missing; remove the row or fill it in")
+    if len(plan) and nameless.all() and run_rows is None:
+        raise InvalidInput(
+            "audit: members: the service lists offer states by member_id only, and only member_identifier is given; "
+            "pass the result of issue_many, which knows both, or run= with the name of the run"
+        )
+    return plan.reset_index(drop=True), _unlisted(plan[nameless]), words
+
+
+def _frame_of_members(members: Members) -> tuple[pd.DataFrame, str]:
+    if isinstance(members, (str, Path)):
+        path = Path(members)
+        return _frame_of_file(path), path.name
+    if isinstance(members, pd.DataFrame):
+        if len(set(members.columns)) != len(members.columns):
+            raise InvalidInput("audit: members: two columns have the same name; rename one")
+        if "member_id" not in members.columns and "member_identifier" not in members.columns:
+            raise InvalidInput(f"audit: members: there is no column member_id among {_listed(members.columns)}")
+        return members, "a frame"
+    if isinstance(members, (dict, bytes)) or not hasattr(members, "__iter__"):
+        raise InvalidInput(
+            f"audit: members: {type(members).__name__} is neither a frame, a list of ids nor a path to a CSV or Parquet"
+        )
+    ids = members if isinstance(members, pd.Series) else pd.Series(list(members), dtype="object")
+    return ids.rename("member_id").to_frame(), "a list"
+
+
+def _listed(names: pd.Index) -> str:
+    shown = ", ".join(map(str, names[:8]))
+    return (shown or "no columns") + (", ..." if len(names) > 8 else "")
+
+
+def _frame_of_file(path: Path) -> pd.DataFrame:
+    """Read a file as text: ids keep every digit, and an empty cell is a missing one."""
+    try:
+        if path.suffix.lower() in {".parquet", ".pq"}:
+            frame = pd.read_parquet(path)
+        else:
+            frame = pd.read_csv(path, dtype=dtype_of(TEXT), keep_default_na=False, na_values=[""], encoding="utf-8-sig")
+    except ImportError:
+        raise ConfigurationError('reading Parquet needs pyarrow: pip install "sparkfly-nb[parquet]"') from None
+    except OSError as error:
+        raise InvalidInput(f"audit: members: {path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InvalidInput(f"audit: members: {path.name} is neither CSV in UTF-8 nor Parquet: {error}") from None
+    return _frame_of_members(frame)[0]
+
+
+def _typed_plan(given: pd.DataFrame, tz: dt.tzinfo | None) -> pd.DataFrame:
+    """Give a frame the columns and dtypes of a plan; what cannot be read is refused, with every row named."""
+    columns: dict[str, Any] = {}
+    problems: list[tuple[Any, ...]] = []
+    for name, dtype in PLAN.items():
+        if name in given.columns and name != "at_service":
+            cells, found = read_times(given[name], tz=tz) if dtype == TIME else READ[dtype](given[name])
+            columns[name] = cells.array
+            problems += [(given.index[one.position], name, one.value, one.problem, one.fix) for one in found]
+    if problems:
+        raise InvalidRows(_told(problems), pd.DataFrame(problems, columns=["row", "column", "value", "problem", "fix"]))
+    columns.setdefault("planned", [True] * len(given))
+    plan = typed(columns, PLAN).set_axis(given.index, axis=0)
+    for column in given.columns:
+        if column not in PLAN:
+            plan[str(column)] = _neutral(given[column])
+    return plan
+
+
+def _read_flags(cells: pd.Series) -> ReadColumn:
+    """Read flags; texts from a file that say one count as well."""
+
+    def flag_of(cell: Any) -> Any:
+        return FLAG_WORDS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell
+
+    return read_flags(cells.map(flag_of))
+
+
+READ: Final[dict[str, Callable[[pd.Series], ReadColumn]]] = {
+    INTEGER: read_integers,
+    FLAG: _read_flags,
+    TEXT: read_texts,
+}
+
+
+def _told(problems: list[tuple[Any, ...]]) -> str:
+    shown = problems[:SHOWN_PROBLEMS]
+    lines = [f"row {row}, column {column}: {problem}; {fix}" for row, column, _, problem, fix in shown]
+    more = len(problems) - len(lines)
+    return "audit: members: " + "\n".join(lines) + (f"\nand {more} more in the error's report" if more else "")
+
+
+def _neutral(cells: pd.Series) -> pd.Series:
+    """Give a column that the audit does not know a dtype that survives a CSV: number, flag, time or text."""
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        cells = cells.astype(cells.cat.categories.dtype)
+    if pd.api.types.is_bool_dtype(cells.dtype):
+        return cells.astype(FLAG)
+    if pd.api.types.is_integer_dtype(cells.dtype) and not pd.api.types.is_unsigned_integer_dtype(cells.dtype):
+        return cells.astype(INTEGER)
+    if pd.api.types.is_float_dtype(cells.dtype):
+        return cells.astype(FRACTION)
+    if isinstance(cells.dtype, pd.DatetimeTZDtype):
+        return cells.dt.tz_convert("UTC").astype(TIME)
+    texts = cells.astype("object").map(_as_plain_text).astype(dtype_of(TEXT))
+    return pd.Series(texts)
+
+
+def _as_plain_text(value: Any) -> Any:
+    if is_missing(value):
+        return None
+    return json_text(value) if isinstance(value, (list, dict)) else str(value)
+
+
+def _joined(recorded: pd.DataFrame, read_too: pd.DataFrame) -> pd.DataFrame:
+    """Put a run's rows first, with the columns that only the members have, and the other members after them."""
+    more = [name for name in read_too.columns if name not in recorded.columns]
+    first = read_too.dropna(subset=["member_id"]).drop_duplicates("member_id")
+    rows = recorded.merge(first[["member_id", *more]], on="member_id", how="left")
+    others = read_too[~read_too["member_id"].isin(recorded["member_id"])]
+    others = typed(
+        {name: others[name].array for name in ("member_id", "member_identifier")}
+        | {"planned": np.zeros(len(others), dtype=bool)},
+        PLAN,
+    ).join(others[[name for name in others.columns if name not in PLAN]].reset_index(drop=True))
+    return pd.concat([rows, others], ignore_index=True) if len(others) else rows
+
+
+def _unlisted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Name members that cannot be listed, because only the merchant's identifier is known."""
+    reasons = [
+        f"only member_identifier {identifier!r} is known" + ("" if is_missing(outcome) else f" (ledger: {outcome})")
+        for identifier, outcome in zip(rows["member_identifier"], rows["outcome"], strict=True)
+    ]
+    return typed({"member_id": [None] * len(rows), "reason": reasons}, UNREAD)

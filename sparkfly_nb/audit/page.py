@@ -1,0 +1,102 @@
+"""How an audit shows itself: a few lines of text, or a summary for a notebook."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from .summary import incompleteness
+
+if TYPE_CHECKING:
+    from .result import Audit
+
+__all__ = ["campaign_title", "html_of", "moment", "text_of"]
+
+FIRST_EXCEPTIONS: Final = 5
+
+
+def campaign_title(audit: Audit) -> str:
+    """Name what was audited, with the name that the service gives the campaign."""
+    scope = audit.facts.scope
+    words = scope.describe()
+    names: list[str] = []
+    column = "offer_campaign_name" if scope.campaign is not None else "offer_name"
+    if scope.is_narrowed:
+        names = [name.strip() for name in audit.ground.states[column].dropna().unique() if name.strip()]
+    return f"{names[0]} ({words})" if len(names) == 1 else words[:1].upper() + words[1:]
+
+
+def moment(audit: Audit) -> str:
+    """Say when it was taken, in its time zone."""
+    local = audit.facts.taken_at.tz_convert(audit.facts.tz)
+    return f"{local:%Y-%m-%d %H:%M} {local.tzname() or ''}".strip()
+
+
+def _headline(audit: Audit) -> str:
+    planned = audit.ground.plan["member_id"].nunique()
+    incomplete = incompleteness(audit.unread, planned)
+    return incomplete or f"complete: all {planned:,} members were read"
+
+
+def _numbers(audit: Audit) -> pd.DataFrame:
+    """Give the summary as it is read by people: one text per number."""
+    lines = audit.summary().iloc[1:]
+    value = [_shown(metric, value) for metric, value in zip(lines["metric"], lines["value"], strict=True)]
+    names = [
+        metric.replace("_", " ") + ("" if pd.isna(detail) else f": {detail}")
+        for metric, detail in zip(lines["metric"], lines["detail"], strict=True)
+    ]
+    return pd.DataFrame({"": names, " ": value, "  ": lines["unit"].to_numpy()})
+
+
+def _shown(metric: str, value: Any) -> str:
+    if pd.isna(value):
+        return "-"
+    if metric == "redemption_rate":
+        return f"{value:.1%}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+
+
+def _where(audit: Audit) -> str:
+    facts = audit.facts
+    place = " at ".join(part for part in (facts.environment, facts.address) if part)
+    return f"{moment(audit)}{', ' if place else ''}{place}"
+
+
+def text_of(audit: Audit) -> str:
+    """Describe an audit in lines of text."""
+    kinds = audit.exceptions()["kind"].value_counts(sort=False)
+    found = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "none"
+    return (
+        f"<Audit of {campaign_title(audit)}, {_where(audit)}\n {_headline(audit)}\n"
+        f" {len(audit.store):,} offer states; exceptions: {found}>"
+    )
+
+
+def html_of(audit: Audit) -> str:
+    """Describe an audit for a notebook."""
+    exceptions = audit.exceptions()
+    kinds = exceptions.groupby(["kind", "severity"], sort=False).size().rename("count").reset_index()
+    weight = "bold; color: #b00020" if not audit.complete else "normal"
+    parts = [
+        f"<h4>{escape(campaign_title(audit))}</h4>",
+        f"<p>{escape(_where(audit))}<br><span style='font-weight: {weight}'>{escape(_headline(audit))}</span></p>",
+        "<div style='display: flex; flex-wrap: wrap; gap: 2em; align-items: flex-start'>",
+        f"<div><b>Summary</b>{_table(_numbers(audit))}</div>",
+        f"<div><b>Exceptions: {len(exceptions):,}</b>{_table(kinds) if len(kinds) else '<p>none</p>'}",
+    ]
+    if len(exceptions):
+        rest = len(exceptions) - FIRST_EXCEPTIONS
+        parts.append(f"<b>The first</b>{_table(exceptions.head(FIRST_EXCEPTIONS).drop(columns='severity'))}")
+        if rest > 0:
+            parts.append(f"<p>and {rest:,} more in <code>audit.exceptions()</code></p>")
+    if not audit.complete:
+        parts.append(f"<b>Not read</b>{_table(audit.unread.head(FIRST_EXCEPTIONS))}")
+    return "".join([*parts, "</div></div>"])
+
+
+def _table(frame: pd.DataFrame) -> str:
+    with pd.option_context("display.max_colwidth", 120):
+        return frame.to_html(index=False, na_rep="", border=0)

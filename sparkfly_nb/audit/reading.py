@@ -1,0 +1,228 @@
+"""Read an audit from the service: the members' offer states part by part, kept only where they are in scope."""
+
+from __future__ import annotations
+
+import datetime as dt
+import getpass
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from sparkfly_nb.errors import InvalidInput
+from sparkfly_nb.schema import UNREAD
+
+from .findings import Ground, is_issue_run
+from .members import read_plan
+from .result import Audit, Facts
+from .scope import Belonging, Scope, make_scope
+from .standing import mask_of, with_standing
+from .store import StateStore, conformed
+from .tables import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from .members import Members
+    from .source import StateSource
+
+__all__ = ["audit_campaign"]
+
+
+def audit_campaign(
+    source: StateSource,
+    *,
+    campaign_id: str | int | None = None,
+    offer_id: int | None = None,
+    members: Members = None,
+    run: str | None = None,
+    since: Any = None,
+    until: Any = None,
+    tz: dt.tzinfo | None = None,
+    environment: str = "",
+    address: str = "",
+    taken_at: dt.datetime | None = None,
+) -> Audit:
+    """Audit a campaign: read all offer states of the members now, and keep those in scope.
+
+    Parameters
+    ----------
+    source : StateSource
+        Lists offer states and knows the runs.
+    campaign_id : str or int, optional
+        The campaign's XID or number. A text is an XID if any offer state carries it as one, otherwise a number; a
+        number is the other way round. Without it, a run says which campaign it was for.
+    offer_id : int, optional
+        Only offer states of this offer.
+    members : DataFrame, Series, list, str or Path, optional
+        Who is audited; see `members.read_plan` for the columns that are understood.
+    run : str, optional
+        A run of the ledger: its rows are the plan.
+    since, until : str or datetime, optional
+        Only offer states created from `since` on and before `until`. One without a creation time is kept.
+    tz : tzinfo, optional
+        The time zone of times without an offset, and of the timeline; otherwise UTC.
+    environment, address : str
+        Where the service is, for the record.
+    taken_at : datetime, optional
+        The time that "expired" and "expiring" refer to; by default now.
+
+    Returns
+    -------
+    Audit
+        Members that could not be read stand in ``audit.unread``; ``audit.complete`` says whether there are any.
+
+    Raises
+    ------
+    InvalidInput
+        The members or the scope cannot be used; nothing was read.
+
+    Notes
+    -----
+    Stands on ``list_offer_states``, for every member.
+    """
+    scope = make_scope(campaign_id=campaign_id, offer_id=offer_id, since=since, until=until, run=run, tz=tz)
+    rows = None if run is None else source.run_rows(run)
+    plan, unlisted, words = read_plan(members, rows, tz=tz)
+    if run is not None and rows is not None and scope.campaign is None and scope.offer_id is None:
+        scope = replace(scope, campaign=_campaign_of(rows, run))
+    scope = replace(scope, members=words)
+    taken = pd.Timestamp(taken_at or dt.datetime.now(dt.timezone.utc)).tz_convert("UTC").as_unit("ns")
+    reading = _Reading(scope, plan)
+    member_ids = sorted(plan["member_id"].dropna().unique().tolist())
+    for states, unread in source.read_states(member_ids):
+        reading.take(states, unread)
+    return reading.finish(
+        unlisted,
+        Facts(
+            scope=scope,
+            environment=environment,
+            address=address,
+            user=_user(),
+            tz=tz or dt.timezone.utc,
+            taken_at=taken,
+            finished_at=pd.Timestamp(dt.datetime.now(dt.timezone.utc)).as_unit("ns"),
+        ),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no such entry, in a container for instance
+        return "unknown"
+
+
+def _campaign_of(rows: pd.DataFrame, run: str) -> str | None:
+    campaigns = [str(campaign) for campaign in rows["campaign_id"].dropna().unique()]
+    if len(campaigns) > 1:
+        raise InvalidInput(
+            f"audit: the run {run!r} is for {len(campaigns)} campaigns ({', '.join(campaigns[:3])}, ...); "
+            "say which one with campaign_id="
+        )
+    return campaigns[0] if campaigns else None
+
+
+class _Reading:
+    """An audit while it is read."""
+
+    def __init__(self, scope: Scope, plan: pd.DataFrame) -> None:
+        self._scope = scope
+        self._plan = plan
+        self._store = StateStore()
+        self._unread: list[pd.DataFrame] = []
+        self._recorded = plan["offer_state_id"][plan["outcome"].notna()].dropna().unique()
+        self._seen: set[int] = set()
+
+    def take(self, states: pd.DataFrame, unread: pd.DataFrame) -> None:
+        """Take one part of the source."""
+        if len(unread):
+            self._unread.append(typed({name: unread[name].array for name in UNREAD}, UNREAD))
+            states = states[~states["member_id"].isin(unread["member_id"]).to_numpy()]
+        states = self._without_repeats(conformed(states))
+        if len(self._recorded):
+            self._seen.update(states["offer_state_id"][mask_of(states["offer_state_id"].isin(self._recorded))].tolist())
+        chosen = self._scope.candidates(states)
+        self._store.add(_in_order(states[chosen]))
+
+    def _without_repeats(self, states: pd.DataFrame) -> pd.DataFrame:
+        """Take out members of whom an offer state was listed twice: their listing is not to be trusted."""
+        twice = states.duplicated(["member_id", "offer_state_id"]).to_numpy()
+        twice = twice & states["offer_state_id"].notna().to_numpy()  # noqa: PLR6104 - pandas 3 gives read-only arrays
+        if not twice.any():
+            return states
+        members = states["member_id"][twice].unique()
+        self._distrust(members, "an offer state was listed twice: the list changed while it was read")
+        return states[~states["member_id"].isin(members).to_numpy()]
+
+    def _with_sightings(self) -> pd.DataFrame:
+        recorded = (self._plan["offer_state_id"].notna() & self._plan["outcome"].notna()).to_numpy()
+        seen = self._plan["offer_state_id"].isin(list(self._seen)).astype("boolean")
+        return self._plan.assign(at_service=seen.where(recorded))
+
+    def _distrust(self, members: Iterable[Any], reason: str) -> None:
+        ids = list(members)
+        self._unread.append(typed({"member_id": ids, "reason": [reason] * len(ids)}, UNREAD))
+
+    def finish(self, unlisted: pd.DataFrame, facts: Facts) -> Audit:
+        """Decide what belongs, over all parts together."""
+        narrow = self._store.narrow()
+        belonging = self._scope.decide(narrow)
+        moved = narrow["offer_state_id"].duplicated(keep=False).to_numpy() & narrow["offer_state_id"].notna().to_numpy()
+        doubtful: NDArray[np.bool_] = np.zeros(len(narrow), dtype=bool)
+        for rows, reason in (
+            (belonging.unsure, _unsure(self._scope)),
+            (moved & belonging.belongs, "an offer state was listed for two members: it moved while it was read"),
+        ):
+            if rows.any():
+                members = narrow["member_id"][rows].unique()
+                self._distrust(members, reason)
+                doubtful |= mask_of(narrow["member_id"].isin(members))
+        store = self._store.keep(belonging.belongs & ~doubtful)
+        unread = pd.concat([*self._unread, unlisted], ignore_index=True) if self._unread else unlisted
+        known = unread["member_id"].notna().to_numpy()
+        again = unread.duplicated("member_id").to_numpy() & known
+        unread = unread[~again].sort_values("member_id", kind="stable", ignore_index=True)
+        ground = Ground(
+            plan=_expectations(self._with_sightings(), self._scope, belonging),
+            states=with_standing(store.narrow(), facts.taken_at),
+            unread_ids=frozenset(unread["member_id"].dropna().tolist()),
+            narrowed=self._scope.is_narrowed,
+        )
+        return Audit(facts, ground, unread, store)
+
+
+def _in_order(states: pd.DataFrame) -> pd.DataFrame:
+    """Sort by member and offer state, so that two audits of the same are the same."""
+    if len(states) < 2:
+        return states
+    keys = states[["member_id", "offer_state_id"]].to_numpy(dtype=np.int64, na_value=np.iinfo(np.int64).max)
+    members, ids = keys[:, 0], keys[:, 1]
+    steps, later = np.diff(members), np.diff(ids)
+    if bool(((steps > 0) | ((steps == 0) & (later >= 0))).all()):
+        return states
+    return states.take(np.lexsort((ids, members)))
+
+
+def _unsure(scope: Scope) -> str:
+    return (
+        "the service names the campaign of an offer state by number or by XID only, so it cannot be told whether it "
+        f"is {scope.campaign}; give campaign_id as the other one, or offer_id"
+    )
+
+
+def _expectations(plan: pd.DataFrame, scope: Scope, belonging: Belonging) -> pd.DataFrame:
+    """Say of each row of the plan whether the member is to hold an offer state of this campaign."""
+    planned = plan["planned"].copy()
+    recorded = plan[plan["outcome"].notna()]
+    if len(recorded) and not is_issue_run(recorded):
+        planned[plan["outcome"].notna()] = pd.NA  # a run that voids or changes does not say who is to hold what
+    if scope.campaign is not None:
+        own = mask_of(plan["campaign_id"].isin([*belonging.names, scope.campaign]))
+        other = plan["campaign_id"].notna().to_numpy() & ~own
+        if own.any():  # otherwise the plan names campaigns in another way, and nothing can be told from it
+            planned[other & mask_of(planned)] = False
+    return plan.assign(planned=planned)

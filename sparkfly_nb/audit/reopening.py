@@ -1,0 +1,180 @@
+"""Check a folder that was handed over, offline, and make the audit again from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from sparkfly_nb.errors import AuditFileError, InvalidInput
+from sparkfly_nb.export import read_csv
+from sparkfly_nb.schema import INTEGER, TEXT
+from sparkfly_nb.values import as_time
+
+from .findings import Ground
+from .handover import FILES, FORMAT, FORMAT_VERSION, MANIFEST, digest_of, zone_of
+from .result import Audit, Facts
+from .scope import Scope
+from .standing import with_standing
+from .store import StateStore
+from .tables import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["read_audit", "verify"]
+
+BLOCK_BYTES: Final = 1 << 20
+
+
+def verify(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Check an audit that was handed over as a folder; nothing is asked of the service.
+
+    Parameters
+    ----------
+    folder : path
+        What `Audit.to_csv` wrote.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per file: ``file``, ``rows``, ``sha256``, all as the manifest says.
+
+    Raises
+    ------
+    AuditFileError
+        A file is missing, changed, has other rows than the manifest says or does not belong there; the message names
+        everything that is wrong.
+    """
+    path = Path(folder)
+    manifest = _manifest_of(path)
+    problems = list(_problems(path, manifest))
+    if problems:
+        raise AuditFileError(f"{path} is not the audit that was written:\n" + "\n".join(problems))
+    files = manifest["files"]
+    return typed(
+        {
+            "file": list(FILES),
+            "rows": [files[name]["rows"] for name in FILES],
+            "sha256": [files[name]["sha256"] for name in FILES],
+        },
+        {"file": TEXT, "rows": INTEGER, "sha256": TEXT},
+    )
+
+
+def read_audit(folder: str | os.PathLike[str]) -> Audit:
+    """Make an audit again from its folder, after checking it.
+
+    Parameters
+    ----------
+    folder : path
+        What `Audit.to_csv` wrote.
+
+    Returns
+    -------
+    Audit
+        Its frames are equal to those of the audit that was written; it refers to the same time.
+
+    Raises
+    ------
+    AuditFileError
+        The folder is not what was written; see `verify`.
+    """
+    path = Path(folder)
+    verify(path)
+    manifest = _manifest_of(path)
+    states, plan, unread = (
+        read_csv(path / name, manifest["files"][name]["columns"]) for name in ("states.csv", "plan.csv", "unread.csv")
+    )
+    try:
+        facts = _facts_of(manifest)
+    except (InvalidInput, KeyError, TypeError) as error:
+        raise AuditFileError(f"{path / MANIFEST} cannot be read: {error}") from None
+    store = StateStore()
+    store.add(states)
+    ground = Ground(
+        plan=plan,
+        states=with_standing(store.narrow(), facts.taken_at),
+        unread_ids=frozenset(unread["member_id"].dropna().tolist()),
+        narrowed=facts.scope.is_narrowed,
+    )
+    return Audit(facts, ground, unread, store)
+
+
+def _facts_of(manifest: dict[str, Any]) -> Facts:
+    scope = {
+        name: as_time(value) if name in ("since", "until") and value is not None else value
+        for name, value in manifest["scope"].items()
+    }
+    return Facts(
+        scope=Scope(**scope),
+        environment=manifest["environment"],
+        address=manifest["address"],
+        user=manifest["user"],
+        tz=zone_of(manifest["tz"]),
+        taken_at=as_time(manifest["taken_at"]).as_unit("ns"),
+        finished_at=as_time(manifest["finished_at"]).as_unit("ns"),
+    )
+
+
+def _manifest_of(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AuditFileError(
+            f"{folder} is no audit, or one that was not written to its end: there is no {MANIFEST}"
+        ) from None
+    except OSError as error:
+        raise AuditFileError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError):
+        raise AuditFileError(f"{path} is damaged: it is not JSON") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise AuditFileError(f"{path} is not the manifest of an audit")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise AuditFileError(
+            f"{path} has format version {manifest.get('format_version')}; this version of the tool reads {FORMAT_VERSION}"
+        )
+    if manifest.get("manifest_sha256") != digest_of(manifest):
+        raise AuditFileError(f"{path} was changed after it was written")
+    return manifest
+
+
+def _problems(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
+    for name in FILES:
+        written = manifest["files"].get(name)
+        if written is None:
+            yield f"{name}: not in the manifest"
+            continue
+        try:
+            rows, digest = _rows_and_digest(folder / name)
+        except FileNotFoundError:
+            yield f"{name}: missing"
+            continue
+        except OSError as error:
+            yield f"{name}: cannot be read: {error.strerror or error}"
+            continue
+        if digest != written["sha256"]:
+            yield f"{name}: changed after it was written ({rows:,} rows; the manifest says {written['rows']:,})"
+        elif rows != written["rows"]:
+            yield f"{name}: {rows:,} rows; the manifest says {written['rows']:,}"
+    allowed = {*FILES, MANIFEST}
+    for entry in sorted(folder.iterdir()):
+        if entry.name not in allowed and (not entry.name.startswith(".") or ".part" in entry.name):
+            yield f"{entry.name}: does not belong to the audit"
+
+
+def _rows_and_digest(path: Path) -> tuple[int, str]:
+    """Count the rows of a CSV file, without its header, and give its SHA-256."""
+    digest, lines, quoted = hashlib.sha256(), 0, False
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+            pieces = block.split(b'"')  # a quote within quotes is doubled, and changes nothing
+            lines += sum(piece.count(b"\n") for piece in pieces[quoted::2])
+            quoted ^= len(pieces) % 2 == 0
+    return lines - 1, digest.hexdigest()

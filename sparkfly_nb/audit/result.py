@@ -1,0 +1,263 @@
+"""The audit itself: who was meant to get an offer, who has it, who used it, and what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from .compare import Comparison, compare
+from .findings import exceptions_of
+from .handover import write_folder, write_states
+from .page import html_of, text_of
+from .sheets import write_excel, write_parquet
+from .summary import summary_of
+from .timeline import timeline_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import os
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from .findings import Ground
+    from .scope import Scope
+    from .store import StateStore
+
+__all__ = ["Audit", "Facts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an audit was: scope, place, person and time."""
+
+    scope: Scope
+    environment: str
+    address: str
+    user: str
+    tz: dt.tzinfo
+    taken_at: pd.Timestamp
+    finished_at: pd.Timestamp
+
+
+class Audit:
+    """What the service shows of a campaign, against the plan and the ledger.
+
+    Made by ``session.audit(...)`` and by `read_audit`; it does not change and asks the service nothing more.
+
+    Words: an offer state is *open*, *redeemed*, *expired* (and was not used) or *voided*. *Held* is what is not voided;
+    *live* is what is open or redeemed.
+
+    Attributes
+    ----------
+    facts : Facts
+        Scope, environment, address, user, time zone, and the times at which reading began and ended.
+    ground, store : Ground, StateStore
+        What the other methods compute from; for the modules of the audit.
+    """
+
+    def __init__(self, facts: Facts, ground: Ground, unread: pd.DataFrame, store: StateStore) -> None:
+        self.facts = facts
+        self.ground = ground
+        self._unread = unread
+        self.store = store
+
+    @property
+    def states(self) -> pd.DataFrame:
+        """One row per offer state in scope, with the columns of every other read, by member and offer state.
+
+        A new frame each time: give it a name if it is large.
+        """
+        return self.store.frame()
+
+    @property
+    def plan(self) -> pd.DataFrame:
+        """Who was planned: one row per row of the members that were given, with ``planned`` decided for this scope."""
+        return self.ground.plan.copy()
+
+    @property
+    def unread(self) -> pd.DataFrame:
+        """Members that could not be read: ``member_id``, ``http_status``, ``reason``, ``trace``."""
+        return self._unread.copy()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every member was read."""
+        return self._unread.empty
+
+    @cached_property
+    def _exceptions(self) -> pd.DataFrame:
+        return exceptions_of(self.ground)
+
+    def activities(self) -> pd.DataFrame:
+        """Give one row per event of ``offer_activities``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``member_id``, ``offer_state_id``, ``position`` (from 1), ``activity`` (what happened), ``happened_at``
+            (UTC), then the event's own fields as the service sends them; lists and objects in them as JSON.
+        """
+        return pd.concat(list(self.store.event_chunks()), ignore_index=True)
+
+    def summary(self, by: str | Sequence[str] | None = None, *, expiring_days: int = 7) -> pd.DataFrame:
+        """Count members and offer states.
+
+        Parameters
+        ----------
+        by : str or list of str, optional
+            Columns of the plan to group by. A member who stands there twice belongs to the group of the first row;
+            one who is not in the plan has no group.
+        expiring_days : int
+            What counts as expiring soon, in days from the audit on.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Tidy: the grouping columns, ``metric``, ``detail`` (``string``), ``value`` (``Float64``), ``unit``. The
+            first line says whether every member was read. ``redemption_rate`` is redeemed offer states by those that
+            are not voided; ``value_redeemed`` adds up ``value`` of redeemed ones, in the offer's own units.
+
+        Raises
+        ------
+        InvalidInput
+            The plan has no such column.
+        """
+        return summary_of(
+            self.ground,
+            self._exceptions,
+            self._unread,
+            as_of=self.facts.taken_at,
+            by=by,
+            expiring_days=expiring_days,
+        )
+
+    def exceptions(self) -> pd.DataFrame:
+        """Give everything that is wrong, one row per finding.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``kind`` and ``severity`` (see `tables.KINDS`), ``member_id``, ``offer_state_id``, ``expected``, ``found``.
+            Nothing is said about members that could not be read.
+        """
+        return self._exceptions.copy()
+
+    def timeline(self, freq: str = "D") -> pd.DataFrame:
+        """Count what happened per period, in the time zone of the Session (otherwise UTC).
+
+        Parameters
+        ----------
+        freq : {"h", "D", "W", "M", "Q", "Y"}
+            The length of a period; weeks begin on Monday.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``period`` (its start, in the time zone), ``issued``, ``redeemed``, ``voided``, ``expired`` (``Int64``),
+            without gaps. Each offer state counts once as issued and at most once as one of the others, so that the
+            columns add up to the summary; a last row without ``period`` holds those whose time the service does not
+            tell.
+        """
+        return timeline_of(self.ground.states, freq=freq, tz=self.facts.tz)
+
+    def compare(self, earlier: Audit) -> Comparison:
+        """Say what changed since an earlier audit of the same scope.
+
+        Returns
+        -------
+        Comparison
+            ``states``, one row per difference; ``totals``, the summary in both.
+
+        Raises
+        ------
+        InvalidInput
+            The other audit has another scope.
+        """
+        return compare(self, earlier)
+
+    def plot(
+        self, by: str | None = None, *, freq: str | None = None, path: str | os.PathLike[str] | None = None
+    ) -> Figure:
+        """Draw status by segment, the timeline, and the funnel from planned to redeemed.
+
+        Parameters
+        ----------
+        by : str, optional
+            The column of the plan for the first picture; by default ``segment`` where there is one.
+        freq : str, optional
+            The period of the timeline, as in `timeline`; by default days, weeks or months, whatever is readable.
+        path : path, optional
+            A file to write as well: ``.png``, ``.pdf`` or ``.svg``.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ConfigurationError
+            matplotlib is not installed.
+        """
+        from .drawing import draw  # noqa: PLC0415 - matplotlib is optional
+
+        return draw(self, by=by, freq=freq, path=path)
+
+    def to_csv(self, target: str | os.PathLike[str]) -> Path:
+        """Hand the audit over: a folder of CSV files with a manifest, or the offer states as one file.
+
+        Parameters
+        ----------
+        target : path
+            A name that ends in ``.csv`` is one file with the offer states. Any other is a folder: ``states.csv``,
+            ``summary.csv``, ``exceptions.csv``, ``timeline.csv``, ``activities.csv``, ``plan.csv``, ``unread.csv`` and
+            ``manifest.json``, which ``verify`` checks and ``read_audit`` reads.
+
+        Returns
+        -------
+        Path
+            What was written. Each file is whole or absent.
+
+        Raises
+        ------
+        AuditFileError
+            The files cannot be written there.
+        """
+        path = Path(target)
+        return write_states(self, path) if path.suffix.lower() == ".csv" else write_folder(self, path)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write the offer states as one Parquet file; lists as JSON.
+
+        Raises
+        ------
+        ConfigurationError
+            pyarrow is not installed.
+        AuditFileError
+            The file cannot be written.
+        """
+        return write_parquet(self, Path(path))
+
+    def to_excel(self, path: str | os.PathLike[str]) -> Path:
+        """Write a workbook: summary, exceptions, timeline, offer states, activities, members that were not read.
+
+        Raises
+        ------
+        ConfigurationError
+            openpyxl is not installed.
+        InvalidInput
+            There are more rows than a sheet holds.
+        AuditFileError
+            The file cannot be written.
+        """
+        return write_excel(self, Path(path))
+
+    def __repr__(self) -> str:
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)

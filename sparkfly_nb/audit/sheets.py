@@ -1,0 +1,149 @@
+"""An audit as one Parquet file or one Excel workbook."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from sparkfly_nb.cells import json_text
+from sparkfly_nb.errors import AuditFileError, ConfigurationError, InvalidInput
+from sparkfly_nb.schema import LIST, OFFER_STATE
+from sparkfly_nb.values import to_rfc3339
+
+from .aside import replacing
+from .handover import described
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from .result import Audit
+
+__all__ = ["write_excel", "write_parquet"]
+
+SHEET_ROWS: Final = 1_048_575
+"""Rows that a sheet holds below its header."""
+CELL_CHARACTERS: Final = 32_767
+EXACT_BELOW: Final = 10**15
+"""Excel keeps 15 digits of a number: longer ids are written as text."""
+UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""Characters that a workbook cannot hold; they are written as their number."""
+CUT: Final = " ... (cut by Excel's limit; whole in the CSV)"
+
+
+def write_parquet(audit: Audit, path: Path) -> Path:
+    """Write the offer states, chunk by chunk; see `Audit.to_parquet`."""
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - optional
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError:
+        raise ConfigurationError('writing Parquet needs pyarrow: pip install "sparkfly-nb[parquet]"') from None
+    kinds = {
+        "Int64": pa.int64(),
+        "Float64": pa.float64(),
+        "boolean": pa.bool_(),
+        "string": pa.large_string(),
+        "object": pa.large_string(),
+        "datetime64[ns, UTC]": pa.timestamp("ns", tz="UTC"),
+    }
+    columns = OFFER_STATE | audit.store.extra
+    schema = pa.schema([(name, kinds[dtype]) for name, dtype in columns.items()])
+    try:
+        with replacing(path) as aside, parquet.ParquetWriter(aside, schema) as writer:
+            for chunk in audit.store.chunks():
+                writer.write_table(pa.Table.from_pandas(_lists_as_json(chunk), schema=schema, preserve_index=False))
+    except pa.ArrowException as error:
+        raise AuditFileError(f"{path} was not written, and nothing was left behind: {error}") from None
+    return path
+
+
+def _lists_as_json(chunk: pd.DataFrame) -> pd.DataFrame:
+    lists = [name for name in chunk.columns if str(chunk[name].dtype) == LIST]
+    return chunk.assign(**{name: chunk[name].map(json_text, na_action="ignore") for name in lists})
+
+
+def write_excel(audit: Audit, path: Path) -> Path:
+    """Write a workbook; see `Audit.to_excel`."""
+    try:
+        from openpyxl import Workbook  # noqa: PLC0415 - optional
+        from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415
+    except ImportError:
+        raise ConfigurationError('writing Excel needs openpyxl: pip install "sparkfly-nb[excel]"') from None
+    if len(audit.store) > SHEET_ROWS:
+        raise InvalidInput(
+            f"to_excel: {len(audit.store):,} offer states are more than the {SHEET_ROWS:,} rows that a sheet holds; "
+            "use to_csv or to_parquet"
+        )
+    sheets: dict[str, Iterable[pd.DataFrame]] = {
+        "summary": [audit.summary()],
+        "exceptions": [audit.exceptions()],
+        "timeline": [audit.timeline()],
+        "states": audit.store.chunks(),
+        "activities": audit.store.event_chunks(),
+        "unread": [audit.unread],
+        "about": [_about(audit)],
+    }
+    columns = {"states": list(OFFER_STATE | audit.store.extra), "activities": list(audit.store.event_columns())}
+    book = Workbook(write_only=True)
+    for title, parts in sheets.items():
+        sheet = book.create_sheet(title)
+        sheet.freeze_panes = "A2"
+        rows = 0
+        for number, part in enumerate(parts):
+            if number == 0:
+                sheet.append(_row(sheet, WriteOnlyCell, columns.get(title, list(part.columns))))
+            rows += len(part)
+            if rows > SHEET_ROWS:
+                raise InvalidInput(f"to_excel: more {title} than the {SHEET_ROWS:,} rows of a sheet; use to_csv")
+            for cells in _cells(part):
+                sheet.append(_row(sheet, WriteOnlyCell, cells))
+    with replacing(path) as aside:
+        book.save(aside)
+    return path
+
+
+def _about(audit: Audit) -> pd.DataFrame:
+    facts = described(audit)
+    facts = {name: json_text(value) if isinstance(value, dict) else value for name, value in facts.items()}
+    return pd.DataFrame({"what": list(facts), "value": [None if v is None else str(v) for v in facts.values()]})
+
+
+def _cells(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    return zip(*(_column(frame[name]) for name in frame.columns), strict=True) if len(frame) else iter(())
+
+
+def _column(cells: pd.Series) -> list[Any]:
+    return [_cell(value) for value in cells.astype("object")]
+
+
+def _cell(value: Any) -> Any:
+    """Give what a workbook can hold of one value, so that nothing is rounded and nothing is run."""
+    if isinstance(value, list):
+        return _text(json_text(value))
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return to_rfc3339(value)
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= EXACT_BELOW:
+        return str(value)
+    return value
+
+
+def _text(text: str) -> str:
+    text = UNWRITABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text if len(text) <= CELL_CHARACTERS else text[: CELL_CHARACTERS - len(CUT)] + CUT
+
+
+def _row(sheet: Any, kind: Any, values: Iterable[Any]) -> list[Any]:
+    """Make the cells of a row; a text is a text there, whatever it begins with."""
+    cells = []
+    for value in values:
+        cell = kind(sheet, value=value)
+        if isinstance(value, str):
+            cell.data_type = "s"
+        cells.append(cell)
+    return cells

@@ -1,0 +1,195 @@
+"""The numbers of an audit, for all members or by a grouping column of the plan, as a tidy frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sparkfly_nb.errors import InvalidInput
+
+from .standing import mask_of
+from .tables import SUMMARY, typed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from .findings import Ground
+
+__all__ = ["groups_of", "incompleteness", "summary_of"]
+
+DAY: Final = pd.Timedelta(days=1)
+
+
+class _Line(NamedTuple):
+    """One metric: its value by group."""
+
+    metric: str
+    detail: str | None
+    counts: pd.Series
+    unit: str
+
+
+def incompleteness(unread: pd.DataFrame, members: int) -> str | None:
+    """Say that an audit is incomplete; None when it is complete."""
+    if unread.empty:
+        return None
+    count = f"{len(unread):,} of {members:,} members"
+    return f"INCOMPLETE: {count} could not be read, so every number here may be too low; see audit.unread"
+
+
+def summary_of(
+    ground: Ground,
+    exceptions: pd.DataFrame,
+    unread: pd.DataFrame,
+    *,
+    as_of: pd.Timestamp,
+    by: str | Sequence[str] | None = None,
+    expiring_days: int = 7,
+) -> pd.DataFrame:
+    """Count; see `Audit.summary` for what comes back."""
+    names = [by] if isinstance(by, str) else list(by or [])
+    members = _member_keys(ground.plan)
+    codes, labels = groups_of(ground.plan, names)
+    first = ~members.duplicated().to_numpy()
+    group_of = pd.Series(codes[first], index=ground.plan["member_id"].array[first])
+    group_of = group_of[group_of.index.notna()]
+    unread_codes = _codes(unread["member_id"], group_of, labels)
+    known_only_by_identifier = ground.plan["member_id"].isna().to_numpy()
+    unread_codes[unread["member_id"].isna().to_numpy()] = codes[known_only_by_identifier]
+    lines = list(
+        _lines(
+            plan=ground.plan[first].assign(group=codes[first]),
+            states=ground.states.assign(group=_codes(ground.states["member_id"], group_of, labels)),
+            unread=unread.assign(group=unread_codes),
+            exceptions=exceptions.assign(group=_codes(exceptions["member_id"], group_of, labels)),
+            unread_ids=ground.unread_ids,
+            as_of=as_of,
+            days=expiring_days,
+        )
+    )
+    last = len(labels) - 1  # for members who are in no group: shown if there are any
+    shown = [code for code in range(len(labels)) if code < last or any(_nonzero(line, code) for line in lines)]
+    shown = shown or [0]
+    incomplete = incompleteness(unread, members.nunique())
+    rows: list[tuple[Any, ...]] = [
+        (
+            None,
+            "incomplete" if incomplete else "complete",
+            incomplete or "all members were read",
+            len(unread),
+            "members unread",
+        )
+    ]
+    rows += [
+        (code, line.metric, line.detail, line.counts.get(code, default=None if line.metric in RATIOS else 0), line.unit)
+        for code in shown
+        for line in lines
+    ]
+    places, *cells = zip(*rows, strict=True)
+    summary = typed(dict(zip(SUMMARY, map(list, cells), strict=True)), SUMMARY)
+    if not names:
+        return summary
+    # No group has the number -1: the first line is for all.
+    grouping = labels.reindex([-1 if place is None else place for place in places]).reset_index(drop=True)
+    return pd.concat([grouping.astype(dict(labels.dtypes)), summary], axis=1)
+
+
+def _nonzero(line: _Line, code: int) -> bool:
+    return bool(line.counts.get(code, 0))
+
+
+RATIOS: Final = frozenset({"redemption_rate", "median_days_to_redemption"})
+"""Metrics that are missing, rather than 0, where there is nothing to divide."""
+
+
+def _member_keys(plan: pd.DataFrame) -> pd.Series:
+    """Name each member of the plan: by its id, or by its identifier where no id is known."""
+    ids = plan["member_id"].astype("object")
+    return ids.where(plan["member_id"].notna(), plan["member_identifier"].astype("object"))
+
+
+def groups_of(plan: pd.DataFrame, names: Sequence[str]) -> tuple[NDArray[np.intp], pd.DataFrame]:
+    """Put the rows of a plan into numbered groups.
+
+    Returns
+    -------
+    tuple
+        The group of each row; the values of each group, in ascending order, missing ones last. The last group is for
+        members who are not in the plan.
+
+    Raises
+    ------
+    InvalidInput
+        The plan has no such column.
+    """
+    absent = [name for name in names if name not in plan.columns]
+    if absent:
+        others = [name for name in plan.columns if name != "member_id"]
+        raise InvalidInput(f"summary: the plan has no column {absent[0]!r}; by= takes one of {', '.join(others)}")
+    if not names:
+        return np.zeros(len(plan), dtype=np.intp), pd.DataFrame(index=[0])
+    labels = plan[list(names)].drop_duplicates().sort_values(list(names), na_position="last", ignore_index=True)
+    places = plan[list(names)].merge(labels.assign(place=range(len(labels))), on=list(names), how="left")["place"]
+    if not labels.isna().all(axis=1).any():
+        labels = labels.reindex(range(len(labels) + 1))
+    return places.to_numpy(dtype=np.intp), labels
+
+
+def _codes(member_ids: pd.Series, group_of: pd.Series, labels: pd.DataFrame) -> NDArray[np.intp]:
+    """Give the group of members; of those who are not in the plan, the last one, which has no label."""
+    codes: NDArray[np.intp] = member_ids.map(group_of).fillna(len(labels) - 1).to_numpy(dtype=np.intp)
+    return codes
+
+
+def _sizes(frame: pd.DataFrame, chosen: Any = slice(None)) -> pd.Series:
+    counts: pd.Series = frame["group"][chosen].value_counts()
+    return counts
+
+
+def _lines(
+    *,
+    plan: pd.DataFrame,
+    states: pd.DataFrame,
+    unread: pd.DataFrame,
+    exceptions: pd.DataFrame,
+    unread_ids: frozenset[int],
+    as_of: pd.Timestamp,
+    days: int,
+) -> Iterator[_Line]:
+    standing = states["standing"]
+    held = (standing != "voided").to_numpy()
+    planned = mask_of(plan["planned"])
+    read = (plan["member_id"].notna() & ~plan["member_id"].isin(list(unread_ids))).to_numpy()
+    holding = plan["member_id"].isin(states["member_id"][held]).to_numpy()
+    yield _Line("members_planned", None, _sizes(plan, planned), "members")
+    yield _Line("members_holding", "planned", _sizes(plan, planned & holding), "members")
+    yield _Line("members_not_holding", "planned", _sizes(plan, planned & read & ~holding), "members")
+    yield _Line("members_unread", None, _sizes(unread), "members")
+    foreign = exceptions[(exceptions["kind"] == "foreign").to_numpy()].drop_duplicates("member_id")
+    yield _Line("members_foreign", "holding, not planned", _sizes(foreign), "members")
+
+    yield _Line("offer_states", None, _sizes(states), "offer states")
+    status = states["status"].fillna("(no status)")
+    for word in sorted(status.unique()):
+        yield _Line("status", word, _sizes(states, mask_of(status == word)), "offer states")
+    for word in standing.cat.categories:
+        yield _Line("standing", word, _sizes(states, (standing == word).to_numpy()), "offer states")
+
+    redeemed = (standing == "redeemed").to_numpy()
+    rate = _sizes(states, redeemed).reindex(_sizes(states, held).index, fill_value=0) / _sizes(states, held)
+    yield _Line("redemption_rate", "redeemed of those not voided", rate, "fraction")
+    value = states[redeemed].groupby("group")["value"].sum()
+    yield _Line("value_redeemed", None, value, "offer units")
+    soon = (standing == "open").to_numpy() & mask_of(states["ends_at"] <= as_of + days * DAY)
+    yield _Line("expiring", f"within {days} days", _sizes(states, soon), "offer states")
+    timed = states[redeemed & states["redeemed_at"].notna().to_numpy() & states["created_at"].notna().to_numpy()]
+    days_waited = (timed["redeemed_at"] - timed["created_at"]).dt.total_seconds() / DAY.total_seconds()
+    median = days_waited.groupby(timed["group"]).median()
+    yield _Line("median_days_to_redemption", "issue to redemption, where an activity tells it", median, "days")
+    for severity in ("error", "warning"):
+        chosen = mask_of(exceptions["severity"] == severity)
+        yield _Line("exceptions", severity, _sizes(exceptions, chosen), "findings")

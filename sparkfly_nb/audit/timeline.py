@@ -1,0 +1,85 @@
+"""What happened when: offer states issued, redeemed, voided and expired per period of a time zone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from sparkfly_nb.errors import InvalidInput
+
+from .tables import TIMELINE_COUNTS
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+__all__ = ["PERIODS", "timeline_of"]
+
+PERIODS: Final[dict[str, str]] = {
+    "h": "h",
+    "H": "h",
+    "D": "D",
+    "W": "W-SUN",
+    "M": "M",
+    "ME": "M",
+    "MS": "M",
+    "Q": "Q",
+    "QE": "Q",
+    "QS": "Q",
+    "Y": "Y",
+    "YE": "Y",
+    "YS": "Y",
+}
+"""The lengths of a period: hour, day, week from Monday, month, quarter, year, and other spellings of pandas."""
+
+
+def timeline_of(states: pd.DataFrame, *, freq: str, tz: dt.tzinfo | str) -> pd.DataFrame:
+    """Count per period; see `Audit.timeline`."""
+    if freq not in PERIODS:
+        raise InvalidInput(f"timeline: freq {freq!r} is not known; use one of h, D, W, M, Q, Y")
+    standing = states["standing"]
+    moments = {
+        "issued": states["created_at"],
+        # A redeemed or voided offer state does not change any more: its last change is the best that is known
+        # where no activity tells the time.
+        "redeemed": states["redeemed_at"].fillna(states["updated_at"])[(standing == "redeemed").to_numpy()],
+        "voided": states["voided_at"].fillna(states["updated_at"])[(standing == "voided").to_numpy()],
+        "expired": states["ends_at"][(standing == "expired").to_numpy()],
+    }
+    counts = pd.DataFrame(
+        {name: _starts(moments[name], PERIODS[freq], tz).value_counts(dropna=False) for name in TIMELINE_COUNTS}
+    )
+    found = pd.DatetimeIndex(counts.index, tz=tz).as_unit("ns")
+    counts.index = found
+    known = found.dropna()
+    periods = pd.DatetimeIndex([], tz=tz, name="period").as_unit("ns")
+    if len(known):
+        periods = _every_start(known.min(), known.max(), PERIODS[freq], tz)
+    if found.hasnans:
+        periods = periods.append(pd.DatetimeIndex([pd.NaT], tz=tz).as_unit("ns"))
+    counts = counts.reindex(periods).fillna(0).astype("Int64")
+    return counts.rename_axis("period").reset_index()
+
+
+def _starts(moments: pd.Series, period: str, tz: dt.tzinfo | str) -> pd.Series:
+    """Give the start of the period of each moment, as time of the zone."""
+    local = moments.dt.tz_convert(tz)
+    wall = local.dt.tz_localize(None)
+    if period == "h":
+        starts: pd.Series = local - (wall - wall.dt.floor("h"))  # right in the hour that a clock change repeats as well
+        return starts
+    return _at_wall_time(wall.dt.to_period(period).dt.start_time, tz)
+
+
+def _at_wall_time(wall: pd.Series, tz: dt.tzinfo | str) -> pd.Series:
+    """Read wall clock times; where midnight does not exist the day starts later, where it is twice, at the first."""
+    ambiguous = pd.Series(True, index=wall.index).to_numpy()
+    moments: pd.Series = wall.dt.tz_localize(tz, nonexistent="shift_forward", ambiguous=ambiguous)
+    return moments
+
+
+def _every_start(first: pd.Timestamp, last: pd.Timestamp, period: str, tz: dt.tzinfo | str) -> pd.DatetimeIndex:
+    if period == "h":
+        return pd.date_range(first, last, freq="h", name="period").as_unit("ns")
+    walls = pd.period_range(first.tz_localize(None), last.tz_localize(None), freq=period).start_time
+    return pd.DatetimeIndex(_at_wall_time(pd.Series(walls), tz), name="period").as_unit("ns")
