@@ -162,15 +162,20 @@ class Wire:
         for name, secret in secrets.items():
             prepared.headers[name] = secret.reveal()
         ends_at = time.monotonic() + self._attempt_timeout_s
+        response = None
         with _cut_off_after(self._attempt_timeout_s) as limit:
             try:
                 response = self._adapter.send(
                     prepared, stream=True, timeout=self._timeouts, verify=self._verify, proxies=self._proxies
                 )
             except FAULTS:
-                if limit.reached:
-                    raise requests.ReadTimeout from None
-                raise
+                if not limit.reached:
+                    raise
+        if response is None or limit.reached:
+            # A head that was cut off is read by the standard library as if it were whole: it is worth nothing.
+            if response is not None:
+                response.close()
+            raise requests.ReadTimeout
         raw: BaseHTTPResponse = response.raw
         try:
             body, flaw = self._read(raw, ends_at)

@@ -1,0 +1,133 @@
+"""What every test stands on: no network but this machine, no settings of the person who runs it, no files of theirs."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from sparkfly_nb import Session
+from sparkfly_nb.retry import Clock, RetryPolicy
+from sparkfly_nb.sandbox.process import SandboxProcess
+from sparkfly_nb.settings import Settings
+from sparkfly_nb.transport import Transport
+
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
+
+PERSONAL_VARIABLES = ("SPARKFLY_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE",
+                      "CURL_CA_BUNDLE", "NETRC")  # fmt: skip
+LOCAL_NAMES = {"", "localhost", "ip6-localhost"}
+
+
+class NetworkForbidden(BaseException):
+    """A test reached for the network. Not an Exception, so that nothing can map it to an error of its own."""
+
+
+def _is_local(host):
+    if host is None or isinstance(host, bytes):
+        host = (host or b"").decode()
+    if host in LOCAL_NAMES or host == socket.gethostname():
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _guard(event, arguments):
+    """Refuse every way out of this machine; audit hooks see them all, whatever library is used."""
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event in {"socket.connect", "socket.sendto"}:
+        opened, address = arguments
+        # Connecting a datagram socket sends nothing; some libraries learn their own address that way.
+        if not isinstance(address, tuple) or (event == "socket.connect" and opened.type == socket.SOCK_DGRAM):
+            return
+        host = address[0]
+    else:
+        return
+    if not _is_local(host):
+        raise NetworkForbidden(f"tests open no connection but to this machine, and this one goes to {host}")
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_personal(monkeypatch, tmp_path):
+    for variable in list(os.environ):
+        if variable.upper().startswith(PERSONAL_VARIABLES):
+            monkeypatch.delenv(variable)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data_home"))
+
+
+@pytest.fixture(scope="session")
+def sandbox_service():
+    """One local Sparkfly for all tests that do not mind what others leave in it."""
+    with SandboxProcess.start(members=60) as service:
+        yield service
+
+
+@pytest.fixture
+def session(sandbox_service):
+    """A Session on the shared sandbox."""
+    with Session(
+        "sandbox",
+        base_url=sandbox_service.base_url,
+        identity=sandbox_service.identity.reveal(),
+        key=sandbox_service.key.reveal(),
+    ) as connected:
+        yield connected
+
+
+class ManualClock:
+    """Time that passes only when somebody sleeps or the test says so."""
+
+    def __init__(self):
+        self.now = 1_800_000_000.0
+        self.pauses = []
+        self.when_sleeping = lambda: None
+
+    def sleep(self, seconds):
+        self.pauses.append(seconds)
+        self.now += seconds
+        self.when_sleeping()
+
+    def as_clock(self):
+        return Clock(wall=lambda: self.now, monotonic=lambda: self.now, sleep=self.sleep)
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def connect(clock):
+    """Make Transports to a scripted server: ``connect(server, token=..., timeout=..., policy=...)``."""
+    opened = []
+
+    def make(server, *, policy=None, attempt_timeout_s=None, max_answer_bytes=2**20, **arguments):
+        if "token" not in arguments and "identity" not in arguments:
+            arguments["token"] = "given-token"
+        settings = Settings.make("sandbox", base_url=server.base_url, **arguments)
+        opened.append(
+            Transport(
+                settings,
+                policy=policy or RetryPolicy(),
+                clock=clock.as_clock(),
+                attempt_timeout_s=attempt_timeout_s,
+                max_answer_bytes=max_answer_bytes,
+            )
+        )
+        return opened[-1]
+
+    yield make
+    for transport in opened:
+        transport.close()
