@@ -94,20 +94,19 @@ def _refuse_other_scope(now: Audit, earlier: Audit) -> None:
     ours, theirs = (replace(audit.facts.scope, run=None, members="", by_number=False) for audit in (now, earlier))
     if ours != theirs:
         raise InvalidInput(
-            f"compare: this audit is of {ours.describe()} and the earlier one of {theirs.describe()}, or of another time "
-            "span; audit the same campaign, offer, since and until twice"
+            f"compare: this audit is of {ours.describe()} and the earlier one of {theirs.describe()}, or of another "
+            "time span; audit the same campaign, offer, since and until twice"
         )
     if now.facts.address != earlier.facts.address:
         raise InvalidInput(
-            f"compare: this audit read {now.facts.address} and the earlier one {earlier.facts.address}: not the same service"
+            f"compare: this audit read {now.facts.address} and the earlier one {earlier.facts.address}: these are two "
+            "services"
         )
 
 
 def _read_in(audit: Audit) -> set[int]:
-    ids = set(audit.ground.plan["member_id"].dropna().tolist()) | set(
-        audit.ground.states["member_id"].dropna().tolist()
-    )
-    return ids - audit.ground.unread_ids
+    members = pd.concat([audit.ground.plan["member_id"], audit.ground.states["member_id"]])
+    return set(members.dropna().tolist()) - audit.ground.unread_ids
 
 
 def _known(audit: Audit, members: set[int]) -> pd.DataFrame:

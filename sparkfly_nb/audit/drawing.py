@@ -14,9 +14,9 @@ import pandas as pd
 
 from sparkfly_nb.errors import AuditFileError, ConfigurationError, InvalidInput
 
-from .page import campaign_title, moment
+from .page import campaign_name, campaign_title, headline, moment
 from .standing import mask_of
-from .summary import groups_of, incompleteness
+from .summary import groups_of
 from .tables import STANDINGS, TIMELINE_COUNTS
 
 try:
@@ -24,6 +24,7 @@ try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 except ImportError:
     raise ConfigurationError('pictures need matplotlib: pip install "sparkfly-nb[plot]"') from None
@@ -71,10 +72,13 @@ def draw(audit: Audit, *, by: str | None, freq: str | None, path: str | os.PathL
     if by is None and "segment" in audit.ground.plan.columns:
         by = "segment"
     with mpl.rc_context({"font.size": 9, "font.family": "DejaVu Sans", "hatch.linewidth": 0.5, "axes.titlesize": 10.5}):
-        page = _Page(figsize=A4_LANDSCAPE, layout="constrained")
+        layout = ConstrainedLayoutEngine(
+            w_pad=0.12, h_pad=0.08, hspace=0.04, wspace=0.05, rect=(0.005, 0.03, 0.99, 0.97)
+        )
+        page = _Page(figsize=A4_LANDSCAPE, layout=layout)
         FigureCanvasAgg(page)
-        page.get_layout_engine().set(w_pad=0.12, h_pad=0.08, hspace=0.04, wspace=0.05, rect=(0.005, 0.03, 0.99, 0.97))
-        head, above, below = page.subfigures(3, 1, height_ratios=[0.2, 1.0, 1.0])
+        places: Any = page.subfigures(3, 1, height_ratios=[0.2, 1.0, 1.0])
+        head, above, below = places
         left, right = above.subplots(1, 2, width_ratios=[1.35, 1.0])
         _draw_head(head, page, audit)
         _draw_groups(left, audit, by)
@@ -101,30 +105,18 @@ def _plain(text: str) -> str:
 
 def _draw_head(head: Any, page: Figure, audit: Audit) -> None:
     """Write the campaign and the date above, and at the foot whether anything is missing."""
-    facts, members = audit.facts, audit.ground.plan["member_id"].nunique()
-    lines = textwrap.wrap(campaign_title(audit), TITLE_CHARACTERS, max_lines=2, placeholder=" ...")
+    facts, scope = audit.facts, audit.facts.scope.describe()
+    name = campaign_name(audit)
+    lines = textwrap.wrap(name or campaign_title(audit), TITLE_CHARACTERS, max_lines=2, placeholder=" ...")
     head.text(
         0.015, 0.95, _plain("\n".join(lines)), fontsize=14, fontweight="bold", ha="left", va="top", linespacing=1.25
     )
-    place = f", {facts.environment}" if facts.environment else ""
-    head.text(
-        0.015,
-        0.05,
-        _plain(f"Audit of {moment(audit)}{place}, taken by {facts.user}"),
-        fontsize=9.5,
-        ha="left",
-        va="bottom",
-        color="#3d3d3d",
-    )
-    incomplete = incompleteness(audit.unread, members)
-    page.text(
-        0.015,
-        0.012,
-        _plain(incomplete or f"Complete: all {members:,} members were read."),
-        fontsize=8.5,
-        color="#a4001d" if incomplete else "#3d3d3d",
-        fontweight="bold" if incomplete else "normal",
-    )
+    words = f"Audit of {moment(audit)}" + (f", {facts.environment}" if facts.environment else "")
+    words = f"{scope[:1].upper()}{scope[1:]}. {words}" if name else words
+    head.text(0.015, 0.05, _plain(words), fontsize=9.5, ha="left", va="bottom", color="#3d3d3d")
+    foot = headline(audit)
+    look: dict[str, Any] = {"color": "#3d3d3d"} if audit.complete else {"color": "#a4001d", "fontweight": "bold"}
+    page.text(0.015, 0.012, _plain(foot[:1].upper() + foot[1:]), fontsize=8.5, **look)
 
 
 def _clean(axes: Axes, title: str) -> None:
@@ -261,15 +253,15 @@ def _draw_timeline(place: Any, audit: Audit, freq: str | None) -> None:
         axes.yaxis.set_major_formatter(THOUSANDS)
         axes.set_ylim(0, max(1, counts[name].max()) * 1.15)
     place.align_ylabels(rows)
-    locator = AutoDateLocator(minticks=3, maxticks=12)
+    locator = AutoDateLocator(minticks=3, maxticks=12)  # type: ignore[no-untyped-call]
     rows[-1].xaxis.set_major_locator(locator)
-    rows[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    rows[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     rows[-1].set_xlim(starts.iloc[0], ends.iloc[-1])
 
 
 def _typical_length(starts: pd.Series, word: str) -> pd.Timedelta:
     if len(starts) > 1:
-        return starts.diff().median()
+        return pd.Timedelta(starts.diff().median())
     days = {"hour": 1 / 24, "day": 1, "week": 7, "month": 30, "quarter": 91}.get(word, 365)
     return pd.Timedelta(days=days)
 

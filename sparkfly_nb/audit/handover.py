@@ -16,6 +16,7 @@ from sparkfly_nb.values import to_rfc3339
 from sparkfly_nb.version import __version__
 
 from .aside import replacing
+from .summary import count_members
 from .tables import KINDS
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def described(audit: Audit) -> dict[str, Any]:
         "tool_version": __version__,
         "campaign": scope.campaign,
         "complete": audit.complete,
-        "members": int(audit.ground.plan["member_id"].nunique()),
+        "members": count_members(audit.ground.plan),
         "members_unread": len(audit.unread),
         "offer_states": len(audit.store),
         "exceptions": {kind: int(kinds[kind]) for kind in KINDS if kind in kinds.index},

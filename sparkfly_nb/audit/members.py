@@ -174,9 +174,9 @@ def _neutral(cells: pd.Series) -> pd.Series:
     if pd.api.types.is_float_dtype(cells.dtype):
         return cells.astype(FRACTION)
     if isinstance(cells.dtype, pd.DatetimeTZDtype):
-        return cells.dt.tz_convert("UTC").astype(TIME)
-    texts = cells.astype("object").map(_as_plain_text).astype(dtype_of(TEXT))
-    return pd.Series(texts)
+        return pd.Series(cells.dt.tz_convert("UTC")).astype(TIME)
+    texts: pd.Series = cells.astype("object").map(_as_plain_text).astype(dtype_of(TEXT))
+    return texts
 
 
 def _as_plain_text(value: Any) -> Any:

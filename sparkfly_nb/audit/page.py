@@ -7,25 +7,30 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from .summary import incompleteness
+from .summary import count_members, incompleteness
 
 if TYPE_CHECKING:
     from .result import Audit
 
-__all__ = ["campaign_title", "html_of", "moment", "text_of"]
+__all__ = ["campaign_name", "campaign_title", "headline", "html_of", "moment", "text_of"]
 
 FIRST_EXCEPTIONS: Final = 5
 
 
-def campaign_title(audit: Audit) -> str:
-    """Name what was audited, with the name that the service gives the campaign."""
+def campaign_name(audit: Audit) -> str | None:
+    """Give the name that the service has for what was audited, where all offer states agree on it."""
     scope = audit.facts.scope
-    words = scope.describe()
-    names: list[str] = []
+    if not scope.is_narrowed:
+        return None
     column = "offer_campaign_name" if scope.campaign is not None else "offer_name"
-    if scope.is_narrowed:
-        names = [name.strip() for name in audit.ground.states[column].dropna().unique() if name.strip()]
-    return f"{names[0]} ({words})" if len(names) == 1 else words[:1].upper() + words[1:]
+    names = [name.strip() for name in audit.ground.states[column].dropna().unique() if name.strip()]
+    return names[0] if len(names) == 1 else None
+
+
+def campaign_title(audit: Audit) -> str:
+    """Name what was audited."""
+    name, words = campaign_name(audit), audit.facts.scope.describe()
+    return f"{name} ({words})" if name else words[:1].upper() + words[1:]
 
 
 def moment(audit: Audit) -> str:
@@ -34,10 +39,10 @@ def moment(audit: Audit) -> str:
     return f"{local:%Y-%m-%d %H:%M} {local.tzname() or ''}".strip()
 
 
-def _headline(audit: Audit) -> str:
-    planned = audit.ground.plan["member_id"].nunique()
-    incomplete = incompleteness(audit.unread, planned)
-    return incomplete or f"complete: all {planned:,} members were read"
+def headline(audit: Audit) -> str:
+    """Say first of all whether every member was read."""
+    plan = audit.ground.plan
+    return incompleteness(audit.unread, plan) or f"complete: all {count_members(plan):,} members were read"
 
 
 def _numbers(audit: Audit) -> pd.DataFrame:
@@ -70,7 +75,7 @@ def text_of(audit: Audit) -> str:
     kinds = audit.exceptions()["kind"].value_counts(sort=False)
     found = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "none"
     return (
-        f"<Audit of {campaign_title(audit)}, {_where(audit)}\n {_headline(audit)}\n"
+        f"<Audit of {campaign_title(audit)}, {_where(audit)}\n {headline(audit)}\n"
         f" {len(audit.store):,} offer states; exceptions: {found}>"
     )
 
@@ -82,7 +87,7 @@ def html_of(audit: Audit) -> str:
     weight = "bold; color: #b00020" if not audit.complete else "normal"
     parts = [
         f"<h4>{escape(campaign_title(audit))}</h4>",
-        f"<p>{escape(_where(audit))}<br><span style='font-weight: {weight}'>{escape(_headline(audit))}</span></p>",
+        f"<p>{escape(_where(audit))}<br><span style='font-weight: {weight}'>{escape(headline(audit))}</span></p>",
         "<div style='display: flex; flex-wrap: wrap; gap: 2em; align-items: flex-start'>",
         f"<div><b>Summary</b>{_table(_numbers(audit))}</div>",
         f"<div><b>Exceptions: {len(exceptions):,}</b>{_table(kinds) if len(kinds) else '<p>none</p>'}",

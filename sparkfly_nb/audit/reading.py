@@ -151,7 +151,7 @@ class _Reading:
     def _without_repeats(self, states: pd.DataFrame) -> pd.DataFrame:
         """Take out members of whom an offer state was listed twice: their listing is not to be trusted."""
         twice = states.duplicated(["member_id", "offer_state_id"]).to_numpy()
-        twice = twice & states["offer_state_id"].notna().to_numpy()  # noqa: PLR6104 - pandas 3 gives read-only arrays
+        twice = twice & states["offer_state_id"].notna().to_numpy()
         if not twice.any():
             return states
         members = states["member_id"][twice].unique()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import pandas as pd
 
 from sparkfly_nb.errors import AuditFileError, InvalidInput
 from sparkfly_nb.export import read_csv
@@ -24,7 +21,10 @@ from .store import StateStore
 from .tables import typed
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
+
+    import pandas as pd
 
 __all__ = ["read_audit", "verify"]
 
@@ -106,10 +106,10 @@ def read_audit(folder: str | os.PathLike[str]) -> Audit:
 
 
 def _facts_of(manifest: dict[str, Any]) -> Facts:
-    scope = {
-        name: as_time(value) if name in ("since", "until") and value is not None else value
-        for name, value in manifest["scope"].items()
-    }
+    scope: dict[str, Any] = dict(manifest["scope"])
+    for name in ("since", "until"):
+        if scope[name] is not None:
+            scope[name] = as_time(scope[name])
     return Facts(
         scope=Scope(**scope),
         environment=manifest["environment"],
@@ -137,7 +137,8 @@ def _manifest_of(folder: Path) -> dict[str, Any]:
         raise AuditFileError(f"{path} is not the manifest of an audit")
     if manifest.get("format_version") != FORMAT_VERSION:
         raise AuditFileError(
-            f"{path} has format version {manifest.get('format_version')}; this version of the tool reads {FORMAT_VERSION}"
+            f"{path} has format version {manifest.get('format_version')}, and this version of the tool reads "
+            f"{FORMAT_VERSION}; update sparkfly-nb"
         )
     if manifest.get("manifest_sha256") != digest_of(manifest):
         raise AuditFileError(f"{path} was changed after it was written")

@@ -67,7 +67,7 @@ def _column(states: pd.DataFrame, name: str, dtype: str) -> pd.Series:
         cells = cells.astype("object")
         return cells.where(cells.notna(), None)
     if dtype == TIME:
-        return cells.dt.tz_convert("UTC").astype(dtype)
+        cells = cells.dt.tz_convert("UTC")
     if dtype == TEXT and cells.dtype.kind != "O":  # a field that is of another kind elsewhere
         cells = cells.astype("object")
     if dtype == TEXT:

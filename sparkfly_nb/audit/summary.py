@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .findings import Ground
 
-__all__ = ["groups_of", "incompleteness", "summary_of"]
+__all__ = ["count_members", "groups_of", "incompleteness", "summary_of"]
 
 DAY: Final = pd.Timedelta(days=1)
 
@@ -33,11 +33,11 @@ class _Line(NamedTuple):
     unit: str
 
 
-def incompleteness(unread: pd.DataFrame, members: int) -> str | None:
+def incompleteness(unread: pd.DataFrame, plan: pd.DataFrame) -> str | None:
     """Say that an audit is incomplete; None when it is complete."""
     if unread.empty:
         return None
-    count = f"{len(unread):,} of {members:,} members"
+    count = f"{len(unread):,} of {count_members(plan):,} members"
     return f"INCOMPLETE: {count} could not be read, so every number here may be too low; see audit.unread"
 
 
@@ -74,7 +74,7 @@ def summary_of(
     last = len(labels) - 1  # for members who are in no group: shown if there are any
     shown = [code for code in range(len(labels)) if code < last or any(_nonzero(line, code) for line in lines)]
     shown = shown or [0]
-    incomplete = incompleteness(unread, members.nunique())
+    incomplete = incompleteness(unread, ground.plan)
     rows: list[tuple[Any, ...]] = [
         (
             None,
@@ -110,6 +110,11 @@ def _member_keys(plan: pd.DataFrame) -> pd.Series:
     """Name each member of the plan: by its id, or by its identifier where no id is known."""
     ids = plan["member_id"].astype("object")
     return ids.where(plan["member_id"].notna(), plan["member_identifier"].astype("object"))
+
+
+def count_members(plan: pd.DataFrame) -> int:
+    """Count different members."""
+    return int(_member_keys(plan).nunique())
 
 
 def groups_of(plan: pd.DataFrame, names: Sequence[str]) -> tuple[NDArray[np.intp], pd.DataFrame]:

@@ -49,10 +49,10 @@ def timeline_of(states: pd.DataFrame, *, freq: str, tz: dt.tzinfo | str) -> pd.D
     counts = pd.DataFrame(
         {name: _starts(moments[name], PERIODS[freq], tz).value_counts(dropna=False) for name in TIMELINE_COUNTS}
     )
-    found = pd.DatetimeIndex(counts.index, tz=tz).as_unit("ns")
+    found: pd.Index = pd.DatetimeIndex(counts.index, tz=tz).as_unit("ns")
     counts.index = found
     known = found.dropna()
-    periods = pd.DatetimeIndex([], tz=tz, name="period").as_unit("ns")
+    periods: pd.Index = pd.DatetimeIndex([], tz=tz).as_unit("ns")
     if len(known):
         periods = _every_start(known.min(), known.max(), PERIODS[freq], tz)
     if found.hasnans:
