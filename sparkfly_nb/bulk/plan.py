@@ -59,6 +59,11 @@ class Plan:
     def __len__(self) -> int:
         return len(self.index)
 
+    def label(self, position: int) -> Any:
+        """Give the label of a row in the person's index, as Python shows it."""
+        label = self.index[position]
+        return label.item() if isinstance(label, np.generic) else label
+
     def rows(self, run: str) -> Iterator[list[PlannedRow]]:
         """Give the rows as they enter the ledger, some at a time; issues get their reference from the run's name."""
         keys = ("member_id", "member_identifier", "offer_state_id", "external_ref_id")
@@ -172,6 +177,7 @@ def make_plan(
         plan.problems += _other_campaign(frame, str(campaign_id))
     plan.problems += _missing(plan, frame, keys, needed)
     plan.problems += _contradictions(plan)
+    plan.problems += _shared_references(plan)
     if not allow_duplicates:
         plan.problems += _repeated(plan, frame)
     plan.problems.sort(key=lambda problem: problem.position)
@@ -245,23 +251,28 @@ def _repeated(plan: Plan, frame: pd.DataFrame) -> list[Problem]:
             continue
         first = dict(zip(series[::-1], range(len(series) - 1, -1, -1), strict=True))
         for position in again:
-            there = plan.index[first[series.iloc[position]]]
+            there = plan.label(first[series.iloc[position]])
             found.append(
                 Problem(
                     int(position), name, frame[name].iloc[position], f"the same {name} stands in row {there!r} already",
                     f"drop the row{meant}", "duplicate",
                 )
             )  # fmt: skip
-    references = plan.columns.get("external_ref_id") if plan.operation.issues else None
-    if references is not None:
-        found += [
-            Problem(
-                int(position), "external_ref_id", references.iloc[position], "another row has this reference already",
-                "give each row its own, or leave the column out: references are made then", "duplicate",
-            )
-            for position in np.flatnonzero((references.duplicated() & references.notna()).to_numpy(dtype=bool))
-        ]  # fmt: skip
     return found
+
+
+def _shared_references(plan: Plan) -> list[Problem]:
+    """Find rows that have another row's reference: by it a row is found again, so each needs its own."""
+    references = plan.columns.get("external_ref_id")
+    if references is None:
+        return []
+    return [
+        Problem(
+            int(position), "external_ref_id", references.iloc[position], "another row has this reference already",
+            "give each row its own, or leave the column out: references are made then", "duplicate",
+        )
+        for position in np.flatnonzero((references.duplicated() & references.notna()).to_numpy(dtype=bool))
+    ]  # fmt: skip
 
 
 def _other_campaign(frame: pd.DataFrame, campaign_id: str) -> list[Problem]:
@@ -297,7 +308,7 @@ def report_of(plan: Plan, problems: Sequence[Problem]) -> InvalidRows:
     """Make the error that shows what is wrong, row by row."""
     report = pd.DataFrame(
         {
-            "row": [plan.index[problem.position] for problem in problems],
+            "row": [plan.label(problem.position) for problem in problems],
             "column": [problem.column for problem in problems],
             "value": [problem.value for problem in problems],
             "problem": [problem.problem for problem in problems],
@@ -305,7 +316,7 @@ def report_of(plan: Plan, problems: Sequence[Problem]) -> InvalidRows:
         }
     )
     lines = [
-        f"  row {plan.index[problem.position]!r}, column {problem.column}, {str(problem.value)[:60]!r}: "
+        f"  row {plan.label(problem.position)!r}, column {problem.column}, {str(problem.value)[:60]!r}: "
         f"{problem.problem}; {problem.fix}"
         for problem in problems[:SHOWN_PROBLEMS]
     ]

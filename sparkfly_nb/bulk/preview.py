@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 import pandas as pd
 
-from ..schema import RESULT, STANDING_OF_STATUS
+from ..cells import STRING
+from ..schema import RESULT, STANDING_OF_STATUS, TEXT
 from .plan import Plan, Problem, reference_of
 
 if TYPE_CHECKING:
@@ -31,20 +32,17 @@ def expired_rows(plan: Plan, now: pd.Timestamp) -> list[Problem]:
 
 def issued_rows(plan: Plan, known: Mapping[tuple[str, Any], str]) -> list[Problem]:
     """Find rows whose member was, or may have been, issued an offer of the campaign in another run of the ledger."""
-    found = []
+    found: dict[int, Problem] = {}
     for name in ("member_id", "member_identifier"):
         series = plan.columns.get(name)
         if series is None:
             continue
         runs = series.map({value: run for (kind, value), run in known.items() if kind == name})
-        found += [
-            Problem(
-                int(at), name, series.iloc[at], f"run {runs.iloc[at]} issued it already, or may have",
-                "drop the row, or give allow_duplicates=True if a second one is meant", "already issued",
-            )
-            for at in np.flatnonzero(runs.notna().to_numpy(dtype=bool))
-        ]  # fmt: skip
-    return found
+        for at in np.flatnonzero(runs.notna().to_numpy(dtype=bool)).tolist():
+            problem = f"run {runs.iloc[at]} issued it already, or may have"
+            fix = "drop the row, or give allow_duplicates=True if a second one is meant"
+            found.setdefault(at, Problem(at, name, series.iloc[at], problem, fix, "already issued"))
+    return list(found.values())
 
 
 def held_rows(plan: Plan, states: pd.DataFrame, now: pd.Timestamp) -> list[Problem]:
@@ -78,15 +76,15 @@ def preview_frame(plan: Plan, problems: list[Problem], run: str) -> pd.DataFrame
     for problem in reversed(problems):
         verdicts[problem.position] = problem.kind
         reasons[problem.position] = f"{problem.column}: {problem.problem}; {problem.fix}"
-    frame = pd.DataFrame({"verdict": verdicts, "problem": reasons}, dtype="string")
+    frame = pd.DataFrame({"verdict": verdicts, "problem": reasons}, dtype=STRING)
     for name in SHOWN:
-        frame[name] = plan.columns.get(name, pd.Series(pd.NA, index=frame.index)).astype(cast("Any", RESULT[name]))
-    blank = frame["external_ref_id"].isna().to_numpy()
+        dtype = STRING if RESULT[name] == TEXT else RESULT[name]
+        frame[name] = plan.columns.get(name, pd.Series(pd.NA, index=frame.index)).astype(cast("Any", dtype))
     made = [
         reference_of(run, at, None if pd.isna(number) else int(number), None if pd.isna(text) else str(text))
         for at, (number, text) in enumerate(zip(frame["member_id"], frame["member_identifier"], strict=True))
     ]
-    frame["external_ref_id"] = frame["external_ref_id"].where(~blank, pd.Series(made, dtype="string"))
+    frame["external_ref_id"] = frame["external_ref_id"].fillna(pd.Series(made, index=frame.index, dtype=STRING))
     frame.index = plan.index
     frame.attrs["digest"] = plan.digest
     frame.attrs["run"] = run

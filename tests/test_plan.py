@@ -1,0 +1,189 @@
+"""A frame is checked, all of it, before anything is sent; what is wrong is named by row, column and fix."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from sparkfly_nb.bulk.operations import OPERATIONS
+from sparkfly_nb.bulk.plan import make_plan, reference_of, report_of
+from sparkfly_nb.bulk.preview import expired_rows
+from sparkfly_nb.errors import InvalidInput
+
+ADDRESS = "https://api-staging.sparkfly.com/v1.0"
+
+
+def plan_of(frame, operation="issue", **details):
+    if operation == "issue":
+        details.setdefault("campaign_id", "SUMMER26")
+    return make_plan(OPERATIONS[operation], frame, address=ADDRESS, **details)
+
+
+def told(plan):
+    return [(problem.position, problem.column, problem.kind) for problem in plan.problems]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([1009, 1010]),
+        pd.Series([1009.0, 1010.0]),
+        pd.Series(["1009", "1010"]),
+        pd.Series([1009, 1010], dtype="Int64"),
+        pd.Series([1009, 1010], dtype="category"),
+        pd.Series([1009, "1010"], dtype="object"),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_the_same_members_in_any_dtype_are_the_same_plan(column):
+    plan = plan_of(pd.DataFrame({"member_id": column}))
+    assert not plan.problems
+    assert plan.digest == plan_of(pd.DataFrame({"member_id": [1009, 1010]})).digest
+
+
+@pytest.mark.parametrize("value", [1009.5, True, "M-1", 2**63, -1.5, "1009,5"])
+def test_what_is_no_id_is_refused_with_its_row(value):
+    plan = plan_of(pd.DataFrame({"member_id": pd.array([1009, value], dtype="object")}, index=["a", "b"]))
+    error = report_of(plan, plan.problems)
+    assert told(plan) == [(1, "member_id", "invalid")]
+    assert error.report["row"].tolist() == ["b"]
+    assert "row 'b', column member_id" in str(error)
+
+
+def test_a_row_without_a_member_is_refused_once():
+    plan = plan_of(pd.DataFrame({"member_id": [1009, None], "member_identifier": ["M-1", None]}))
+    assert told(plan) == [(1, "member_id", "invalid")]
+
+
+def test_an_identifier_stands_in_where_the_id_is_missing():
+    plan = plan_of(pd.DataFrame({"member_id": [1009, None], "member_identifier": [None, "M-2"]}))
+    assert not plan.problems
+
+
+def test_a_member_stands_in_a_plan_once_unless_it_is_meant():
+    frame = pd.DataFrame({"member_id": [7, 8, 7]}, index=[10, 20, 30])
+    plan = plan_of(frame)
+    assert told(plan) == [(2, "member_id", "duplicate")]
+    assert "row 10" in plan.problems[0].problem
+    assert not plan_of(frame, allow_duplicates=True).problems
+
+
+def test_a_reference_stands_in_a_plan_once_even_where_duplicates_are_meant():
+    frame = pd.DataFrame({"member_id": [7, 8], "external_ref_id": ["r", "r"]})
+    assert (1, "external_ref_id", "duplicate") in told(plan_of(frame, allow_duplicates=True))
+
+
+def test_dates_that_cannot_be_are_refused():
+    frame = pd.DataFrame({"member_id": [7], "activates_at": ["2027-01-02T00:00Z"], "expires_at": ["2027-01-01T00:00Z"]})
+    assert told(plan_of(frame)) == [(0, "expires_at", "inverted dates")]
+
+
+def test_a_time_without_a_zone_needs_the_session_to_have_one():
+    frame = pd.DataFrame({"member_id": [7], "expires_at": ["2027-01-01"]})
+    assert told(plan_of(frame)) == [(0, "expires_at", "invalid")]
+    (row,) = next(plan_of(frame, tz=pd.Timestamp("2027", tz="Europe/Berlin").tzinfo).rows("run"))
+    assert row.payload == {"expires_at": "2026-12-31T23:00:00Z"}
+
+
+def test_what_has_expired_already_is_found():
+    plan = plan_of(pd.DataFrame({"member_id": [7, 8], "expires_at": ["2020-01-01T00:00Z", "2099-01-01T00:00Z"]}))
+    assert [found.position for found in expired_rows(plan, pd.Timestamp("2026-11-23", tz="UTC"))] == [0]
+
+
+def test_a_row_of_another_campaign_is_refused():
+    frame = pd.DataFrame({"member_id": [7, 8], "campaign_id": ["SUMMER26", "VIP26"]})
+    assert told(plan_of(frame)) == [(1, "campaign_id", "invalid")]
+
+
+@pytest.mark.parametrize(
+    ("operation", "frame", "words"),
+    [
+        ("issue", pd.DataFrame({"member": [1]}), "needs a column member_id or member_identifier; it has member"),
+        ("void", pd.DataFrame({"member_id": [1]}), "needs a column offer_state_id"),
+        ("update", pd.DataFrame({"member_id": [1], "offer_state_id": [2]}), "nothing is to be set"),
+        ("redeem", pd.DataFrame({"member_identifier": ["M"], "offer_state_id": [2]}), "needs a column member_id"),
+        ("issue", pd.DataFrame([[1, 2]], columns=["member_id", "member_id"]), "more than one column member_id"),
+        ("issue", [1, 2], "a DataFrame is needed, not list"),
+    ],
+)
+def test_a_frame_that_cannot_be_understood_is_refused_as_a_whole(operation, frame, words):
+    with pytest.raises(InvalidInput, match=words):
+        plan_of(frame, operation)
+
+
+def test_columns_that_cannot_be_set_are_refused():
+    frame = pd.DataFrame({"member_id": [1], "offer_state_id": [2], "created_at": ["2026-01-01T00:00Z"]})
+    with pytest.raises(InvalidInput, match="created_at"):
+        plan_of(frame, "update", columns=["created_at"])
+
+
+def test_an_update_row_that_sets_nothing_is_refused():
+    frame = pd.DataFrame({"member_id": [1, 1], "offer_state_id": [2, 3], "value": [5, None]})
+    assert told(plan_of(frame, "update")) == [(1, "value", "invalid")]
+
+
+def test_a_campaign_is_needed():
+    with pytest.raises(InvalidInput, match="campaign_id"):
+        plan_of(pd.DataFrame({"member_id": [1]}), campaign_id="  ")
+
+
+def test_the_digest_says_what_is_asked_and_nothing_else():
+    frame = pd.DataFrame({"member_id": [1, 2], "segment": ["a", "b"]})
+    digest = plan_of(frame).digest
+    assert plan_of(frame.set_index(pd.Index(["x", "y"]))).digest == digest
+    assert plan_of(frame.assign(segment="c")).digest == digest
+    assert plan_of(frame.assign(expires_at=pd.NaT)).digest == digest
+    assert plan_of(frame.iloc[::-1]).digest != digest
+    assert plan_of(frame, campaign_id="VIP26").digest != digest
+    assert plan_of(frame.assign(expires_at="2099-01-01T00:00Z")).digest != digest
+    assert plan_of(frame, allow_duplicates=True).digest != digest
+
+
+def test_two_machines_make_the_same_references_and_no_two_rows_share_one():
+    frame = pd.DataFrame({"member_id": range(1, 3001)})
+    first = [row.external_ref_id for chunk in plan_of(frame).rows("SUMMER26 wave 1") for row in chunk]
+    second = [row.external_ref_id for chunk in plan_of(frame).rows("SUMMER26 wave 1") for row in chunk]
+    other = [row.external_ref_id for chunk in plan_of(frame).rows("SUMMER26 wave 2") for row in chunk]
+    assert first == second
+    assert len(set(first) | set(other)) == 6000
+
+
+def test_a_reference_is_derived_from_run_row_and_member():
+    made = {
+        reference_of("run", 0, 7, None),
+        reference_of("run", 1, 7, None),
+        reference_of("run", 0, 8, None),
+        reference_of("other", 0, 7, None),
+        reference_of("run", 0, None, "7"),
+    }
+    assert len(made) == 5
+    assert all(len(reference) == 27 for reference in made)
+
+
+def test_your_own_references_are_kept_and_gaps_are_filled():
+    frame = pd.DataFrame({"member_id": [1, 2], "external_ref_id": ["mine", None]})
+    rows = next(plan_of(frame).rows("run"))
+    assert rows[0].external_ref_id == "mine"
+    assert rows[1].external_ref_id == reference_of("run", 1, 2, None)
+
+
+def test_ids_beyond_what_a_float_holds_stay_exact():
+    big = 2**53 + 1
+    assert next(plan_of(pd.DataFrame({"member_id": [big]})).rows("run"))[0].member_id == big
+    assert (
+        next(
+            plan_of(
+                pd.DataFrame(
+                    {"member_id": pd.array([big, None], dtype="Int64"), "member_identifier": "x"}, index=[0, 1]
+                ),
+                allow_duplicates=True,
+            ).rows("run")
+        )[0].member_id
+        == big
+    )
+
+
+def test_an_empty_frame_is_an_empty_plan():
+    plan = plan_of(pd.DataFrame({"member_id": pd.Series([], dtype="int64")}))
+    assert len(plan) == 0
+    assert list(plan.rows("run")) == []

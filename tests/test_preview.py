@@ -1,0 +1,113 @@
+"""A preview says what would happen to each row, and asks nothing of the service that changes anything."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import sparkfly_nb as sf
+from sparkfly_nb.errors import ConfirmationRequired, InvalidRows, PlanChanged
+
+CAMPAIGN = "SUMMER26"
+OFF = {"progress": False}
+
+
+@pytest.fixture
+def session():
+    with sf.Session.sandbox(members=60, seed=3) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def members(session):
+    return pd.DataFrame(session.service.members(12))[["member_id", "member_identifier"]]
+
+
+def verdicts(preview):
+    return preview["verdict"].tolist()
+
+
+def test_each_row_has_a_verdict_in_the_index_of_the_frame(session, members):
+    plan = pd.DataFrame(
+        {
+            "member_id": [1001, 1001, None, "x", 1002, 1003],
+            "activates_at": [None, None, None, None, "2099-02-01T00:00Z", None],
+            "expires_at": [None, None, None, None, "2099-01-01T00:00Z", "2020-01-01T00:00Z"],
+        },
+        index=list("abcdef"),
+    )
+    preview = session.preview_issue(plan, CAMPAIGN)
+    assert dict(preview["verdict"]) == {
+        "a": "valid",
+        "b": "duplicate",
+        "c": "invalid",
+        "d": "invalid",
+        "e": "inverted dates",
+        "f": "expired",
+    }
+    assert preview["problem"].isna().tolist() == [True, False, False, False, False, False]
+
+
+def test_a_preview_changes_nothing(session, members):
+    before = session.service.truth()["offer_states"]
+    session.preview_issue(members, CAMPAIGN, check_live=True, **OFF)
+    assert session.service.truth()["offer_states"] == before
+    assert session.runs().empty
+
+
+def test_the_references_of_the_preview_are_those_that_are_sent(session, members):
+    preview = session.preview_issue(members, CAMPAIGN)
+    result = session.issue_many(members, CAMPAIGN, **OFF)
+    pd.testing.assert_series_equal(preview["external_ref_id"], result["external_ref_id"])
+    assert result.attrs["run"] == preview.attrs["run"]
+
+
+def test_what_was_approved_is_issued_and_nothing_else(session, members):
+    approved = session.preview_issue(members, CAMPAIGN).attrs["digest"]
+    with pytest.raises(PlanChanged, match="not those of the preview"):
+        session.issue_many(members.iloc[1:], CAMPAIGN, approve=approved, **OFF)
+    result = session.issue_many(members, CAMPAIGN, approve=approved, **OFF)
+    assert (result["outcome"] == "issued").all()
+
+
+def test_members_that_another_run_issued_to_are_shown_and_refused(session, members):
+    first = session.issue_many(members.iloc[:5], CAMPAIGN, **OFF)
+    preview = session.preview_issue(members, CAMPAIGN)
+    assert verdicts(preview) == ["already issued"] * 5 + ["valid"] * 7
+    assert first.attrs["run"] in preview["problem"].iloc[0]
+    with pytest.raises(InvalidRows, match="issued it already") as caught:
+        session.issue_many(members, CAMPAIGN, **OFF)
+    assert caught.value.report["row"].tolist() == [0, 1, 2, 3, 4]
+    rest = session.issue_many(members[preview["verdict"] == "valid"], CAMPAIGN, **OFF)
+    assert (rest["outcome"] == "issued").all()
+
+
+def test_a_second_offer_is_issued_only_where_it_is_meant(session, members):
+    session.issue_many(members, CAMPAIGN, **OFF)
+    again = session.issue_many(members, CAMPAIGN, run="a second one", allow_duplicates=True, **OFF)
+    assert (again["outcome"] == "issued").all()
+
+
+def test_what_was_undone_may_be_issued_again(session, members):
+    run = session.issue_many(members, CAMPAIGN, **OFF).attrs["run"]
+    session.void_run(run, **OFF)
+    again = session.issue_many(members, CAMPAIGN, run="again", **OFF)
+    assert (again["outcome"] == "issued").all()
+
+
+def test_live_offer_states_at_the_service_are_found(session, members):
+    held = session.list_many(members, **OFF)
+    held = held[(held["campaign_xid"] == "VIP26")]
+    session.void_many(held[held["status"] == "incomplete"], **OFF)
+    session.issue_offer(campaign_id="VIP26", member_id=int(members["member_id"].iloc[3]))
+    preview = session.preview_issue(members, "VIP26", check_live=True, **OFF)
+    assert verdicts(preview) == ["valid"] * 3 + ["already holding"] + ["valid"] * 8
+
+
+def test_production_asks_for_the_number_of_rows(members):
+    with sf.Session("production", token="t-1") as session:
+        for confirm in (None, 11):
+            with pytest.raises(ConfirmationRequired, match="confirm=12") as caught:
+                session.issue_many(members, CAMPAIGN, confirm=confirm, **OFF)
+            assert caught.value.rows == 12
+        assert session.runs().empty
