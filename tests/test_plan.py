@@ -136,7 +136,7 @@ def test_the_digest_says_what_is_asked_and_nothing_else():
     assert plan_of(frame.iloc[::-1]).digest != digest
     assert plan_of(frame, campaign_id="VIP26").digest != digest
     assert plan_of(frame.assign(expires_at="2099-01-01T00:00Z")).digest != digest
-    assert plan_of(frame, allow_duplicates=True).digest != digest
+    assert plan_of(frame, allow_duplicates=True).digest == digest  # a second issue needs a name of its own
 
 
 def test_two_machines_make_the_same_references_and_no_two_rows_share_one():

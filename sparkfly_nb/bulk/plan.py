@@ -181,7 +181,7 @@ def make_plan(
     if not allow_duplicates:
         plan.problems += _repeated(plan, frame)
     plan.problems.sort(key=lambda problem: problem.position)
-    plan.digest = _digest(plan, address, allow_duplicates=allow_duplicates)
+    plan.digest = _digest(plan, address)
     return plan
 
 
@@ -288,10 +288,10 @@ def _other_campaign(frame: pd.DataFrame, campaign_id: str) -> list[Problem]:
     ]  # fmt: skip
 
 
-def _digest(plan: Plan, address: str, *, allow_duplicates: bool) -> str:
+def _digest(plan: Plan, address: str) -> str:
     """Make one number of all that is asked: operation, address, campaign and rows in their order."""
     asked = hashlib.sha256()
-    asked.update(repr((plan.operation.name, address, plan.campaign_id, len(plan), allow_duplicates)).encode())
+    asked.update(repr((plan.operation.name, address, plan.campaign_id, len(plan))).encode())
     for name in sorted(plan.columns):
         series = plan.columns[name]
         if not series.notna().any():  # a column without values asks for nothing
