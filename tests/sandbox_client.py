@@ -10,7 +10,8 @@ from sparkfly_nb.endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_
 class SandboxClient:
     """Calls below ``/v1.0`` with a token."""
 
-    def __init__(self, sandbox):
+    def __init__(self, sandbox, *, timeout_s=30):
+        self.timeout_s = timeout_s
         self.base_url = sandbox.base_url
         self.root = sandbox.base_url.removesuffix("/v1.0")
         self.credentials = {IDENTITY_HEADER: sandbox.identity.reveal(), KEY_HEADER: sandbox.key.reveal()}
@@ -19,16 +20,16 @@ class SandboxClient:
         self.authenticate()
 
     def authenticate(self):
-        answer = self.session.post(self.root + AUTH_PATH, headers=self.credentials, timeout=30)
+        answer = self.session.post(self.root + AUTH_PATH, headers=self.credentials, timeout=self.timeout_s)
         if answer.status_code == 204:
             self.session.headers[TOKEN_HEADER] = answer.headers[TOKEN_HEADER]
         return answer
 
-    def call(self, method, path, body=None, *, query=None, raw=None, timeout_s=30, headers=None):
+    def call(self, method, path, body=None, *, query=None, raw=None, headers=None):
         # A dict is a body's offer state; raw is sent as it is.
         json = None if body is None else {"offer_state": body}
         return self.session.request(
-            method, self.base_url + path, json=json, data=raw, params=query, timeout=timeout_s, headers=headers
+            method, self.base_url + path, json=json, data=raw, params=query, timeout=self.timeout_s, headers=headers
         )
 
     def issue(self, **values):

@@ -239,7 +239,7 @@ class Sandbox:
                 return error(403, "The sandbox's own secret is needed here")
             try:
                 return answer(200, await serve(request))
-            except (InvalidInput, orjson.JSONDecodeError, AttributeError, TypeError, ValueError) as problem:
+            except (InvalidInput, LookupError, TypeError, ValueError) as problem:
                 return error(422, str(problem))
 
         return guarded
@@ -287,17 +287,18 @@ class Sandbox:
 
     async def _admin_refuse_connections(self, request: web.Request) -> dict[str, Any]:
         for_s = float(orjson.loads(await request.read())["for_s"])
-        if self._site is None or self._refusing is not None:
+        server = self._runner.server if self._runner else None
+        if self._site is None or server is None or self._refusing is not None:
             raise InvalidInput("connections are refused already")
         await self._site.stop()
+        for connection in server.connections:
+            # All but the one that carries this answer.
+            if connection is not request.protocol:
+                connection.force_close()
         self._refusing = asyncio.create_task(self._listen_again(for_s))
         return {}
 
     async def _listen_again(self, after_s: float) -> None:
-        # The answer that says "done" leaves first; then every other connection is cut.
-        await asyncio.sleep(0.05)
-        for connection in self._runner.server.connections if self._runner and self._runner.server else ():
-            connection.force_close()
         await asyncio.sleep(after_s)
         await self._listen(self._port)
         self._refusing = None

@@ -120,7 +120,7 @@ class Store:
             if path is not None:
                 # The file holds credentials: it is made for its owner only, before SQLite opens it.
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(path or ":memory:", isolation_level=None)
+            self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0.5)
             self._db.row_factory = sqlite3.Row
             self._open(seed, members)
         except (OSError, sqlite3.Error) as error:
