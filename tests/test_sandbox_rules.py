@@ -35,9 +35,7 @@ def identifier_of(sandbox, member_id=MEMBER):
 
 
 def states_of_reference(sandbox, reference):
-    return [
-        state for state in sandbox.truth(generated=False)["offer_states"] if state["external_ref_id"] == reference
-    ]
+    return [state for state in sandbox.truth(generated=False)["offer_states"] if state["external_ref_id"] == reference]
 
 
 # ---- authentication --------------------------------------------------------------------------------------------------
