@@ -221,8 +221,8 @@ def _loky_is_up() -> bool:
 
 
 @contextlib.contextmanager
-def beating(beat: Callable[[], None], every_s: float) -> Iterator[None]:
-    """Say at intervals that this process is alive, as long as the block runs."""
+def beating(beat: Callable[[], None], leave: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Say at intervals that this process is alive as long as the block runs, and that it is through after it."""
     over = threading.Event()
     beat()
 
@@ -238,6 +238,8 @@ def beating(beat: Callable[[], None], every_s: float) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+        with contextlib.suppress(SparkflyError):  # without a word the lease ends by itself
+            leave()
 
 
 def wait_until(moment: float, driver: Driver) -> None:

@@ -7,6 +7,7 @@ claimant is dead it becomes ``unknown``.
 
 from __future__ import annotations
 
+import copy
 import os
 import socket
 import time
@@ -91,6 +92,12 @@ class Ledger:
     def __str__(self) -> str:
         url = self._engine.url
         return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+
+    def for_one_call(self) -> Ledger:
+        """Give the same ledger to another claimant: each bulk call claims shards for itself."""
+        other = copy.copy(self)
+        other.claimant = uuid.uuid4().hex
+        return other
 
     def close(self) -> None:
         """Close all connections."""
@@ -361,6 +368,11 @@ class Ledger:
             known = connection.execute(sa.update(claimants).where(claimants.c.claimant == self.claimant).values(seen))
             if not known.rowcount:
                 connection.execute(sa.insert(claimants).values(claimant=self.claimant, **seen))
+
+    def leave(self) -> None:
+        """Say that this process is through: what it still holds as sent is for others to read back."""
+        with self._transaction() as connection:
+            connection.execute(sa.delete(claimants).where(claimants.c.claimant == self.claimant))
 
     def recover(self, run_no: int) -> int:
         """Turn what dead claimants had sent into unknown rows; count the claimants that are still at work."""

@@ -169,7 +169,8 @@ class RunBook:
         issued = [row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk]
         self._check_confirm(len(issued), confirm)
         driver = self.driver(options)
-        undo = self._new_run("void", f"void of {issue.run}", issue.digest, issue.campaign_id, reason, len(issued))
+        name, digest = f"void of {issue.run}", f"void of {issue.digest}"
+        undo = self._new_run("void", name, digest, issue.campaign_id, reason, len(issued))
         undo = undo._replace(undoes=issue.run)
 
         def work() -> Run:

@@ -43,7 +43,7 @@ class Runner:
 
     def __init__(self, driver: Driver, ledger: Ledger, run: Run) -> None:
         self._driver = driver
-        self._ledger = ledger
+        self._ledger = ledger.for_one_call()
         self._run = run
         self._operation = OPERATIONS[run.operation]
         self._safe_at = 0.0
@@ -58,7 +58,7 @@ class Runner:
         RunHalted
             Most rows fail, the canary does not hold, or the service lets nothing through.
         """
-        with beating(self._ledger.beat, BEAT_S):
+        with beating(self._ledger.beat, self._ledger.leave, BEAT_S):
             self._ledger.recover(self._run.run_no)
             if self._driver.options.canary:
                 self._send_planned(below=1)
@@ -75,7 +75,7 @@ class Runner:
 
     def settle(self) -> None:
         """Read back what is unknown; send nothing."""
-        with beating(self._ledger.beat, BEAT_S):
+        with beating(self._ledger.beat, self._ledger.leave, BEAT_S):
             self._ledger.recover(self._run.run_no)
             self._settle_unknown(resend=False)
 
@@ -90,6 +90,7 @@ class Runner:
                 round_.go(wiring)
             except WorkersLost as fault:
                 self._ledger.abandon(self._run.run_no, str(fault))
+                round_.hindrance = str(fault)
                 self._safe_at = self._when_safe()
             if round_.begun_elsewhere:
                 self._safe_at = self._when_safe()
