@@ -127,7 +127,8 @@ def parse_times(texts: Collection[str]) -> tuple[dict[str, int], dict[str, str]]
         likely = list(texts)
     else:
         likely = [text for text in texts if RFC3339.fullmatch(text)]
-    stamps = pd.to_datetime(likely, format="ISO8601", utc=True, errors="coerce").tz_localize(None).to_numpy()
+    given = likely if lines.isupper() else [text.upper() for text in likely]  # RFC 3339 allows t and z, pandas does not
+    stamps = pd.to_datetime(given, format="ISO8601", utc=True, errors="coerce").tz_localize(None).to_numpy()
     nanoseconds = nanoseconds_of(stamps)
     found = dict(zip(likely, nanoseconds.tolist(), strict=True))
     if len(likely) == len(texts) and (nanoseconds != NOT_A_TIME).all():

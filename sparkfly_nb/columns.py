@@ -291,7 +291,7 @@ def _integer_below(exact_below: float) -> Callable[[Any], int]:
     """Give a function that reads one whole number from floats of a certain size."""
 
     def read(cell: float) -> int:
-        if abs(cell) >= exact_below:
+        if cell.is_integer() and abs(cell) >= exact_below:
             raise InvalidInput(f"{cell} is a float too large to be exact; read the column as Int64 or text")
         return as_integer(cell)
 

@@ -19,13 +19,17 @@ import pandas as pd
 
 from .cells import json_text, object_array
 from .columns import kind_of, missing_in
-from .errors import InvalidInput
+from .errors import AuditFileError, InvalidInput
 from .values import is_missing, to_rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["Memo", "cells_of", "text_cell", "text_of"]
+__all__ = ["ROW_END", "Memo", "cells_of", "edited_blocks", "text_cell", "text_of"]
+
+ROW_END: Final = "\r\n"
+"""As RFC 4180 has it."""
+BLOCK_BYTES: Final = 1 << 20
 
 PLAIN: Final = re.compile(r'[A-Za-z0-9\[{(][^",;\r\n\x00\ud800-\udfff]*')
 """Texts that are written as they are; all others get a second look."""
@@ -145,3 +149,44 @@ def _time_cells(series: pd.Series) -> list[str]:
     for position in np.flatnonzero(np.isnat(stamps)).tolist():
         cells[position] = ""
     return cells
+
+
+# ---- the signs between cells -----------------------------------------------------------------------------------------
+
+
+def edited_blocks(read: Callable[[int], bytes], sign: re.Pattern[bytes], edit: bytes) -> Iterator[bytes]:
+    """Give a CSV file in blocks, with something else in place of each sign that is not part of a quoted text.
+
+    Parameters
+    ----------
+    read : callable
+        Gives up to so many bytes of the file, and none at its end.
+    sign : pattern
+        What is replaced; a sign holds a quote in pairs only, and no line break but at its end.
+    edit : bytes
+        What takes its place.
+
+    Raises
+    ------
+    AuditFileError
+        The file ends in the middle of a row.
+    """
+    rest, quoted = b"\n", False  # a line break in front, so that the first cell is like all others
+    while more := read(BLOCK_BYTES):
+        rest += more
+        cut = rest.rfind(b"\n") + 1
+        if cut == 1:
+            continue
+        block, rest = rest[:cut], b"\n" + rest[cut:]
+        spans = np.array([match.span() for match in sign.finditer(block)], dtype=np.int64).reshape(-1, 2)
+        quotes = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord('"'))
+        # Every quoted text holds an even number of quotes, so an odd number in front means: within a text.
+        outside = (np.searchsorted(quotes, spans[:, 0]) + quoted) % 2 == 0
+        quoted = bool((len(quotes) + quoted) % 2)
+        pieces, last = [], 1
+        for start, end in spans[outside].tolist():
+            pieces += [block[last:start], edit]
+            last = end
+        yield b"".join([*pieces, block[last:]])
+    if quoted or len(rest) > 1:
+        raise AuditFileError("the file ends in the middle of a row")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -232,14 +233,18 @@ def join_parts(parts: Sequence[FramePart], columns: Mapping[str, str] = OFFER_ST
     series: dict[str, Any] = {}
     for name, dtype in columns.items():
         pieces = [chunk.known.pop(name) for chunk in chunks] or [empty_arrays(dtype, 0)]
-        series[name] = typed_array(dtype, _concatenated(pieces))
+        series[_holdable(name)] = typed_array(dtype, _concatenated(pieces))
     for name in dict.fromkeys(chain.from_iterable(chunk.extra for chunk in chunks)):
         pieces = [chunk.extra.pop(name, ()) or empty_arrays(LIST, chunk.rows) for chunk in chunks]
-        # pyarrow cannot hold half a surrogate pair in a column's name
-        series[name.encode(errors="backslashreplace").decode()] = inferred_array(_concatenated(pieces)[0])
+        series[_holdable(name)] = inferred_array(_concatenated(pieces)[0])
     frame = pd.DataFrame(series, index=pd.RangeIndex(sum(chunk.rows for chunk in chunks)), copy=False)
     _warn(unread, where)
     return frame
+
+
+def _holdable(name: str) -> str:
+    """Give a column's name that pandas can hold with pyarrow, too: without half surrogates."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _concatenated(pieces: Sequence[Arrays]) -> Arrays:
@@ -264,7 +269,7 @@ def _warn(unread: Mapping[str, Unread], where: str) -> None:
     """Warn once per column, at the line of the caller that is not part of this package."""
     if not unread:
         return
-    package = str(Path(__file__).parent)
+    package = str(Path(__file__).parent) + os.sep
     level, caller = 1, inspect.currentframe()
     while caller is not None and caller.f_code.co_filename.startswith(package):
         level, caller = level + 1, caller.f_back

@@ -1,0 +1,187 @@
+"""CSV files to frames: a file that this package wrote becomes the frame that it was."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import pandas as pd
+
+from .cells import (
+    FRACTION,
+    NOT_A_TIME,
+    Unread,
+    flags_of,
+    fractions_of,
+    integers_of,
+    lists_of,
+    object_array,
+    parse_times,
+    times_of,
+)
+from .csv_cells import Memo, edited_blocks, text_of
+from .errors import AuditFileError
+from .frames import Chunk, FramePart, join_parts
+from .schema import FLAG, INTEGER, LIST, TEXT, TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .cells import Arrays
+
+__all__ = ["read_csv"]
+
+READ_ROWS: Final = 16384
+"""Rows read at once."""
+BUFFER_BYTES: Final = 1 << 20
+EMPTY_CELL: Final = re.compile(rb'""(?<=[,\n]"")(?=[,\r\n])')  # the plain sign first: it is what can be found fast
+EMPTY_MARK: Final = b'"\'"'
+"""What an empty text is while it is read: no text is written as a lone apostrophe."""
+WHOLE_NUMBERS: Final = re.compile(r"[-0-9]*", re.ASCII)
+FLAG_WORDS: Final = {"true": True, "false": False}
+
+
+class _MarkedEmpties(io.RawIOBase):
+    """A CSV file in which cells written as ``""`` carry a mark, because readers take them for missing ones."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._blocks = edited_blocks(file.read, EMPTY_CELL, EMPTY_MARK)
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._ready:
+            self._ready = memoryview(next(self._blocks, b""))
+        taken = min(len(buffer), len(self._ready))
+        buffer[:taken] = self._ready[:taken]
+        self._ready = self._ready[taken:]
+        return taken
+
+
+def read_csv(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Read a file of `write_csv` back as the frame that it was.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    columns : Mapping of str to str
+        Dtypes by column: those of `schema`, or ``Float64``; other columns of the file are read as ``string``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of the file in its order, with their dtypes.
+
+    Raises
+    ------
+    AuditFileError
+        There is no such file, it lacks a column, or a cell is not what its column promises.
+    """
+    path = Path(path)
+    parts: list[FramePart] = []
+    try:
+        with path.open("rb") as file, io.BufferedReader(_MarkedEmpties(file), BUFFER_BYTES) as marked:
+            reader = pd.read_csv(
+                marked,
+                dtype=object,
+                header=None,
+                keep_default_na=False,
+                na_filter=False,
+                skip_blank_lines=False,
+                chunksize=READ_ROWS,
+                encoding="utf-8",
+            )
+            names: list[str] = []
+            for cells in reader:
+                if not names:
+                    names = [text_of(name) for name in cells.iloc[0]]
+                    if len(set(names)) < len(names):
+                        raise AuditFileError("a column is named twice")
+                    cells = cells.iloc[1:]  # noqa: PLW2901 - the first row names the columns
+                dtypes = {name: columns.get(name, TEXT) for name in names}
+                parts.append(_part_of(cells, dtypes))
+    except AuditFileError as error:
+        raise AuditFileError(f"{path}: {error}") from None
+    except OSError as error:
+        raise AuditFileError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise AuditFileError(f"{path} is not a CSV file of this package: {str(error).strip()}") from None
+    absent = [name for name in columns if name not in dtypes]
+    if absent:
+        raise AuditFileError(f"{path} lacks the columns {', '.join(absent)}")
+    for part in parts:
+        for name, unread in part.unread.items():
+            found = unread.describe(name, path.name).replace(" and became missing", "")
+            raise AuditFileError(f"{found}; the file was changed after it was written")
+    return join_parts(parts, dtypes, where=path.name)
+
+
+def _part_of(cells: pd.DataFrame, dtypes: Mapping[str, str]) -> FramePart:
+    """Type one block of cells."""
+    chunk = Chunk(len(cells), {}, {})
+    part = FramePart([chunk])
+    for position, (name, dtype) in enumerate(dtypes.items()):
+        unread = Unread()
+        chunk.known[name] = _TYPED[dtype](cells.iloc[:, position].tolist(), unread)
+        if unread.count:
+            part.unread[name] = unread
+    return part
+
+
+def _integers(cells: list[str], unread: Unread) -> Arrays:
+    if WHOLE_NUMBERS.fullmatch("".join(cells)):
+        try:
+            return integers_of("", [int(cell) if cell else None for cell in cells], unread)
+        except ValueError:
+            pass  # a sign in the wrong place: cell by cell
+    return integers_of("", [cell or None for cell in cells], unread)
+
+
+def _flags(cells: list[str], unread: Unread) -> Arrays:
+    return flags_of("", [FLAG_WORDS.get(cell, cell) if cell else None for cell in cells], unread)
+
+
+def _fractions(cells: list[str], unread: Unread) -> Arrays:
+    return fractions_of("", [_parsed(float, cell) if cell else None for cell in cells], unread)
+
+
+def _lists(cells: list[str], unread: Unread) -> Arrays:
+    empty: list[Any] = []
+    parsed = [(empty if cell == "[]" else _parsed(json.loads, cell)) if cell else None for cell in cells]
+    return lists_of("", parsed, unread)
+
+
+def _parsed(parse: Callable[[str], Any], cell: str) -> Any:
+    """Parse a cell; what cannot be parsed stays a text, which its column will not take."""
+    try:
+        return parse(cell)
+    except (ValueError, RecursionError):
+        return cell
+
+
+def _times(cells: list[str], unread: Unread) -> Arrays:
+    parsed, bad = parse_times(set(cells) - {""})
+    return times_of(cells, {"": NOT_A_TIME, **parsed}, bad, unread)
+
+
+def _texts(cells: list[str], _unread: Unread) -> Arrays:
+    memo = Memo(text_of)
+    memo[""] = None
+    return (object_array(map(memo.__getitem__, cells), len(cells)),)
+
+
+_TYPED: Final[dict[str, Callable[[list[str], Unread], Arrays]]] = {
+    INTEGER: _integers,
+    FLAG: _flags,
+    FRACTION: _fractions,
+    LIST: _lists,
+    TEXT: _texts,
+    TIME: _times,
+}
+"""How the cells of a block become arrays, by dtype."""

@@ -1,0 +1,325 @@
+"""Records of the service become typed frames, whatever shape they come in."""
+
+from __future__ import annotations
+
+import pickle
+import string
+import warnings
+
+import orjson
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sparkfly_nb.errors import DataWarning
+from sparkfly_nb.frames import FrameBuilder, empty_frame, frame_of, join_parts
+from sparkfly_nb.schema import OFFER_STATE, RECEIPT, RESULT, TIME
+
+STATE = {
+    "offer_state_id": 7,
+    "offer_id": 3,
+    "member_id": 2,
+    "status": "incomplete",
+    "value": 0,
+    "locked": False,
+    "created_at": "2023-04-10T13:26:00Z",
+    "expires_at": "2023-04-10T13:26:00Z",
+    "external_ref_id": "sxjbvnG",
+    "custom_data": None,
+    "offer_activities": [],
+    "offer_campaign_name": "",
+    "offer_value_required": 48,
+    "is_reward": True,
+    "offer_tags": [{"id": 1, "name": "lunch"}],
+}
+
+
+def read(**fields):
+    """Read one record that holds these fields only, and give its row."""
+    return frame_of([fields], where="test").iloc[0]
+
+
+@pytest.mark.parametrize("columns", [OFFER_STATE, RECEIPT, RESULT], ids=["offer state", "receipt", "result"])
+def test_an_empty_answer_has_the_columns_and_dtypes_of_the_table(columns):
+    frame = empty_frame(columns)
+
+    assert {name: str(dtype).partition("[python")[0] for name, dtype in frame.dtypes.items()} == dict(columns)
+    assert len(frame) == 0
+
+
+def test_a_full_answer_has_the_columns_and_dtypes_of_an_empty_one():
+    pd.testing.assert_frame_equal(frame_of([STATE] * 3, where="test").iloc[:0], empty_frame())
+
+
+def test_text_columns_are_string_with_na_whatever_is_installed():
+    dtype = empty_frame()["status"].dtype
+
+    assert dtype == "string"
+    assert (dtype.storage, dtype.na_value) == ("python", pd.NA)
+
+
+def test_values_arrive_as_what_they_are():
+    row = frame_of([STATE], where="test").iloc[0]
+
+    assert (row.offer_state_id, row.status, row.offer_campaign_name) == (7, "incomplete", "")
+    assert (bool(row.locked), bool(row.is_reward)) == (False, True)
+    assert row.created_at == pd.Timestamp("2023-04-10T13:26Z")
+    assert (row.offer_activities, row.offer_tags) == ([], [{"id": 1, "name": "lunch"}])
+
+
+@pytest.mark.parametrize("record", [{}, dict.fromkeys(OFFER_STATE)], ids=["missing", "null"])
+def test_missing_and_null_fields_are_missing(record):
+    assert frame_of([record], where="test").iloc[0].isna().all()
+
+
+def test_missing_lists_stay_apart_from_empty_ones():
+    frame = frame_of([{"offer_tags": None}, {"offer_tags": []}], where="test")
+
+    assert frame.offer_tags.tolist() == [None, []]
+
+
+def test_new_fields_become_columns_at_the_end_in_the_order_of_appearance():
+    frame = frame_of([{"zeta": 1, **STATE}, {**STATE, "alpha": "x", "zeta": 2}, STATE], where="test")
+
+    assert list(frame.columns) == [*OFFER_STATE, "zeta", "alpha"]
+    assert frame.zeta.dtype == "Int64"
+    assert frame.alpha.dtype == "string"
+    assert frame.zeta.isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (["a", None], "string"),
+        ([1, None, 2**63 - 1], "Int64"),
+        ([True, None], "boolean"),
+        ([0.5, None], "Float64"),
+        ([2**63], "object"),
+        ([1, "a"], "object"),
+        ([1, True], "object"),
+        ([{"a": 1}, None], "object"),
+        ([None], "object"),
+    ],
+    ids=repr,
+)
+def test_a_new_field_is_typed_by_all_its_values(values, dtype):
+    builder = FrameBuilder(where="test")
+    for value in values:
+        builder.add([{"new": value}])
+
+    column = builder.frame()["new"]
+
+    assert column.dtype == dtype
+    assert [None if pd.isna(value) is True else value for value in column] == values
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63 - 1, -(2**63)])
+def test_ids_of_64_bits_are_exact(number):
+    assert frame_of([{"member_id": number}, {"member_id": None}], where="test").member_id[0] == number
+
+
+@pytest.mark.parametrize(("given_id", "number"), [("1009", 1009), (1009.0, 1009), ("9007199254740993", 2**53 + 1)])
+def test_ids_as_text_or_whole_floats_are_read(given_id, number):
+    assert read(member_id=given_id).member_id == number
+
+
+@pytest.mark.parametrize(("required", "number"), [(48, 48), (True, 1), (False, 0), ("48", 48)])
+def test_the_value_required_may_be_a_number_or_a_flag(required, number):
+    assert read(offer_value_required=required).offer_value_required == number
+
+
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2023-06-22T18:36:32.271393505Z", "2023-06-22T18:36:32.271393505"),
+        ("2023-06-22T18:36:32.271Z", "2023-06-22T18:36:32.271"),
+        ("2023-06-22T18:36:32+02:00", "2023-06-22T16:36:32"),
+        ("2023-06-22T18:36:32.5-0530", "2023-06-23T00:06:32.5"),
+        ("2023-06-22 18:36:32z", "2023-06-22T18:36:32"),
+        ("2262-04-11T23:47:15.999999999Z", "2262-04-11T23:47:15.999999999"),
+    ],
+)
+def test_times_are_read_to_the_nanosecond_and_brought_to_utc(text, utc):
+    # a neighbour with another precision must not change the unit
+    frame = frame_of([{"created_at": "2024-01-01T00:00:00Z"}, {"created_at": text}], where="test")
+
+    assert frame.created_at.dtype == TIME
+    assert frame.created_at[1] == pd.Timestamp(utc, tz="UTC")
+
+
+def test_an_object_where_text_is_promised_is_kept_as_its_json():
+    assert read(custom_data={"a": [1, None, "ü"]}).custom_data == '{"a":[1,null,"ü"]}'
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("member_id", 1009.5, "not a whole number"),
+        ("member_id", True, "not a whole number"),
+        ("member_id", 2**64, "not a whole number"),
+        ("member_id", "12a", "not a whole number"),
+        ("member_id", [1], "not a whole number"),
+        ("locked", 1, "neither true nor false"),
+        ("locked", "true", "neither true nor false"),
+        ("status", False, "not text"),
+        ("offer_tags", {"a": 1}, "not a list"),
+        ("created_at", "yesterday", "not a time"),
+        ("created_at", "2023-02-30T00:00:00Z", "not a time"),
+        ("created_at", "2023-02-03T00:00:00", "not a time with an offset"),
+        ("created_at", "2023-02-03T00:00:00Z\n2023-02-03T00:00:00Z", "not a time"),
+        ("created_at", 1700000000, "not a time"),
+        ("created_at", {"at": 1}, "not a time"),
+        ("expires_at", "9999-12-31T23:59:59Z", "outside the years 1677 to 2262"),
+        ("expires_at", "0001-01-01T00:00:00Z", "outside the years 1677 to 2262"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_missing_and_the_rest_is_kept(column, value, reason):
+    with pytest.warns(DataWarning, match=f"1 value of {column} .* {reason}") as caught:
+        frame = frame_of([{**STATE, column: value}, STATE], where="list_offer_states")
+
+    assert len(caught) == 1
+    assert pd.isna(frame.loc[0, column])
+    other = frame_of([{**STATE, column: None}, STATE], where="test")
+    pd.testing.assert_frame_equal(frame, other)
+
+
+def test_one_warning_per_column_counts_and_shows_three_short_examples():
+    records = [{"member_id": f"{'x' * 200}{number}", "value": None} for number in range(5000)] + [{"value": "?"}]
+
+    with pytest.warns(DataWarning) as caught:
+        frame_of(records, where="list_offer_states")
+
+    told = [str(warning.message) for warning in caught]
+    assert [text.partition(" could")[0] for text in told] == [
+        "list_offer_states: 5,000 values of member_id", "list_offer_states: 1 value of value",
+    ]  # fmt: skip
+    assert all(len(text) < 400 for text in told)
+
+
+def test_examples_are_three_and_different():
+    records = [{"member_id": word} for word in ["a", "a", "b", "c", "d"]]
+
+    with pytest.warns(DataWarning) as caught:
+        frame_of(records, where="test")
+
+    assert [word in str(caught[0].message) for word in ("'a'", "'b'", "'c'", "'d'")] == [True, True, True, False]
+
+
+def test_the_warning_points_at_the_line_of_the_caller():
+    with pytest.warns(DataWarning) as caught:
+        frame_of([{"member_id": "x"}], where="test")
+
+    assert caught[0].filename == __file__
+
+
+def test_pages_of_any_size_and_shape_give_the_frame_of_one_page():
+    records = [{**STATE, "value": key, "created_at": f"2024-01-01T00:00:{key % 60:02}Z"} for key in range(5000)]
+    records[10] = {"offer_state_id": 10}
+    records[4000] = {**STATE, "late": "field"}
+    builder = FrameBuilder(where="test")
+    for start in range(0, len(records), 7):
+        builder.add(records[start : start + 7])
+    builder.add([])
+
+    assert len(builder) == 5000
+    pd.testing.assert_frame_equal(builder.frame(), frame_of(records, where="test"))
+
+
+def test_records_may_be_changed_after_they_were_added():
+    record = dict(STATE)
+    builder = FrameBuilder(where="test")
+    builder.add([record])
+    record["status"] = "changed"
+
+    assert builder.frame().status.tolist() == ["incomplete"]
+
+
+def test_a_builder_is_empty_after_it_handed_over_or_was_cleared():
+    builder = FrameBuilder(where="test")
+    builder.add([STATE])
+    builder.frame()
+    builder.add([STATE] * 2)
+    builder.clear()
+    builder.add([STATE] * 3)
+
+    assert len(builder.frame()) == 3
+    assert len(builder) == 0
+
+
+def test_parts_travel_as_pickles_and_are_joined_in_their_order_with_one_warning_per_column():
+    records = [{**STATE, "offer_state_id": key} for key in range(3000)]
+    records[5]["member_id"] = "first"
+    records[2500]["member_id"] = "second"
+    records[2600]["new"] = 1.5
+    parts = []
+    for start in (0, 1000, 2000):
+        builder = FrameBuilder(where="worker")
+        builder.add(records[start : start + 1000])
+        parts.append(pickle.loads(pickle.dumps(builder.part())))
+
+    with pytest.warns(DataWarning, match=r"2 values of member_id .*'first'.*'second'") as caught:
+        joined = join_parts(parts, where="list_many")
+
+    assert len(caught) == 1
+    with pytest.warns(DataWarning):
+        pd.testing.assert_frame_equal(joined, frame_of(records, where="list_many"))
+
+
+def test_a_part_is_small():
+    builder = FrameBuilder(where="test")
+    builder.add([{**STATE, "offer_state_id": key, "offer_name": "Free coffee" * 10} for key in range(2000)])
+
+    assert len(pickle.dumps(builder.part())) < 2000 * 38 * 8
+
+
+def test_equal_texts_are_one_object():
+    records = [orjson.loads(orjson.dumps(STATE)) for _ in range(100)]
+
+    assert len({id(text) for text in frame_of(records, where="test").external_ref_id}) == 1
+
+
+def test_an_empty_list_of_one_frame_is_none_of_another():
+    first, second = (frame_of([STATE], where="test") for _ in range(2))
+
+    assert first.offer_activities[0] is not second.offer_activities[0]
+
+
+LIKE_A_TIME = r"[0-9]{4}(-[0-9]{2}){2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,12})?)?(Z|[+-][0-9]{2}:?[0-9]{2})"
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.datetimes().map(lambda time: time.isoformat() + "Z")
+    | st.from_regex(LIKE_A_TIME, fullmatch=True)
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(sorted(OFFER_STATE)) | st.text(string.ascii_letters, max_size=3) | st.text(max_size=3)
+RECORDS = st.lists(st.dictionaries(NAMES, JSON, max_size=6), max_size=6)
+
+
+@given(RECORDS)
+@example([{"\ud800": "\udfff", "status": "\ud800"}])
+@example([{"created_at": "2023-01-01T00:00:00+99:99"}, {"created_at": "2023-01-01T24:00:00Z"}])
+@example([{"custom_data": ["\ud800", 2**90]}])
+def test_no_json_makes_more_than_a_warning(records):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DataWarning)
+        frame = frame_of(records, where="test")
+
+    assert len(frame) == len(records)
+    pd.testing.assert_series_equal(frame.dtypes[: len(OFFER_STATE)], empty_frame().dtypes)
+
+
+def test_a_value_nested_too_deeply_for_text_is_missing():
+    deep = orjson.loads("[" * 1000 + "]" * 1000)
+
+    with pytest.warns(DataWarning, match="a list is not text"):
+        assert pd.isna(read(custom_data=deep).custom_data)
