@@ -179,7 +179,7 @@ class SandboxProcess:
             ``offer_states``, a list of dicts (``offer_state_id, member_id, member_identifier, offer_id, campaign_id,
             campaign_xid, external_ref_id, status, value, created_at, ..., activities, generated``);
             ``requests`` per operation, ``answers`` per status and ``faults`` per name, each since the start;
-            ``now``, the time there.
+            ``now``, the time there; ``cpu_s``, the CPU time that it has used, in seconds.
         """
         return self._ask("GET", "truth" if generated else "truth?generated=no")
 

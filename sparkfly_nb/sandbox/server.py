@@ -7,6 +7,7 @@ import hmac
 import logging
 import random
 import secrets
+import time
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -267,6 +268,7 @@ class Sandbox:
             state["activities"] = orjson.loads(state["activities"])
         return {
             "now": to_text(self._clock.now()),
+            "cpu_s": time.process_time(),
             "offer_states": states,
             "requests": dict(self.requests),
             "answers": dict(self.answers),
