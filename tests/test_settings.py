@@ -1,0 +1,168 @@
+"""What a Session may be made with; everything else is refused with what to do, and no secret is shown."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from sparkfly_nb.errors import ConfigurationError
+from sparkfly_nb.settings import ADDRESSES, VARIABLES, Secret, Settings
+
+
+def make(*arguments, **more):
+    return Settings.make(*arguments, **({"token": "given-token"} | more))
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [("staging", "https://api-staging.sparkfly.com/v1.0"), ("production", "https://api.sparkfly.com/v1.0")],
+)
+def test_the_environments_have_the_published_addresses(environment, address):
+    settings = make(environment)
+
+    assert settings.base_url == address
+    assert settings.root_url == address.removesuffix("/v1.0")
+    assert not settings.is_loopback
+
+
+def test_staging_is_the_default():
+    assert make().environment == "staging"
+
+
+def test_the_sandbox_needs_an_address():
+    with pytest.raises(ConfigurationError, match=r"Session\.sandbox\(\)"):
+        make("sandbox")
+
+
+def test_an_unknown_environment_is_answered_with_the_known_ones():
+    with pytest.raises(ConfigurationError, match="staging, production, sandbox"):
+        make("prod")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://proxy.example/v1.0",
+        "https://proxy.example:8443/sparkfly/v1.0",
+        "http://127.0.0.1:8080/v1.0",
+        "http://localhost/v1.0",
+        "http://[::1]:8080/v1.0",
+        "http://127.9.9.9/v1.0",
+    ],
+)
+def test_these_addresses_are_accepted(address):
+    assert make(base_url=address).base_url == address
+
+
+def test_a_slash_at_the_end_does_not_matter():
+    assert make(base_url="https://h.example/v1.0/").base_url == "https://h.example/v1.0"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://api.sparkfly.com/v1.0",
+        "http://127.0.0.1.evil.example/v1.0",
+        "http://localhost.evil.example/v1.0",
+        "http://0.0.0.0/v1.0",
+        "http://192.168.1.1/v1.0",
+        "https://api.sparkfly.com",
+        "https://api.sparkfly.com/v2",
+        "https://api.sparkfly.com/v1.0?x=/v1.0",
+        "https://api.sparkfly.com/#/v1.0",
+        "https://user:5ecret@api.sparkfly.com/v1.0",
+        "ftp://api.sparkfly.com/v1.0",
+        "api.sparkfly.com/v1.0",
+        "https:///v1.0",
+        "https://h.example:99999/v1.0",
+        "https://h.example:x/v1.0",
+        "https://[::1/v1.0",
+        "https://h.example/v1.0\r\nX-Evil: 1/v1.0",
+        "https://h.example\\@evil.example/v1.0",
+        "https://h example/v1.0",
+        "file:///v1.0",
+    ],
+)
+def test_these_addresses_are_refused(address):
+    with pytest.raises(ConfigurationError, match="base_url") as caught:
+        make(base_url=address)
+
+    assert "5ecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["token", "identity", "key"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "5ecret ", " 5ecret", "5ecret\n", "a\r\nX-Evil: 5ecret", "5ecret\x00", "5ecrét"]
+)
+def test_what_no_header_can_carry_is_refused_and_not_shown(name, text):
+    given = {"identity": "an-identity", "key": "a-key", name: text}
+
+    with pytest.raises(ConfigurationError, match=f"{name} is empty or holds") as caught:
+        Settings.make(**given)
+
+    assert "5ecr" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "missing"), [("identity", "key"), ("key", "identity")])
+def test_identity_and_key_go_together(given, missing):
+    with pytest.raises(ConfigurationError, match=f"{missing} is missing"):
+        Settings.make(**{given: "one-of-two"})
+
+
+def test_no_credentials_at_all_says_where_to_give_them():
+    with pytest.raises(ConfigurationError, match="SPARKFLY_TOKEN"):
+        Settings.make()
+
+
+@pytest.mark.parametrize(("timeout", "pair"), [(7, (7.0, 7.0)), (0.5, (0.5, 0.5)), ((1, 2.5), (1.0, 2.5))])
+def test_a_timeout_is_one_number_or_two(timeout, pair):
+    settings = make(timeout=timeout)
+
+    assert (settings.connect_timeout_s, settings.read_timeout_s) == pair
+
+
+@pytest.mark.parametrize(
+    "timeout", [0, -1, (1, 0), (1, 2, 3), (), None, "5", True, float("nan"), float("inf"), (1, None)]
+)
+def test_a_timeout_that_would_wait_for_ever_or_not_at_all_is_refused(timeout):
+    with pytest.raises(ConfigurationError, match="timeout"):
+        make(timeout=timeout)
+
+
+def test_a_time_zone_is_a_name_or_a_zone():
+    offset = dt.timezone(dt.timedelta(hours=2))
+
+    assert str(make(tz="America/New_York").tz) == "America/New_York"
+    assert make(tz=offset).tz is offset
+
+
+@pytest.mark.parametrize("tz", ["Mars/Olympus", "../etc/passwd", ""])
+def test_an_unknown_time_zone_is_refused(tz):
+    with pytest.raises(ConfigurationError, match="tz"):
+        make(tz=tz)
+
+
+def test_no_setting_shows_a_secret():
+    settings = Settings.make(token="5ecret-t", identity="5ecret-i", key="5ecret-k")
+
+    assert "5ecret" not in repr(settings)
+
+
+def test_a_secret_is_equal_by_what_it_hides():
+    assert Secret("a") == Secret("a") != Secret("b")
+    assert len({Secret("a"), Secret("a")}) == 1
+    assert Secret("a") != "a"
+
+
+def test_empty_variables_count_as_not_set():
+    variables = {"SPARKFLY_TOKEN": "", "SPARKFLY_KEY": "a-key", "OTHER": "x"}
+
+    assert Settings.arguments_from(variables) == {"key": "a-key"}
+
+
+def test_every_variable_is_an_argument_of_make():
+    import inspect
+
+    assert VARIABLES.keys() <= inspect.signature(Settings.make).parameters.keys()
+    assert ADDRESSES.keys() == {"staging", "production", "sandbox"}

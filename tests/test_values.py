@@ -1,0 +1,168 @@
+"""What a person may give for one value, and what is sent."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparkfly_nb.errors import InvalidInput, SparkflyError
+from sparkfly_nb.values import READERS, as_flag, as_integer, as_text, as_time, is_missing, to_rfc3339
+
+UTC = dt.timezone.utc
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), np.nan, np.float32("nan"), pd.NA, pd.NaT])
+def test_these_count_as_not_given(value):
+    assert is_missing(value)
+
+
+@pytest.mark.parametrize("value", [0, False, "", "nan", [], np.int64(0), pd.Timestamp(0)])
+def test_these_are_values(value):
+    assert not is_missing(value)
+
+
+@pytest.mark.parametrize(
+    "value", [1009, 1009.0, "1009", " 1009 ", "1009.0", "+1009", np.int32(1009), np.float64(1009), np.uint16(1009)]
+)
+def test_a_whole_number_is_read_however_it_is_written(value):
+    assert as_integer(value) == 1009
+    assert type(as_integer(value)) is int
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, str(2**63 - 1), -(2**63)])
+def test_sixty_four_bits_are_kept_to_the_last(value):
+    assert as_integer(value) == int(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1009.5, "1009.5", float("nan"), float("inf"), 2.0**53, 2**63, -(2**63) - 1, str(2**63), True, np.True_, "", "x",
+     "0x10", "1e3", "1_000", "1,009", "١٠٠٩", None, pd.NA, [], {}, b"1009", "1" * 5000, 1 + 0j],
+)  # fmt: skip
+def test_what_is_no_whole_number_is_refused(value):
+    with pytest.raises(InvalidInput):
+        as_integer(value)
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_every_number_of_64_bits_is_read_from_its_digits(number):
+    assert as_integer(number) == as_integer(str(number)) == number
+
+
+@pytest.mark.parametrize(("value", "text"), [("SUMMER26", "SUMMER26"), (" a ", " a "), (1009, "1009"), (1009.0, "1009"),
+                                            (np.int64(5), "5"), ("Ünïcödé 😀", "Ünïcödé 😀")])  # fmt: skip
+def test_a_text_is_taken_as_it_stands_and_a_number_as_its_digits(value, text):
+    assert as_text(value) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "  ", "a\nb", "a\r\nb", "\x00", "\x7f", "\t", "\ud800", True, None, pd.NA, 1.5, [], b"x", float("nan")],
+)
+def test_what_is_no_text_is_refused(value):
+    with pytest.raises(InvalidInput):
+        as_text(value)
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
+def test_a_flag_is_true_or_false(value):
+    assert as_flag(value) is bool(value)
+
+
+@pytest.mark.parametrize("value", [1, 0, "true", "False", None, pd.NA, 1.0])
+def test_what_only_looks_like_a_flag_is_refused(value):
+    with pytest.raises(InvalidInput):
+        as_flag(value)
+
+
+NOON = pd.Timestamp("2026-07-01T12:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-07-01T12:00:00Z",
+        "2026-07-01T14:00:00+02:00",
+        "2026-07-01 12:00Z",
+        "20260701T120000Z",
+        " 2026-07-01T12:00:00.000000000Z ",
+        dt.datetime(2026, 7, 1, 12, tzinfo=UTC),
+        dt.datetime(2026, 7, 1, 8, tzinfo=zoneinfo.ZoneInfo("America/New_York")),
+        pd.Timestamp("2026-07-01T08:00", tz="America/New_York"),
+    ],
+)
+def test_a_time_with_an_offset_is_read_to_the_same_instant(value):
+    assert as_time(value) == NOON
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-07-01T12:00", dt.datetime(2026, 7, 1, 12), np.datetime64("2026-07-01T12:00"),
+     pd.Timestamp("2026-07-01T12:00")],
+)  # fmt: skip
+def test_a_time_without_an_offset_needs_a_zone(value):
+    with pytest.raises(InvalidInput, match="no time zone"):
+        as_time(value)
+
+    assert as_time(value, dt.timezone(dt.timedelta(hours=2))) == pd.Timestamp("2026-07-01T10:00:00Z")
+
+
+@pytest.mark.parametrize("wall", ["2026-03-08T02:30", "2026-11-01T01:30"])
+def test_a_time_that_daylight_saving_skips_or_repeats_is_refused(wall):
+    with pytest.raises(InvalidInput):
+        as_time(wall, zoneinfo.ZoneInfo("America/New_York"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "now", "tomorrow", "12:00", "07/01/2026", "2026-13-01T00:00Z", "2026-02-30T00:00Z", "99999-01-01T00:00Z", 0,
+     1_800_000_000, 1.5, True, None, pd.NaT, np.datetime64("NaT"), [], "2026-07-01T12:00:00+99:00",
+     "2026-07-01T12:00ZZ"],
+)  # fmt: skip
+def test_what_is_no_time_is_refused(value):
+    with pytest.raises(InvalidInput):
+        as_time(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("2026-12-31T23:59:59Z", "2026-12-31T23:59:59Z"),
+        ("2023-06-22T18:36:32.271393505Z", "2023-06-22T18:36:32.271393505Z"),
+        ("2026-07-01T14:00:00+02:00", "2026-07-01T12:00:00Z"),
+        ("2026-07-01T12:00:00.5Z", "2026-07-01T12:00:00.500000Z"),
+    ],
+)
+def test_a_time_is_written_in_utc_as_rfc_3339(text, written):
+    assert to_rfc3339(as_time(text)) == written
+
+
+@given(st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2250, 1, 1), timezones=st.timezones()))
+def test_a_time_survives_being_written_and_read(moment):
+    moment = moment.astimezone(UTC)
+
+    assert as_time(to_rfc3339(as_time(moment))) == pd.Timestamp(moment)
+
+
+ANYTHING = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.datetimes(), st.dates(),
+    st.timedeltas(), st.complex_numbers(), st.lists(st.integers()), st.dictionaries(st.text(), st.none()),
+    st.just(object()), st.just(pd.NA), st.just(pd.NaT), st.decimals(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", list(READERS))
+@given(value=ANYTHING)
+def test_whatever_is_given_is_read_or_refused_and_nothing_else(kind, value):
+    try:
+        read = READERS[kind](value, UTC)
+    except SparkflyError:
+        return
+
+    assert type(read) in (int, str, bool)
