@@ -100,9 +100,7 @@ def read_csv(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
             names: list[str] = []
             for cells in reader:
                 if not names:
-                    names = [text_of(name) for name in cells.iloc[0]]
-                    if len(set(names)) < len(names):
-                        raise AuditFileError("a column is named twice")
+                    names = _names_in(cells.iloc[0].tolist())
                     cells = cells.iloc[1:]  # noqa: PLW2901 - the first row names the columns
                 dtypes = {name: columns.get(name, TEXT) for name in names}
                 parts.append(_part_of(cells, dtypes))
@@ -120,6 +118,13 @@ def read_csv(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
             found = unread.describe(name, path.name).replace(" and became missing", "")
             raise AuditFileError(f"{found}; the file was changed after it was written")
     return join_parts(parts, dtypes, where=path.name)
+
+
+def _names_in(header: list[str]) -> list[str]:
+    names = list(map(text_of, header))
+    if len(set(names)) < len(names):
+        raise AuditFileError("a column is named twice")
+    return names
 
 
 def _part_of(cells: pd.DataFrame, dtypes: Mapping[str, str]) -> FramePart:

@@ -72,6 +72,8 @@ class FramePart:
 class FrameBuilder:
     """Collect records page by page as columns; the parsed dicts can be forgotten after each `add`.
 
+    Lists in the frame are to be read, not changed in place: empty ones are one object.
+
     Parameters
     ----------
     columns : Mapping of str to str
