@@ -189,8 +189,9 @@ class Wire:
 
     def _read(self, raw: BaseHTTPResponse, ends_at: float) -> tuple[bytes, str | None]:
         parts, length = [], 0
+        raw.decode_content = True  # the adapter leaves it off
         # read1 comes back with what is there, so that slow bytes cannot hold it beyond the limit
-        while part := raw.read1(CHUNK_BYTES, decode_content=True):
+        while part := raw.read1(CHUNK_BYTES):
             length += len(part)
             if length > self._max_answer_bytes:
                 return b"", f"the answer is longer than {self._max_answer_bytes} bytes"
