@@ -40,8 +40,12 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
-    has_retry_after: bool
     retry_after_s: float | None
+
+    @property
+    def has_retry_after(self) -> bool:
+        """Whether the service says when to come back: a header that means nothing says nothing."""
+        return self.retry_after_s is not None
 
 
 class Wire:
@@ -79,8 +83,8 @@ class Wire:
                 method, self._url(request), data=request.body, allow_redirects=False
             ) as response:
                 body = await _read(response)
-                header = response.headers.get("Retry-After")
-                return Answer(response.status, body, header is not None, parse_retry_after(header, time.time()))
+                retry_after_s = parse_retry_after(response.headers.get("Retry-After"), time.time())
+                return Answer(response.status, body, retry_after_s)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise NotSent(f"no connection: {_words(error)}") from None
         except asyncio.TimeoutError:
