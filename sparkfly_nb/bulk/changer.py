@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..endpoints import Endpoint, Request, Verdict, assemble, judge, read_json, read_receipt, read_refusal
 from ..errors import UnreadableAnswer
+from .breaker import Breaker
 from .job import Outcome, Row, SendReport
+from .receipts import done
 from .wire import Answer, Lost, NotSent, Wire
 
 if TYPE_CHECKING:
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from .pace import Pace
 
 __all__ = ["Changer"]
-
-HALT_AFTER_ROWS: Final = 50
-"""So many rows must have ended before their failures can halt a run."""
 
 
 class Changer:
@@ -31,8 +30,7 @@ class Changer:
         self._pace = pace
         self._policy = policy
         self._operation = operation
-        self._halt_above = halt_above
-        self._failures = 0
+        self._breaker = Breaker(operation.done, halt_above)
         self.report = report
 
     async def send(self, lane: int, row: Row) -> bool:
@@ -48,13 +46,8 @@ class Changer:
         if outcome is None:
             return False
         self.report.outcomes.append(outcome)
-        if outcome.outcome != self._operation.done:
-            self._failures += 1
-            ended = len(self.report.outcomes)
-            if ended >= HALT_AFTER_ROWS and self._failures > self._halt_above * ended:
-                self.report.tripped = f"{self._failures} of {ended} rows failed; the last one: {outcome.error}"
-                return False
-        return True
+        self.report.tripped = self.report.tripped or self._breaker.count([outcome])
+        return self.report.tripped is None
 
     async def _send(self, lane: int, row: Row, endpoint: Endpoint, request: Request) -> Outcome | None:
         """Give the outcome, or None where the row was surely not processed and is handed back."""
@@ -98,22 +91,27 @@ class Changer:
     def _outcome(self, row: Row, endpoint: Endpoint, verdict: Verdict, answer: Answer, attempts: int) -> Outcome:
         if verdict is Verdict.DONE:
             self._pace.speed_up()
-            if endpoint.answer == "nothing":
-                return _done(row, self._operation.done, answer.status, attempts, {})
-            try:
-                record = read_receipt(read_json(answer.body))
-            except UnreadableAnswer as fault:
-                return Outcome(row.position, "unknown", answer.status, str(fault), None, attempts)
+            record: dict[str, Any] = {}
+            if endpoint.answer != "nothing":
+                try:
+                    record = read_receipt(read_json(answer.body))
+                except UnreadableAnswer as fault:
+                    return Outcome(row.position, "unknown", answer.status, str(fault), None, attempts)
             strange = _contradiction(row.sent, record)
             if strange:
                 return Outcome(row.position, "unknown", answer.status, strange, None, attempts)
-            return _done(row, self._operation.done, answer.status, attempts, record)
+            return self._done(row, record, answer.status, attempts)
         reason, trace = read_refusal(answer.status, answer.body)
         if verdict is Verdict.ALREADY:
-            outcome = _done(row, self._operation.done, answer.status, attempts, {})
-            return outcome._replace(error=f"already voided: {reason}", trace=trace)
+            return self._done(row, {}, answer.status, attempts, error=f"already voided: {reason}", trace=trace)
+        if answer.status == 503:  # whether it did this one or not, it wants to be asked less
+            self._pace.slow_down(self._policy.pause_s(attempts, 0.0) or 0.0)
         word = "rejected" if verdict is Verdict.REFUSED else "unknown"
         return Outcome(row.position, word, answer.status, reason, trace, attempts)
+
+    def _done(self, row: Row, record: dict[str, Any], status: int, attempts: int, **told: str | None) -> Outcome:
+        word = self._operation.done
+        return done(row, word, record, settled_by="response", http_status=status, attempts=attempts, **told)
 
 
 _ENDS: Final = frozenset({Verdict.DONE, Verdict.ALREADY, Verdict.REFUSED, Verdict.UNKNOWN})
@@ -125,38 +123,3 @@ def _contradiction(sent: dict[str, Any], record: dict[str, Any]) -> str:
         if asked in sent and record.get(answered) is not None and str(record[answered]) != str(sent[asked]):
             return f"the answer names {answered} {str(record[answered])[:40]}, not {sent[asked]}"
     return ""
-
-
-def _done(row: Row, word: str, status: int, attempts: int, record: dict[str, Any]) -> Outcome:
-    """Make the outcome of a row that was carried out, from the answer and from what was sent."""
-    sent = row.sent
-    return Outcome(
-        row.position,
-        word,
-        status,
-        None,
-        None,
-        attempts,
-        "response",
-        _integer(record.get("offer_state_id", sent.get("offerstate_id"))),
-        _integer(record.get("member_id", sent.get("member_id"))),
-        _integer(record.get("offer_id")),
-        _text(record.get("credential_identifier")),
-        _text(record.get("activates_at")),
-        _text(record.get("expires_at")),
-    )
-
-
-def _integer(value: object) -> int | None:
-    """Take a 64-bit id; anything else is missing."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return None
-    try:
-        number = int(value)
-    except ValueError:
-        return None
-    return number if -(2**63) <= number < 2**63 else None
-
-
-def _text(value: object) -> str | None:
-    return value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else None

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import os
 import threading
-import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import joblib
 from joblib.externals.loky import reusable_executor
 
 from ..errors import ConfigurationError, RequestFailed, SparkflyError
-from ..retry import RetryPolicy
-from .job import Wiring
+from .job import SHARD_SECONDS, Wiring
 from .progress import progress_bar
-from .stops import stop_event
+from .stops import CHILD_ENDS_S, stop_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..auth import Tokens
+    from ..retry import RetryPolicy
     from ..settings import Settings
 
 __all__ = ["BulkOptions", "Driver", "Effort", "WorkersLost"]
@@ -51,7 +51,6 @@ class BulkOptions:
     canary: int = 0
     halt_above: float = 0.5
     settle_pause: float = 2.0
-    policy: RetryPolicy = field(default_factory=RetryPolicy)
 
     def __post_init__(self) -> None:
         checks = (
@@ -92,7 +91,7 @@ class Effort:
         if unauthenticated:
             self.driver.tokens.renew(generation)
         elif not moved:
-            pause_s = max(pause_s, self.driver.options.policy.base_s * 2**self.idle_rounds)
+            pause_s = max(pause_s, self.driver.policy.base_s * 2**self.idle_rounds)
         self.driver.sleep(pause_s)
 
 
@@ -107,21 +106,37 @@ class Driver:
         Where the short-lived token comes from.
     options : BulkOptions
         Concurrency, rate, jobs.
+    policy : RetryPolicy
+        How often and how long one request is tried.
     """
 
-    def __init__(self, settings: Settings, tokens: Tokens, options: BulkOptions) -> None:
+    def __init__(self, settings: Settings, tokens: Tokens, options: BulkOptions, policy: RetryPolicy) -> None:
         self.settings = settings
         self.tokens = tokens
         self.options = options
+        self.policy = policy
         self.stop = threading.Event()
         self.rows_done = 0
         self._stop_key = uuid.uuid4().hex
         # made in the caller's thread: joblib.parallel_config holds for that thread alone
-        self._parallel = joblib.Parallel(
-            n_jobs=options.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
-        )
+        try:
+            self._parallel = joblib.Parallel(
+                n_jobs=options.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
+            )
+        except ValueError as fault:  # a backend that only gives all its results at once
+            raise ConfigurationError(f"joblib cannot be used as it is configured: {fault}; use loky or threading") from None
         self.workers = max(1, joblib.effective_n_jobs(options.n_jobs))
-        self.is_dask = "dask" in type(self._parallel._backend).__module__  # noqa: SLF001 - joblib tells nowhere else
+        backend = self._parallel._backend  # noqa: SLF001 - joblib tells nowhere else
+        module = type(backend).__module__
+        self.is_dask = "dask" in module
+        is_local = module == "joblib._parallel_backends"
+        shares_process = is_local and (self.workers == 1 or getattr(backend, "supports_sharedmem", False))
+        self._has_children = is_local and not shares_process and os.name == "posix"
+        shard_s = SHARD_SECONDS + settings.connect_timeout_s + settings.read_timeout_s
+        self.after_loss_s = CHILD_ENDS_S if self._has_children else shard_s
+        """Seconds in which workers that this driver lost sight of may still send: joblib kills its own children."""
+        self.after_death_s = 0.0 if shares_process else self.after_loss_s
+        """Seconds in which its workers may still send after the driver's process has died."""
 
     def work(self, what: Callable[[], _T], *, rows: int, label: str) -> _T:
         """Do the whole of a bulk call in a thread of its own, with a bar that counts finished rows.
@@ -146,9 +161,12 @@ class Driver:
         with stop_event(self._stop_key) as self.stop:
             thread = threading.Thread(target=body, name="sparkfly-nb-driver")
             with progress_bar(rows, label, "row", shown=self.options.progress) as bar:
-                thread.start()
-                while thread.is_alive():
+                started = False
+                while not started or thread.is_alive():
                     try:
+                        if not started:
+                            started = True
+                            thread.start()
                         thread.join(LOOK_S)
                         bar.update(self.rows_done - bar.n)
                     except KeyboardInterrupt:
@@ -182,8 +200,9 @@ class Driver:
                 self.settings.connect_timeout_s,
                 self.settings.read_timeout_s,
                 self.settings.is_loopback,
-                self.options.policy,
+                self.policy,
                 self._stop_key,
+                os.getpid() if self._has_children else None,
             ),
             generation,
         )
@@ -221,8 +240,8 @@ def _loky_is_up() -> bool:
 
 
 @contextlib.contextmanager
-def beating(beat: Callable[[], None], leave: Callable[[], None], every_s: float) -> Iterator[None]:
-    """Say at intervals that this process is alive as long as the block runs, and that it is through after it."""
+def beating(beat: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Say at intervals that this process is alive, as long as the block runs."""
     over = threading.Event()
     beat()
 
@@ -238,10 +257,3 @@ def beating(beat: Callable[[], None], leave: Callable[[], None], every_s: float)
     finally:
         over.set()
         thread.join()
-        with contextlib.suppress(SparkflyError):  # without a word the lease ends by itself
-            leave()
-
-
-def wait_until(moment: float, driver: Driver) -> None:
-    """Wait until a point of the monotonic clock, unless the run is stopped."""
-    driver.sleep(moment - time.monotonic())

@@ -42,6 +42,8 @@ class Wiring:
     is_loopback: bool
     policy: RetryPolicy
     stop_key: str
+    parent_pid: int | None = None
+    """The driver's process where the worker is a child of it and has to end with it."""
 
 
 class Row(NamedTuple):

@@ -41,8 +41,8 @@ class Pace:
 
     @property
     def pause_left_s(self) -> float:
-        """Seconds until the service wants to be asked again."""
-        return max(0.0, self._not_before - time.monotonic())
+        """Seconds until the next request may go: the service asked for a pause, or the rate does."""
+        return max(0.0, self._not_before - time.monotonic(), self._next_slot - time.monotonic())
 
     async def turn(self, lane: int) -> bool:
         """Wait until this lane may send; False when the shard ends before that."""
@@ -53,8 +53,9 @@ class Pace:
             elif now < self._not_before:
                 await asyncio.sleep(min(NAP_S, self._not_before - now))
             elif self._interval_s:
-                self._next_slot = max(self._next_slot, now) + self._interval_s
-                return await self._sleep_until(self._next_slot - self._interval_s)
+                slot = max(self._next_slot, now)
+                self._next_slot = slot + self._interval_s
+                return await self._sleep_until(slot)
             else:
                 return True
         return False

@@ -20,6 +20,7 @@ from ..errors import ApiError, ConnectionFailed, RequestFailed, SparkflyError
 from ..paging import Listing
 from .job import Reading, Row
 from .operations import CHANGE_COLUMNS
+from .receipts import integer_in
 from .wire import Lost, NotSent, Wire
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class Reader:
         listing = Listing(f"the offer states of member {member_id}")
         records: list[dict[str, Any]] = []
         while (query := listing.next_query()) is not None:
+            if records and not await self._pace.turn(lane):  # the first request was the lane's turn already
+                raise Closing
             sent = {"member_id": member_id, **query}
             page = read_index(await self._ask(lane, ENDPOINTS["list_offer_states"], sent))
             taken = listing.take(page)
@@ -130,7 +133,7 @@ class Reader:
             return Reading(row.position, None, fault.reason, fault.status, fault.trace)
         except SparkflyError as fault:
             return Reading(row.position, None, str(fault))
-        return Reading(row.position, [{name: state[name] for name in state.keys() & _KEPT} for state in found])
+        return Reading(row.position, [_needed(state) for state in found])
 
     async def _issued(self, lane: int, row: Row) -> list[dict[str, Any]]:
         """Find what was issued under the row's reference."""
@@ -147,6 +150,8 @@ class Reader:
             member_id = known[0].get("member_id") if known else None
             if member_id is None:
                 return known
+            if not await self._pace.turn(lane):
+                raise Closing
         return [
             state
             for state in await self.states_of(lane, member_id)
@@ -160,4 +165,12 @@ class Reader:
             raise RequestFailed("no operation reads an offer state by the member's identifier")
         sent = {name: row.sent[name] for name in ("member_id", "offerstate_id")}
         states = read_records(await self._ask(lane, ENDPOINTS["get_offer_state"], sent))
-        return [state for state in states if str(state.get("offer_state_id")) == str(sent["offerstate_id"])]
+        return [state for state in states if _key_of(state) == sent["offerstate_id"]]
+
+
+def _key_of(state: dict[str, Any]) -> int | None:
+    return integer_in(state.get("offer_state_id", state.get("id")))
+
+
+def _needed(state: dict[str, Any]) -> dict[str, Any]:
+    return {**{name: state[name] for name in state.keys() & _KEPT}, "offer_state_id": _key_of(state)}

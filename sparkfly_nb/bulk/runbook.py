@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from ..errors import ConfirmationRequired, InvalidInput, LedgerError, PlanChanged
+from ..retry import RetryPolicy
 from ..values import as_text
 from ..version import __version__
 from .differences import plan_changed
@@ -53,10 +54,11 @@ class RunBook:
         self._settings = settings
         self._tokens = tokens
         self.ledger = ledger
+        self.policy = RetryPolicy()
 
     def driver(self, options: BulkOptions) -> Driver:
         """Make the driver of one bulk call, in the caller's thread."""
-        return Driver(self._settings, self._tokens, options)
+        return Driver(self._settings, self._tokens, options, self.policy)
 
     def find(self, run: str) -> Run:
         """Find a run by its name.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import LedgerError, RequestFailed, RunHalted, SparkflyError
-from .driver import Driver, Effort, WorkersLost, beating, wait_until
-from .job import SHARD_SECONDS, Outcome, Reading, Row, SendJob, SendReport
+from ..errors import RequestFailed, RunHalted
+from .breaker import Breaker
+from .claims import Claimant
+from .driver import Driver, Effort, WorkersLost, beating
+from .job import Outcome, Reading, Row, SendJob, SendReport
 from .once import forget
 from .operations import OPERATIONS
 from .results import result_frame
@@ -19,7 +21,8 @@ from .worker import send_shard
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .ledger import Claim, Ledger, Run
+    from .claims import Claim
+    from .ledger import Ledger, Run
 
 __all__ = ["Runner"]
 
@@ -43,10 +46,11 @@ class Runner:
 
     def __init__(self, driver: Driver, ledger: Ledger, run: Run) -> None:
         self._driver = driver
-        self._ledger = ledger.for_one_call()
+        self._ledger = ledger
         self._run = run
         self._operation = OPERATIONS[run.operation]
-        self._safe_at = 0.0
+        self._claimant = Claimant(ledger, run, after_death_s=driver.after_death_s, after_loss_s=driver.after_loss_s)
+        self._breaker = Breaker(self._operation.done, driver.options.halt_above)
 
     # ---- the whole
 
@@ -58,26 +62,37 @@ class Runner:
         RunHalted
             Most rows fail, the canary does not hold, or the service lets nothing through.
         """
-        with beating(self._ledger.beat, self._ledger.leave, BEAT_S):
-            self._ledger.recover(self._run.run_no)
+        with self._at_work():
             if self._driver.options.canary:
-                self._send_planned(below=1)
-                self._settle_unknown(resend=False)
-                self._check_canary()
-            while not self._driver.stop.is_set():
-                self._send_planned()
-                others = self._ledger.recover(self._run.run_no)
-                reopened = 0 if self._driver.stop.is_set() else self._settle_unknown()
-                if others:
-                    self._driver.sleep(OTHERS_LOOK_S)
-                elif not reopened and not self._ledger.counts(self._run.run_no).get("planned"):
-                    return
+                self._work_off(below=1)
+                if not self._driver.stop.is_set():
+                    self._check_canary()
+            self._work_off()
 
     def settle(self) -> None:
-        """Read back what is unknown; send nothing."""
-        with beating(self._ledger.beat, self._ledger.leave, BEAT_S):
-            self._ledger.recover(self._run.run_no)
-            self._settle_unknown(resend=False)
+        """Read back what is unknown; send nothing. Rows that surely did not happen are planned again."""
+        with self._at_work():
+            self._settle_unknown()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        try:
+            with beating(self._claimant.beat, BEAT_S):
+                self._claimant.recover()
+                yield
+        finally:
+            self._claimant.leave()
+
+    def _work_off(self, below: int | None = None) -> None:
+        """Send and settle, as long as there are rows, of shards with a lower number where one is given."""
+        while not self._driver.stop.is_set():
+            self._send_planned(below)
+            others = self._claimant.recover(below)
+            reopened = 0 if self._driver.stop.is_set() else self._settle_unknown()
+            if others:
+                self._driver.sleep(OTHERS_LOOK_S)
+            elif not reopened and not self._claimant.finds_planned(below):
+                return
 
     # ---- sending
 
@@ -85,15 +100,12 @@ class Runner:
         effort = Effort(self._driver)
         while not self._driver.stop.is_set():
             wiring, generation = self._driver.wiring()
-            round_ = _Round(self._driver, self._ledger, self._run, below)
+            round_ = _Round(self._driver, self._claimant, self._breaker, self._run, below)
             try:
                 round_.go(wiring)
             except WorkersLost as fault:
-                self._ledger.abandon(self._run.run_no, str(fault))
+                self._claimant.abandon(str(fault))
                 round_.hindrance = str(fault)
-                self._safe_at = self._when_safe()
-            if round_.begun_elsewhere:
-                self._safe_at = self._when_safe()
             if round_.tripped:
                 raise self._halted(f"most rows fail: {round_.tripped}")
             if round_.claims == 0:
@@ -109,11 +121,6 @@ class Runner:
             except RequestFailed as fault:
                 raise self._halted(str(fault)) from None
 
-    def _when_safe(self) -> float:
-        """Say when even a worker that only seems dead has ended its shard."""
-        settings = self._driver.settings
-        return time.monotonic() + SHARD_SECONDS + settings.connect_timeout_s + settings.read_timeout_s
-
     def _halted(self, why: str) -> RunHalted:
         counts = self._ledger.counts(self._run.run_no)
         told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
@@ -126,36 +133,25 @@ class Runner:
 
     # ---- settling
 
-    def _settle_unknown(self, *, resend: bool = True) -> int:
+    def _settle_unknown(self) -> int:
         """Read unknown rows back; give the number of rows that are planned again."""
         unknown = self._ledger.rows_of(self._run, outcome="unknown")
         if not unknown:
             return 0
-        wait_until(self._safe_at, self._driver)
+        self._driver.sleep(self._ledger.safe_in_s(self._run.run_no))
         absent = self._read_and_record(unknown)
-        absent = self._read_and_record(absent)
+        absent = self._read_and_record([row for row, _ in absent])
         if self._driver.stop.is_set():
             return 0
-        lost = [row for row in absent if row.resends >= MAX_RESENDS]
-        self._ledger.end(
-            self._run.run_no,
-            [
-                Outcome(
-                    row.position,
-                    "rejected",
-                    error=f"sent {row.resends + 1} times and lost each time: the service does not show it",
-                    settled_by="readback",
-                )
-                for row in lost
-            ],
-        )
-        self._driver.rows_done += len(lost)
-        again = [row for row in absent if row.resends < MAX_RESENDS] if resend else []
+        again = [row for row, _ in absent if row.resends < MAX_RESENDS]
+        ended = [_given_up(row, proof) for row, proof in absent if row.resends >= MAX_RESENDS]
+        self._ledger.end(self._run.run_no, ended)
+        self._driver.rows_done += sum(outcome.outcome != "unknown" for outcome in ended)
         self._ledger.reopen(self._run.run_no, again)
         return len(again)
 
-    def _read_and_record(self, rows: Sequence[Row]) -> list[Row]:
-        """Pause, read back, record what was done, and give the rows that surely were not."""
+    def _read_and_record(self, rows: Sequence[Row]) -> list[tuple[Row, Proof]]:
+        """Pause, read back, record what was done, and give the rows that may be sent again, with what was shown."""
         if not rows:
             return []
         self._driver.sleep(self._driver.options.settle_pause)
@@ -166,7 +162,7 @@ class Runner:
                 ended.append(proof)
                 self._driver.rows_done += 1
             elif proof is Proof.ABSENT or self._operation.by_id.effect == "void":  # a void may be sent again anyway
-                absent.append(row)
+                absent.append((row, proof))
             else:
                 why = reading.error or "the offer state is not there"
                 ended.append(
@@ -243,19 +239,27 @@ class Runner:
                 raise self._halted(f"the canary row {row.position} does not hold: {problem}")
 
 
+def _given_up(row: Row, proof: Proof) -> Outcome:
+    """End a row that was lost each time it was sent."""
+    sent = f"sent {row.resends + 1} times and lost each time"
+    if proof is Proof.ABSENT:
+        return Outcome(row.position, "rejected", error=f"{sent}: the service does not show it", settled_by="readback")
+    return Outcome(row.position, "unknown", error=f"not settled: {sent}, and it cannot be read back")
+
+
 class _Round:
     """One pass over the planned shards: claims go to free workers, reports come back and are recorded."""
 
-    def __init__(self, driver: Driver, ledger: Ledger, run: Run, below: int | None) -> None:
+    def __init__(self, driver: Driver, claimant: Claimant, breaker: Breaker, run: Run, below: int | None) -> None:
         self._driver = driver
-        self._ledger = ledger
+        self._claimant = claimant
+        self._breaker = breaker
         self._run = run
         self._below = below
         self._held: dict[int, Claim] = {}
         self.claims = 0
         self.moved = False
         self.unauthenticated = False
-        self.begun_elsewhere = False
         self.tripped: str | None = None
         self.hindrance: str | None = None
         self.pause_s = 0.0
@@ -276,7 +280,7 @@ class _Round:
             or self.pause_s
             or recorder.failed
         ):
-            claim = self._ledger.claim(self._run, self._below)
+            claim = self._claimant.claim(self._below)
             if claim is None:
                 return
             self.claims += 1
@@ -291,13 +295,12 @@ class _Round:
             )
 
     def _once_key(self, claim: Claim) -> str:
-        return f"sparkfly-nb-{self._run.digest[:16]}-{claim.shard}-{self._ledger.claimant}-{claim.claims}"
+        return f"sparkfly-nb-{self._run.digest[:16]}-{claim.shard}-{self._claimant.name}-{claim.claims}"
 
     def _note(self, report: SendReport) -> None:
         self.moved |= bool(report.outcomes) or report.begun_elsewhere
         self.unauthenticated |= report.unauthenticated
-        self.begun_elsewhere |= report.begun_elsewhere
-        self.tripped = self.tripped or report.tripped
+        self.tripped = self.tripped or report.tripped or self._breaker.count(report.outcomes)
         self.hindrance = self.hindrance or report.hindrance
         self.pause_s = max(self.pause_s, report.pause_s)
 
@@ -308,7 +311,7 @@ class _Round:
             outcomes = [
                 Outcome(row.position, "unknown", error="the worker that sent it died", attempts=1) for row in claim.rows
             ]
-        self._ledger.record(self._run.run_no, report.shard, outcomes)
+        self._claimant.record(report.shard, outcomes, lingers=report.begun_elsewhere)
         self._driver.rows_done += sum(outcome.outcome != "unknown" for outcome in outcomes)
         if self._driver.is_dask:
             forget(self._once_key(claim))
@@ -320,7 +323,7 @@ class _Recorder:
     def __init__(self, record: Any) -> None:
         self._record = record
         self._reports: queue.SimpleQueue[SendReport | None] = queue.SimpleQueue()
-        self._fault: SparkflyError | None = None
+        self._fault: BaseException | None = None
         self._thread = threading.Thread(target=self._body, name="sparkfly-nb-recorder")
 
     @property
@@ -337,7 +340,7 @@ class _Recorder:
             if self._fault is None:
                 try:
                     self._record(report)
-                except LedgerError as fault:
+                except BaseException as fault:  # noqa: BLE001 - carried over to the driver's thread, which raises it
                     self._fault = fault
 
     def __enter__(self) -> _Recorder:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import InvalidInput
 from ..schema import STANDING_OF_STATUS
 from ..values import as_time
-from .job import Outcome, Reading, Row
+from .receipts import done
 
 if TYPE_CHECKING:
+    from .job import Outcome, Reading, Row
     from .operations import Operation
 
 __all__ = ["MAX_RESENDS", "TIMES", "Proof", "differs", "mismatch_of", "prove", "standing_of"]
@@ -39,27 +40,16 @@ def prove(operation: Operation, row: Row, reading: Reading) -> Outcome | Proof:
     if reading.found is None:
         return Proof.UNTOLD
     if operation.issues:
-        done = reading.found
+        done_as = reading.found
     else:
         if not reading.found:
             return Proof.UNTOLD  # an offer state that is not there proves nothing about the change to it
-        done = [state for state in reading.found if _changed(operation, row, state)]
-    if not done:
+        done_as = [state for state in reading.found if _changed(operation, row, state)]
+    if not done_as:
         return Proof.ABSENT
-    state = done[0]
-    ids = ", ".join(str(found.get("offer_state_id")) for found in done)
-    return Outcome(
-        row.position,
-        operation.done,
-        error=f"duplicate: the offer states {ids} carry the reference of this row" if len(done) > 1 else None,
-        settled_by="readback",
-        offer_state_id=state.get("offer_state_id"),
-        member_id=state.get("member_id"),
-        offer_id=state.get("offer_id"),
-        credential_identifier=state.get("credential_identifier"),
-        activates_at=state.get("activates_at"),
-        expires_at=state.get("expires_at"),
-    )
+    ids = ", ".join(str(found.get("offer_state_id")) for found in done_as)
+    more = f"duplicate: the offer states {ids} carry the reference of this row" if len(done_as) > 1 else None
+    return done(row, operation.done, done_as[0], settled_by="readback", error=more)
 
 
 def _changed(operation: Operation, row: Row, state: dict[str, Any]) -> bool:

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry
 
-__all__ = ["claimants", "default_path", "make_engine", "metadata", "rows", "runs", "shards"]
+__all__ = ["claimants", "default_path", "make_engine", "make_tables", "rows", "runs", "shards"]
 
 BUSY_TIMEOUT_S: Final = 30
-"""How long SQLite waits for another writer before the ledger counts as locked."""
+"""How long SQLite waits for another writer before the ledger counts as locked, unless its address has ``timeout``."""
+
+MAKING_LOCK: Final = 0x5F4C_ED6E
+"""The number of the lock, among those of the database, under which tables are made."""
 
 metadata: Final = sa.MetaData()
 
@@ -53,6 +56,7 @@ shards: Final = sa.Table(
     sa.Column("state", sa.Text, nullable=False),  # planned, sent or settled
     sa.Column("claimant", sa.Text),
     sa.Column("claims", sa.Integer, nullable=False, default=0),
+    sa.Column("settle_after", sa.Float(53)),  # a time as seen_at: until then a worker may still be sending
 )
 
 rows: Final = sa.Table(
@@ -88,6 +92,7 @@ claimants: Final = sa.Table(
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("pid", sa.BigInteger, nullable=False),
     sa.Column("seen_at", sa.Float(53), nullable=False),  # seconds since 1970, by the database's clock
+    sa.Column("linger_s", sa.Float(53), nullable=False),  # how long its workers may go on sending after its death
 )
 
 
@@ -118,7 +123,7 @@ def make_engine(ledger: str | None) -> sa.Engine:
             if not url.database or url.database == ":memory:":
                 raise ConfigurationError("a ledger in memory would be lost with the kernel; give the path of a file")
             make_private_file(Path(url.database))
-            engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+            engine = sa.create_engine(url, connect_args={} if "timeout" in url.query else {"timeout": BUSY_TIMEOUT_S})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin)
             return engine
@@ -131,6 +136,14 @@ def make_engine(ledger: str | None) -> sa.Engine:
         raise ConfigurationError(
             f"the ledger's database driver {error.name} is missing; pip install 'sparkfly-nb[postgres]'"
         ) from None
+
+
+def make_tables(engine: sa.Engine) -> None:
+    """Make the tables that are not there yet; of several processes that come at once, one makes them."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING_LOCK)))
+        metadata.create_all(connection)
 
 
 def make_private_file(path: Path) -> None:

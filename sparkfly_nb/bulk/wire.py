@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import aiohttp
+from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
 from ..attempt import MAX_ANSWER_BYTES
@@ -111,6 +112,15 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
+def _proxy_for(base_url: str) -> dict[str, Any]:
+    """Find the proxy that the environment names, once: aiohttp itself would look in a thread for each request."""
+    found = URL(select_proxy(base_url, get_environ_proxies(base_url)) or "")
+    if found.scheme != "http":  # aiohttp goes through no other
+        return {}
+    auth = None if found.user is None else aiohttp.BasicAuth(found.user, found.password or "")
+    return {"proxy": found.with_user(None), "proxy_auth": auth}
+
+
 @asynccontextmanager
 async def open_wire(wiring: Wiring) -> AsyncIterator[Wire]:
     """Open the connections of one shard and close them after it."""
@@ -130,7 +140,7 @@ async def open_wire(wiring: Wiring) -> AsyncIterator[Wire]:
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
         timeout=timeout,
-        trust_env=not wiring.is_loopback,
+        **({} if wiring.is_loopback else _proxy_for(wiring.base_url)),
     ) as http:
         yield Wire(http, wiring)
 

@@ -15,7 +15,7 @@ from .once import begun_before
 from .operations import OPERATIONS
 from .pace import Pace
 from .reader import Closing, Reader, Unauthenticated
-from .stops import Deadline
+from .stops import Deadline, end_with
 from .wire import in_own_loop, open_wire
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def send_shard(wrapped: tuple[SendJob]) -> SendReport:
         In a tuple, because Dask would copy a large bare object to one worker first, and lose it with that worker.
     """
     (job,) = wrapped
+    if job.wiring.parent_pid is not None:
+        end_with(job.wiring.parent_pid)
     if job.once_key is not None and begun_before(job.once_key):
         return SendReport(job.shard, begun_elsewhere=True)
     deadline = Deadline(job.wiring.stop_key, job.seconds)

@@ -1,0 +1,51 @@
+"""When a run fails so much that it must not go on. No I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .job import Outcome
+
+__all__ = ["Breaker"]
+
+MIN_ROWS: Final = 50
+"""So many rows must have ended before their failures can halt a run."""
+RECENT_ROWS: Final = 500
+"""Failures are counted among so many rows, or a few more: a service that breaks down late is met soon, too."""
+
+
+class Breaker:
+    """Counts rows that ended, and trips when too many of the latest ones failed.
+
+    Parameters
+    ----------
+    done : str
+        The outcome of a row that did not fail.
+    halt_above : float
+        The share of failed rows, 0 to 1, above which it trips; 1 never trips.
+    """
+
+    def __init__(self, done: str, halt_above: float) -> None:
+        self._done = done
+        self._halt_above = halt_above
+        self._recent: deque[tuple[int, int]] = deque()
+        self._ended = 0
+        self._failed = 0
+
+    def count(self, outcomes: Sequence[Outcome]) -> str | None:
+        """Count rows, and say why the run must halt where it must."""
+        failures = [outcome for outcome in outcomes if outcome.outcome != self._done]
+        self._recent.append((len(outcomes), len(failures)))
+        self._ended += len(outcomes)
+        self._failed += len(failures)
+        while self._ended - self._recent[0][0] >= RECENT_ROWS:
+            ended, failed = self._recent.popleft()
+            self._ended -= ended
+            self._failed -= failed
+        if failures and self._ended >= MIN_ROWS and self._failed > self._halt_above * self._ended:
+            return f"{self._failed} of {self._ended} rows failed; the last one: {failures[-1].error}"
+        return None

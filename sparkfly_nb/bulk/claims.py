@@ -1,0 +1,223 @@
+"""Who sends which shard: claimed in the ledger by one runner, recorded by it, or taken over when it is dead."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from ..errors import LedgerError
+from .ledger import end_rows, ledger_time, row_to_send
+from .tables import claimants, rows, shards
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .job import Outcome, Row
+    from .ledger import Ledger, Run
+
+__all__ = ["LEASE_S", "Claim", "Claimant"]
+
+LEASE_S: Final = 120.0
+"""A claimant that was not heard of for so long counts as dead."""
+_LEFT: Final[set[str]] = set()
+"""Claimants of this process that ended while the ledger could not be written, so that it does not say so."""
+
+
+class Claim(NamedTuple):
+    """A shard that this claimant may send, and nobody else."""
+
+    shard: int
+    claims: int
+    rows: list[Row]
+
+
+class Claimant:
+    """One runner of one run, under a name of its own: what it claims nobody else sends.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Where the run is recorded.
+    run : Run
+        The run.
+    after_death_s, after_loss_s : float
+        Seconds that its workers may go on sending after its process has died, and after it has lost sight of them.
+    """
+
+    def __init__(self, ledger: Ledger, run: Run, *, after_death_s: float = 0.0, after_loss_s: float = 0.0) -> None:
+        self.name = uuid.uuid4().hex
+        self._ledger = ledger
+        self._run = run
+        self._after_death_s = after_death_s
+        self._after_loss_s = after_loss_s
+
+    def beat(self) -> None:
+        """Say that this process is alive."""
+        with self._ledger.transaction() as connection:
+            seen = {
+                "host": this_host(),
+                "pid": os.getpid(),
+                "seen_at": ledger_time(connection),
+                "linger_s": self._after_death_s,
+            }
+            known = connection.execute(sa.update(claimants).where(claimants.c.claimant == self.name).values(seen))
+            if not known.rowcount:
+                connection.execute(sa.insert(claimants).values(claimant=self.name, **seen))
+
+    def leave(self) -> None:
+        """Give up what was claimed and never recorded, and say that this runner is gone."""
+        try:
+            with self._ledger.transaction() as connection:
+                self._give_up(connection, self.name, "the run ended before the answer was recorded", self._after_loss_s)
+                connection.execute(sa.delete(claimants).where(claimants.c.claimant == self.name))
+        except LedgerError:  # the run says so itself; whoever continues it has to know that this runner is gone
+            _LEFT.add(self.name)
+
+    def claim(self, below: int | None = None) -> Claim | None:
+        """Claim the next planned shard: nobody else can send its rows, from before its first request.
+
+        Parameters
+        ----------
+        below : int, optional
+            Only shards with a lower number.
+        """
+        run_no = self._run.run_no
+        open_ = _shards_below(below, shards.c.run_no == run_no, shards.c.state == "planned")
+        while True:
+            with self._ledger.transaction() as connection:
+                found = connection.execute(
+                    sa.select(shards).where(open_).order_by(shards.c.shard).limit(1).with_for_update(skip_locked=True)
+                ).first()
+                if found is None:
+                    return None
+                planned = connection.execute(
+                    sa.select(rows).where(_planned_within(run_no, found)).order_by(rows.c.position)
+                ).all()
+                state = "sent" if planned else "settled"
+                connection.execute(
+                    sa.update(shards)
+                    .where(shards.c.run_no == run_no, shards.c.shard == found.shard)
+                    .values(state=state, claimant=self.name if planned else None, claims=found.claims + 1)
+                )
+            if planned:
+                return Claim(found.shard, found.claims + 1, [row_to_send(self._run, row) for row in planned])
+
+    def finds_planned(self, below: int | None = None) -> bool:
+        """Say whether a shard waits to be claimed."""
+        open_ = _shards_below(below, shards.c.run_no == self._run.run_no, shards.c.state == "planned")
+        with self._ledger.transaction(writing=False) as connection:
+            return connection.execute(sa.select(shards.c.shard).where(open_).limit(1)).first() is not None
+
+    def record(self, shard: int, outcomes: Sequence[Outcome], *, lingers: bool = False) -> None:
+        """Record what became of the rows of a claimed shard, and give back what was not sent.
+
+        Parameters
+        ----------
+        shard : int
+            The shard.
+        outcomes : sequence of Outcome
+            What became of its rows; others were not sent.
+        lingers : bool
+            Whether a worker that seems dead may still be sending them.
+        """
+        run_no = self._run.run_no
+        with self._ledger.transaction() as connection:
+            end_rows(connection, run_no, outcomes)
+            found = connection.execute(
+                sa.select(shards).where(shards.c.run_no == run_no, shards.c.shard == shard)
+            ).one()
+            left = connection.execute(sa.select(rows.c.position).where(_planned_within(run_no, found)).limit(1)).first()
+            after = ledger_time(connection) + self._after_loss_s if lingers else found.settle_after
+            connection.execute(
+                sa.update(shards)
+                .where(shards.c.run_no == run_no, shards.c.shard == shard, shards.c.claimant == self.name)
+                .values(state="planned" if left else "settled", claimant=None, settle_after=after)
+            )
+
+    def recover(self, below: int | None = None) -> int:
+        """Turn what dead claimants had sent into unknown rows; count the claimants that are still at work.
+
+        Parameters
+        ----------
+        below : int, optional
+            Count only those who hold shards with a lower number.
+        """
+        alive = 0
+        held = _shards_below(
+            below, shards.c.run_no == self._run.run_no, shards.c.state == "sent", shards.c.claimant != self.name
+        )
+        with self._ledger.transaction() as connection:
+            query = (
+                sa.select(shards.c.claimant, *(claimants.c[name] for name in ("host", "pid", "seen_at", "linger_s")))
+                .join_from(shards, claimants, shards.c.claimant == claimants.c.claimant, isouter=True)
+                .where(held)
+                .distinct()
+            )
+            now = ledger_time(connection)
+            for claimant, host, pid, seen_at, linger_s in connection.execute(query).all():
+                is_gone = claimant in _LEFT or (host == this_host() and not _runs_here(pid))
+                if seen_at is None or now - seen_at > LEASE_S or is_gone:
+                    reason = "the process that sent it ended before the answer came"
+                    self._give_up(connection, claimant, reason, linger_s or 0.0)
+                    connection.execute(sa.delete(claimants).where(claimants.c.claimant == claimant))
+                else:
+                    alive += 1
+        return alive
+
+    def abandon(self, reason: str) -> None:
+        """Turn what was sent, and will not be heard of again, into unknown rows."""
+        with self._ledger.transaction() as connection:
+            self._give_up(connection, self.name, reason, self._after_loss_s)
+
+    def _give_up(self, connection: sa.Connection, claimant: str, reason: str, linger_s: float) -> None:
+        run_no = self._run.run_no
+        held = sa.and_(shards.c.run_no == run_no, shards.c.state == "sent", shards.c.claimant == claimant)
+        after = ledger_time(connection) + linger_s
+        for shard in connection.execute(sa.select(shards).where(held).with_for_update()).all():
+            connection.execute(
+                sa.update(rows)
+                .where(_planned_within(run_no, shard))
+                .values(outcome="unknown", error=reason, attempts=rows.c.attempts + 1)
+            )
+            connection.execute(
+                sa.update(shards)
+                .where(shards.c.run_no == run_no, shards.c.shard == shard.shard)
+                .values(state="settled", claimant=None, settle_after=after)
+            )
+
+
+def _shards_below(below: int | None, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return sa.and_(*conditions, *(() if below is None else (shards.c.shard < below,)))
+
+
+def _planned_within(run_no: int, shard: sa.Row[tuple[object, ...]]) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        rows.c.run_no == run_no,
+        rows.c.position.between(shard.first, shard.last),
+        rows.c.outcome == "planned",
+    )
+
+
+def this_host() -> str:
+    """Name this machine, or this container of it: process numbers mean something only within."""
+    try:
+        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _runs_here(pid: int) -> bool:
+    if os.name != "posix":  # elsewhere asking may end the process: wait for the lease instead
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
