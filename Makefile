@@ -1,0 +1,61 @@
+# Everything a person or a gate does with this repository. `make` alone lists it.
+# A fresh machine needs Python 3.10 or later, make, and a package index that pip can reach.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PYTEST_ARGS ?=
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test chaos check cassettes lab bench clean
+
+help:  ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.core  ## Run the main job on a local sandbox and leave demo_output/campaign_audit.csv
+	@$(RUN) -m sparkfly_nb.demo
+
+test: $(VENV)/.dev  ## Run the whole suite; PYTEST_ARGS="-k words" for some of it
+	$(RUN) -m pytest $(PYTEST_ARGS)
+
+chaos: $(VENV)/.dev  ## Run the long tests that kill processes and break answers, over more seeds
+	$(RUN) -m pytest -m chaos $(PYTEST_ARGS)
+
+check: $(VENV)/.dev  ## Lint, check the format, check the types
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+cassettes: $(VENV)/.dev  ## Record cassettes/ again, against the sandbox unless SPARKFLY_ENVIRONMENT says otherwise
+	$(RUN) tests/record_cassettes.py
+	$(RUN) -m pytest -q tests/test_cassettes.py
+
+lab: $(VENV)/.lab  ## Open JupyterLab with the notebooks
+	$(RUN) -m jupyterlab notebooks
+
+bench: $(VENV)/.dev  ## Measure against the SDK and write the table of benchmarks/README.md
+	$(RUN) benchmarks/run.py
+
+clean:  ## Remove what these commands made, but for cassettes and benchmark tables
+	rm -rf $(VENV) demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# ---- environments: a file in .venv says what was installed, and is as old as that --------------------------------------
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo 'Python 3.10 or later is needed: make PYTHON=/path/to/python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo 'the venv module is missing; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+
+$(VENV)/.core: pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.core
+
+$(VENV)/.lab: pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --editable '.[forms,plot]'
+	@touch $@ $(VENV)/.core
