@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from .errors import API_ERRORS, ApiError, InvalidInput, OutcomeUnknown, ServerError, UnreadableAnswer
+from .readback import read_back_of
 from .values import READERS, is_missing
 
 if TYPE_CHECKING:
@@ -443,16 +444,5 @@ def outcome_unknown(
     endpoint: Endpoint, request: Request, sent: Mapping[str, Any], why: str, status: int | None = None
 ) -> OutcomeUnknown:
     """Make the error of a lost answer, with the call that shows what happened."""
-    if "offerstate_id" in sent:
-        readback = f"session.get_offer_state({sent['member_id']!r}, {sent['offerstate_id']!r})"
-    elif "member_id" in sent:
-        readback = f"session.list_offer_states({sent['member_id']!r})"
-        if "external_ref_id" in sent:
-            readback += f".query({'external_ref_id == ' + repr(sent['external_ref_id'])!r})"
-    elif "external_ref_id" in sent:
-        readback = f"session.query_offer_states(external_ref_id={sent['external_ref_id']!r})"
-    elif "token" in sent:
-        readback = "session.query_offer_states(token=...)  # the token that you gave"
-    else:
-        readback = "session.list_offer_states(member_id)  # of the member that you meant; look for a new offer state"
+    readback = read_back_of(sent).line
     return OutcomeUnknown(why, method=endpoint.method, path=request.path, status=status, readback=readback)
