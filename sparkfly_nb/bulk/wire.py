@@ -56,6 +56,8 @@ class Wire:
         self._http = http
         self._base_url = wiring.base_url
         self._urls: dict[str, URL] = {}
+        # with each request: aiohttp would show the headers of a ClientSession to a proxy, unencrypted
+        self._secrets = {TOKEN_HEADER: wiring.token.reveal()}
 
     def _url(self, request: Request) -> URL:
         address = address_of(self._base_url, request)
@@ -81,17 +83,25 @@ class Wire:
         method = request.method if request.method == "GET" else request.method.lower()
         try:
             async with self._http.request(
-                method, self._url(request), data=request.body, allow_redirects=False
+                method, self._url(request), data=request.body, headers=self._secrets, allow_redirects=False
             ) as response:
                 body = await _read(response)
                 retry_after_s = parse_retry_after(response.headers.get("Retry-After"), time.time())
                 return Answer(response.status, body, retry_after_s)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+        except _NEVER_SENT as error:
             raise NotSent(f"no connection: {_words(error)}") from None
         except asyncio.TimeoutError:
             raise Lost("no answer in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Lost(f"the connection broke before the answer was complete: {_words(error)}") from None
+
+
+_NEVER_SENT: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    aiohttp.ClientHttpProxyError,  # the proxy refused the tunnel
+)
 
 
 def _words(error: BaseException) -> str:
@@ -114,11 +124,9 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 def _proxy_for(base_url: str) -> dict[str, Any]:
     """Find the proxy that the environment names, once: aiohttp itself would look in a thread for each request."""
-    found = URL(select_proxy(base_url, get_environ_proxies(base_url)) or "")
-    if found.scheme != "http":  # aiohttp goes through no other
-        return {}
-    auth = None if found.user is None else aiohttp.BasicAuth(found.user, found.password or "")
-    return {"proxy": found.with_user(None), "proxy_auth": auth}
+    found = select_proxy(base_url, get_environ_proxies(base_url)) or ""
+    url = URL(found if "://" in found else f"http://{found}")
+    return {"proxy": url} if url.host and url.scheme == "http" else {}  # aiohttp goes through no other
 
 
 @asynccontextmanager
@@ -130,7 +138,6 @@ async def open_wire(wiring: Wiring) -> AsyncIterator[Wire]:
         sock_read=wiring.read_timeout_s,
     )
     headers = {
-        TOKEN_HEADER: wiring.token.reveal(),
         "Accept": "application/json",
         "Content-Type": "application/json",
         "User-Agent": USER_AGENT,
