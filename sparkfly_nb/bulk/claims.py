@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import sqlalchemy as sa
 
 from ..errors import LedgerError
-from .ledger import end_rows, ledger_time, row_to_send
+from .ledger import ROWS_TO_SEND, end_rows, ledger_time, row_to_send
 from .tables import claimants, rows, shards
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Claimant:
                 if found is None:
                     return None
                 planned = connection.execute(
-                    sa.select(rows).where(_planned_within(run_no, found)).order_by(rows.c.position)
+                    ROWS_TO_SEND.where(_planned_within(run_no, found)).order_by(rows.c.position)
                 ).all()
                 state = "sent" if planned else "settled"
                 connection.execute(
@@ -105,7 +105,7 @@ class Claimant:
                     .values(state=state, claimant=self.name if planned else None, claims=found.claims + 1)
                 )
             if planned:
-                return Claim(found.shard, found.claims + 1, [row_to_send(self._run, row) for row in planned])
+                return Claim(found.shard, found.claims + 1, [row_to_send(self._run, *row) for row in planned])
 
     def finds_planned(self, below: int | None = None) -> bool:
         """Say whether a shard waits to be claimed."""

@@ -16,33 +16,34 @@ if TYPE_CHECKING:
 __all__ = ["plan_changed"]
 
 
-def plan_changed(ledger: Ledger, known: Run, plan: Plan) -> PlanChanged:
-    """Make the error that shows how a plan differs from the recorded run of the same name."""
+def plan_changed(ledger: Ledger, known: Run, plan: Plan, address: str) -> PlanChanged:
+    """Make the error that shows how a plan for the service at an address differs from the recorded run of its name."""
     now = [row for chunk in plan.rows(known.run) for row in chunk]
     before = [row for chunk in ledger.chunks(known.run_no) for row in chunk]
-    names: tuple[str, ...] = ("member_id", "member_identifier", "offer_state_id", "external_ref_id")
-    if known.operation == "issue":  # there the service gives the offer state, and the reference may be derived
-        names = ("member_id", "member_identifier")
-    found: list[tuple[Any, ...]] = []
+    asked_now = {"operation": plan.operation.name, "address": address, "campaign_id": plan.campaign_id}
+    found: list[tuple[Any, ...]] = [
+        (None, name, getattr(known, name), asked) for name, asked in asked_now.items() if getattr(known, name) != asked
+    ]
     for position in range(max(len(now), len(before))):
-        old = before[position] if position < len(before) else None
-        new = now[position]._asdict() if position < len(now) else None
-        for name in names:
-            recorded, asked = old and old[name], new and new[name]
-            if recorded != asked:
-                found.append((position, name, recorded, asked))
-        recorded, asked = (old and old["payload"]), (new and new["payload"])
-        recorded = orjson.loads(recorded) if recorded else {}
-        found += [
-            (position, name, recorded.get(name), (asked or {}).get(name))
-            for name in sorted(recorded.keys() | (asked or {}).keys())
-            if recorded.get(name) != (asked or {}).get(name)
-        ]
-    if known.campaign_id != plan.campaign_id:
-        found.insert(0, (None, "campaign_id", known.campaign_id, plan.campaign_id))
+        old = _values(known, before[position]) if position < len(before) else {}
+        new = _values(known, now[position]._asdict()) if position < len(now) else {}
+        changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        if not {"member_id", "member_identifier"}.isdisjoint(changed):
+            changed = [name for name in changed if name != "external_ref_id"]  # it was made from the member
+        found += [(position, name, old.get(name), new.get(name)) for name in changed]
     differences = pd.DataFrame(found, columns=["position", "column", "recorded", "now"], dtype="object")
+    count = f"{len(found)} differences, see the error's .differences" if found else "allow_duplicates is another"
     return PlanChanged(
         f"run {known.run!r} was started {known.started_at[:19]}Z with other rows ({len(before)} then, {len(now)} now; "
-        f"{len(found)} differences, see the error's .differences). Give this run another name",
+        f"{count}). Give this run another name",
         differences,
     )
+
+
+def _values(run: Run, row: dict[str, Any]) -> dict[str, Any]:
+    """Give what a row asks for, recorded or planned, by column."""
+    keys = ["member_id", "member_identifier", "external_ref_id"]
+    if run.operation != "issue":  # there the service gives the offer state
+        keys.insert(2, "offer_state_id")
+    payload = row["payload"] or {}
+    return {**{name: row[name] for name in keys}, **(orjson.loads(payload) if isinstance(payload, str) else payload)}

@@ -124,7 +124,7 @@ class Driver:
                 n_jobs=options.n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
             )
         except ValueError as fault:  # a backend that only gives all its results at once
-            raise ConfigurationError(f"joblib cannot be used as it is configured: {fault}; use loky or threading") from None
+            raise ConfigurationError(f"joblib cannot be used as configured: {fault}; use loky or threading") from None
         self.workers = max(1, joblib.effective_n_jobs(options.n_jobs))
         backend = self._parallel._backend  # noqa: SLF001 - joblib tells nowhere else
         module = type(backend).__module__

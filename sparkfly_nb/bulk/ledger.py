@@ -16,12 +16,13 @@ import sqlalchemy as sa
 
 from ..errors import LedgerError
 from .job import Outcome, Row
+from .many_rows import execute_for_rows
 from .tables import make_engine, make_tables, rows, runs, shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Ledger", "PlannedRow", "Run", "end_rows", "ledger_time", "row_to_send"]
+__all__ = ["ROWS_TO_SEND", "Ledger", "PlannedRow", "Run", "end_rows", "ledger_time", "row_to_send"]
 
 READ_CHUNK_ROWS: Final = 20_000
 _END_COLUMNS: Final = (
@@ -134,20 +135,16 @@ class Ledger:
                 return _run_of(connection.execute(sa.select(runs).where(runs.c.run == run.run)).one())
             run_no = int(inserted[0]) if inserted else 0
             for chunk in planned:
-                connection.execute(
+                execute_for_rows(
+                    connection,
                     sa.insert(rows),
-                    [
-                        {
-                            **row._asdict(),
-                            "payload": orjson.dumps(row.payload).decode() if row.payload else None,
-                            "run_no": run_no,
-                            "outcome": "planned",
-                            "attempts": 0,
-                            "resends": 0,
-                            "undone": False,
-                        }
-                        for row in chunk
-                    ],
+                    PlannedRow._fields,
+                    ((*row[:-1], orjson.dumps(row.payload).decode() if row.payload else None) for row in chunk),
+                    run_no=run_no,
+                    outcome="planned",
+                    attempts=0,
+                    resends=0,
+                    undone=False,
                 )
             entries = [
                 {"run_no": run_no, "shard": number, "first": first, "last": last, "state": "planned", "claims": 0}
@@ -167,7 +164,7 @@ class Ledger:
 
     def chunks(self, run_no: int, *, only: str | None = None) -> Iterator[list[dict[str, Any]]]:
         """Give the rows of a run in order, some at a time, as mappings by column; `only` one outcome if given."""
-        last = -1
+        last, names = -1, rows.c.keys()
         while True:
             query = (
                 sa.select(rows)
@@ -178,7 +175,7 @@ class Ledger:
             if only is not None:
                 query = query.where(rows.c.outcome == only)
             with self.transaction(writing=False) as connection:
-                chunk = [dict(row) for row in connection.execute(query).mappings()]
+                chunk = [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
             if not chunk:
                 return
             yield chunk
@@ -271,11 +268,11 @@ class Ledger:
 
     def rows_of(self, run: Run, *, outcome: str | None = None, first: int | None = None) -> list[Row]:
         """Give rows of a run as they are sent: those with one outcome, or the first so many, or all."""
-        query = sa.select(rows).where(rows.c.run_no == run.run_no).order_by(rows.c.position)
+        query = ROWS_TO_SEND.where(rows.c.run_no == run.run_no).order_by(rows.c.position)
         if outcome is not None:
             query = query.where(rows.c.outcome == outcome)
         with self.transaction(writing=False) as connection:
-            return [row_to_send(run, row) for row in connection.execute(query.limit(first))]
+            return [row_to_send(run, *row) for row in connection.execute(query.limit(first))]
 
     def safe_in_s(self, run_no: int) -> float:
         """Give the seconds until no worker of a dead claimant can still be sending: only then absence is a proof."""
@@ -294,7 +291,8 @@ def end_rows(connection: sa.Connection, run_no: int, outcomes: Sequence[Outcome]
         changes[kept] = sa.func.coalesce(sa.bindparam("new_" + kept, type_=sa.BigInteger), rows.c[kept])
     changes["answered_member_id"] = sa.bindparam("new_member_id")
     changes["attempts"] = rows.c.attempts + sa.bindparam("new_attempts")
-    connection.execute(
+    execute_for_rows(
+        connection,
         sa.update(rows)
         .where(
             rows.c.run_no == run_no,
@@ -302,24 +300,37 @@ def end_rows(connection: sa.Connection, run_no: int, outcomes: Sequence[Outcome]
             sa.or_(rows.c.outcome == "planned", rows.c.outcome == "unknown"),
         )
         .values(changes),
-        [{"new_" + name: value for name, value in outcome._asdict().items()} for outcome in outcomes],
+        ["new_" + name for name in Outcome._fields],
+        outcomes,
     )
 
 
-def row_to_send(run: Run, row: Any) -> Row:
-    """Give a recorded row as the values that are sent, by the API's names."""
+ROWS_TO_SEND: Final = sa.select(*(rows.c[name] for name in (*PlannedRow._fields, "resends")))
+
+
+def row_to_send(
+    run: Run,
+    position: int,
+    member_id: int | None,
+    member_identifier: str | None,
+    offer_state_id: int | None,
+    external_ref_id: str | None,
+    payload: str | None,
+    resends: int,
+) -> Row:
+    """Give a recorded row, as `ROWS_TO_SEND` selects it, as the values that are sent, by the API's names."""
     sent: dict[str, Any] = {} if run.campaign_id is None else {"campaign_id": run.campaign_id}
-    if row.member_id is not None:
-        sent["member_id"] = row.member_id
+    if member_id is not None:
+        sent["member_id"] = member_id
     else:
-        sent["member_identifier"] = row.member_identifier
+        sent["member_identifier"] = member_identifier
     if run.operation == "issue":
-        sent["external_ref_id"] = row.external_ref_id
+        sent["external_ref_id"] = external_ref_id
     else:
-        sent["offerstate_id"] = row.offer_state_id
-    if row.payload:
-        sent.update(orjson.loads(row.payload))
-    return Row(row.position, sent, row.resends)
+        sent["offerstate_id"] = offer_state_id
+    if payload:
+        sent.update(orjson.loads(payload))
+    return Row(position, sent, resends)
 
 
 def _run_of(found: Any) -> Run:

@@ -135,7 +135,7 @@ class RunBook:
         ledger = self.ledger
         known = ledger.find(run=as_text(run)) if run is not None else ledger.find(digest=plan.digest)
         if known is not None and known.digest != plan.digest:
-            raise plan_changed(self.ledger, known, plan)
+            raise plan_changed(ledger, known, plan, self._settings.base_url)
         unsent = {row.position for row in ledger.rows_of(known, outcome="planned")} if known else range(len(plan))
         problems = [] if known else expired_rows(plan, pd.Timestamp.now("UTC"))
         if plan.operation.issues and not allow_duplicates and unsent:
@@ -151,7 +151,7 @@ class RunBook:
             new = self._new_run(plan.operation.name, name, plan.digest, plan.campaign_id, reason, len(plan))
             known = ledger.create(new, plan.rows(name), self._bounds(range(len(plan)), driver))
             if known.digest != plan.digest:  # recorded by another process in the meantime
-                raise plan_changed(self.ledger, known, plan)
+                raise plan_changed(ledger, known, plan, self._settings.base_url)
         else:
             counts = ledger.counts(known.run_no)
             open_rows = counts.get("planned", 0) + counts.get("unknown", 0)

@@ -25,6 +25,8 @@ BUSY_TIMEOUT_S: Final = 30
 MAKING_LOCK: Final = 0x5F4C_ED6E
 """The number of the lock, among those of the database, under which tables are made."""
 
+_STRANGE: Final = "ledger is neither a path nor an address that SQLAlchemy understands"
+
 metadata: Final = sa.MetaData()
 
 runs: Final = sa.Table(
@@ -116,9 +118,8 @@ def make_engine(ledger: str | None) -> sa.Engine:
     LedgerError
         The file cannot be made, or is not private.
     """
-    text = str(ledger) if ledger is not None else str(default_path())
+    url = _url_of(str(ledger) if ledger is not None else str(default_path()))
     try:
-        url = sa.make_url(text) if "://" in text else sa.URL.create("sqlite", database=str(Path(text).expanduser()))
         if url.get_backend_name() == "sqlite":
             if not url.database or url.database == ":memory:":
                 raise ConfigurationError("a ledger in memory would be lost with the kernel; give the path of a file")
@@ -131,11 +132,18 @@ def make_engine(ledger: str | None) -> sa.Engine:
             url = url.set(drivername="postgresql+psycopg")
         return sa.create_engine(url, pool_pre_ping=True)
     except sa.exc.ArgumentError:
-        raise ConfigurationError("ledger is neither a path nor an address that SQLAlchemy understands") from None
+        raise ConfigurationError(_STRANGE) from None
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the ledger's database driver {error.name} is missing; pip install 'sparkfly-nb[postgres]'"
         ) from None
+
+
+def _url_of(text: str) -> sa.URL:
+    try:
+        return sa.make_url(text) if "://" in text else sa.URL.create("sqlite", database=str(Path(text).expanduser()))
+    except (sa.exc.ArgumentError, ValueError, RuntimeError):  # a port that is no number, a home that nobody has
+        raise ConfigurationError(_STRANGE) from None
 
 
 def make_tables(engine: sa.Engine) -> None:
