@@ -1,0 +1,123 @@
+"""What the benchmarks share: one measurement per fresh process, medians of pairs, tables, the shape of the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def cpu_s():
+    """Give the processor time, user and system, of this process and of the children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def peak_mb():
+    """Give the most memory that this process held; unlike ``ru_maxrss`` it does not count what the parent held."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
+
+@contextmanager
+def measuring(figures):
+    """Measure a block: ``seconds`` and ``cpu_s`` are added to the figures."""
+    cpu, began = cpu_s(), time.perf_counter()
+    yield
+    figures["seconds"] = time.perf_counter() - began
+    figures["cpu_s"] = cpu_s() - cpu
+
+
+def in_fresh_process(script, *arguments, stub=None):
+    """Run one side of a benchmark, a function of the script, in a process of its own; give its figures.
+
+    With a stub server, ``stub_busy`` is the share of the time that the server was at work: below 1 it did not hold
+    anything up.
+    """
+    before = stub.counts() if stub else None
+    command = [sys.executable, str(Path(script).resolve()), "--side", *map(str, arguments)]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1800)
+    if ended.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{ended.stdout}{ended.stderr}")
+    figures = json.loads(ended.stdout.splitlines()[-1])
+    if stub:
+        after = stub.counts()
+        figures["stub_busy"] = (after["cpu_s"] - before["cpu_s"]) / figures["seconds"]
+        figures["answered"] = after["issued"] + after["listed"] - before["issued"] - before["listed"]
+    return figures
+
+
+def in_pairs(pairs, sides):
+    """Measure each side once, then each again, and so on: what else the machine does meets all alike.
+
+    Parameters
+    ----------
+    pairs : int
+        How often.
+    sides : dict
+        Name of a side to a function that measures it once.
+    """
+    measured = {name: [] for name in sides}
+    for _ in range(pairs):
+        for name, measure in sides.items():
+            measured[name].append(measure())
+    return measured
+
+
+def median(figures, what):
+    """Give the median of one figure, or of what a function makes of the figures."""
+    return statistics.median(what(one) if callable(what) else one[what] for one in figures)
+
+
+def ratio(figures, others, what):
+    """Give the median of the ratios, pair by pair."""
+    return statistics.median(what(one) / what(other) for one, other in zip(figures, others, strict=True))
+
+
+def rows_per_s(figures):
+    return figures["rows"] / figures["seconds"]
+
+
+def cpu_us(figures):
+    """Give microseconds of processor time per row."""
+    return figures["cpu_s"] / figures["rows"] * 1e6
+
+
+def print_table(title, heads, lines):
+    """Print a table as Markdown, so that it can be kept as it stands."""
+    widths = [max(len(str(line[at])) for line in [heads, *lines]) for at in range(len(heads))]
+    print(f"\n{title}\n")
+    for number, line in enumerate([heads, *lines]):
+        cells = [str(cell).ljust(width) if at == 0 else str(cell).rjust(width)
+                 for at, (cell, width) in enumerate(zip(line, widths, strict=True))]  # fmt: skip
+        print("| " + " | ".join(cells) + " |")
+        if number == 0:
+            print(
+                "|" + "|".join("-" * (width + 1) + ("-" if at == 0 else ":") for at, width in enumerate(widths)) + "|"
+            )
+    sys.stdout.flush()
+
+
+def verdict(good):
+    return "reached" if good else "MISSED"
+
+
+def print_machine():
+    """Say what this ran on: figures mean little without."""
+    import aiohttp  # noqa: PLC0415 - the sides of a benchmark need not load what they do not use
+    import pandas as pd  # noqa: PLC0415
+    import uvloop  # noqa: PLC0415
+
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    model = next((line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.processor())  # fmt: skip
+    print(f"{len(os.sched_getaffinity(0))} cores ({model}), {memory_gb:.0f} GB, {platform.system()}; "
+          f"Python {platform.python_version()}, pandas {pd.__version__}, aiohttp {aiohttp.__version__}, "
+          f"uvloop {uvloop.__version__}; load {os.getloadavg()[0]:.1f} at the start")  # fmt: skip
