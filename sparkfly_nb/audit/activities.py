@@ -115,11 +115,13 @@ class EventFields:
 
     def __init__(self) -> None:
         self._kinds: dict[str, set[type]] = {}
+        self.events = 0
 
     def note(self, states: pd.DataFrame) -> None:
         """Look at the events of some more offer states."""
         kinds = self._kinds
         for _, _, event in _walk(states):
+            self.events += 1
             for name, value in event.items():
                 kinds.setdefault(name, set()).add(
                     type(value) if type(value) is not int or -(2**63) <= value < 2**63 else str

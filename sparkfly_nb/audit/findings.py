@@ -184,7 +184,9 @@ def _foreign(findings: _Findings, plan: pd.DataFrame, held: pd.DataFrame) -> Non
 
 
 def _paired(expected: pd.DataFrame, held: pd.DataFrame, *, by_turn: bool) -> pd.DataFrame:
-    """Pair rows of the plan with held offer states: by reference first, then live before expired, oldest first.
+    """Pair rows of the plan with held offer states, by reference first.
+
+    Then in turn: what is redeemed, what is open, what has expired, the oldest of each first.
 
     Returns
     -------
@@ -192,12 +194,12 @@ def _paired(expected: pd.DataFrame, held: pd.DataFrame, *, by_turn: bool) -> pd.
         ``row`` and ``state``, positions in `expected` and `held`.
     """
     rows = expected[["member_id", "external_ref_id"]].assign(row=np.arange(len(expected)))
-    live = _is_live(held)
     states = held[["member_id", "external_ref_id", "created_at", "offer_state_id"]].assign(
-        state=np.arange(len(held)), later=~live
+        state=np.arange(len(held)),
+        rank=held["standing"].cat.set_categories(["redeemed", "open", "expired", "voided"]).cat.codes,
     )
     states = states[states["member_id"].isin(rows["member_id"]).to_numpy()].sort_values(
-        ["later", "created_at", "offer_state_id"], kind="stable"
+        ["rank", "created_at", "offer_state_id"], kind="stable"
     )
     reference = ["member_id", "external_ref_id"]
     by_reference = _in_turn(rows.dropna(subset=reference), states.dropna(subset=reference), reference)
@@ -220,7 +222,10 @@ def _is_live(states: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _duplicates(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    """Find live offer states beyond the planned number; what answers the plan, is redeemed, or is oldest stays."""
+    """Find live offer states beyond the planned number.
+
+    What is redeemed cannot be taken back, so that it stays; then what answers the plan, then the oldest.
+    """
     answers = np.zeros(len(held), dtype=bool)
     answers[pairs["state"].to_numpy(dtype=np.intp)] = True
     live = held.assign(
@@ -229,7 +234,7 @@ def _duplicates(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame,
     planned = live["member_id"].map(expected["member_id"].value_counts()).fillna(1).astype("int64").clip(lower=1)
     group = ["member_id", "campaign"]
     live = live.assign(planned=planned).sort_values(
-        [*group, "answers", "used", "created_at", "offer_state_id"],
+        [*group, "used", "answers", "created_at", "offer_state_id"],
         ascending=[True, True, False, False, True, True],
         kind="stable",
     )

@@ -7,7 +7,7 @@ import hashlib
 import json
 import zoneinfo
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from sparkfly_nb.errors import AuditFileError, InvalidInput
 from sparkfly_nb.export import CsvWriter
@@ -20,7 +20,7 @@ from .summary import count_members
 from .tables import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -44,13 +44,6 @@ FILES: Final = (
 """The files of a folder besides the manifest."""
 
 
-class _Table(NamedTuple):
-    """What goes into one file."""
-
-    columns: dict[str, str]
-    parts: Iterable[pd.DataFrame]
-
-
 def _dtypes(frame: pd.DataFrame) -> dict[str, str]:
     """Name the dtype of each column as it is read back; times are written in UTC, whatever their zone."""
     return {
@@ -58,30 +51,36 @@ def _dtypes(frame: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _whole(frame: pd.DataFrame) -> _Table:
-    return _Table(_dtypes(frame), [frame])
+def _entry(writer: CsvWriter, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Say what the manifest says of a file."""
+    return {"rows": writer.rows, "sha256": writer.sha256, "columns": dict(columns)}
 
 
-def _states(audit: Audit) -> _Table:
-    return _Table(OFFER_STATE | audit.store.extra, audit.store.chunks())
+def _write(path: Path, frame: pd.DataFrame) -> dict[str, Any]:
+    with CsvWriter(path, list(frame.columns)) as writer:
+        writer.append(frame)
+    return _entry(writer, _dtypes(frame))
 
 
-def _activities(audit: Audit) -> _Table:
-    return _Table(audit.store.event_columns(), audit.store.event_chunks())
-
-
-def _write(path: Path, table: _Table) -> dict[str, Any]:
-    """Write one file, part by part, and say what the manifest says of it."""
-    with CsvWriter(path, list(table.columns)) as writer:
-        for part in table.parts:
-            writer.append(part)
-    return {"rows": writer.rows, "sha256": writer.sha256, "columns": table.columns}
+def _write_states_and_activities(audit: Audit, folder: Path) -> dict[str, dict[str, Any]]:
+    """Write the two long files in one go through the offer states, some thousand at a time."""
+    states, events = OFFER_STATE | audit.store.extra, audit.store.event_columns()
+    with (
+        CsvWriter(folder / "states.csv", list(states)) as state_writer,
+        CsvWriter(folder / "activities.csv", list(events)) as event_writer,
+    ):
+        for chunk in audit.store.chunks():
+            state_writer.append(chunk)
+            event_writer.append(audit.store.events_in(chunk))
+    return {"states.csv": _entry(state_writer, states), "activities.csv": _entry(event_writer, events)}
 
 
 def write_states(audit: Audit, path: Path) -> Path:
     """Write the offer states alone as one CSV file."""
     _make_folder(path.parent)
-    _write(path, _states(audit))
+    with CsvWriter(path, list(OFFER_STATE | audit.store.extra)) as writer:
+        for chunk in audit.store.chunks():
+            writer.append(chunk)
     return path
 
 
@@ -92,16 +91,16 @@ def write_folder(audit: Audit, folder: Path) -> Path:
         (folder / MANIFEST).unlink(missing_ok=True)
     except OSError as error:
         raise AuditFileError(f"{folder / MANIFEST} cannot be replaced: {error.strerror or error}") from None
-    tables = {
-        "states.csv": _states(audit),
-        "summary.csv": _whole(audit.summary()),
-        "exceptions.csv": _whole(audit.exceptions()),
-        "timeline.csv": _whole(audit.timeline()),
-        "activities.csv": _activities(audit),
-        "plan.csv": _whole(audit.plan),
-        "unread.csv": _whole(audit.unread),
-    }
-    manifest = described(audit) | {"files": {name: _write(folder / name, tables[name]) for name in FILES}}
+    files = _write_states_and_activities(audit, folder)
+    for name, frame in (
+        ("summary.csv", audit.summary()),
+        ("exceptions.csv", audit.exceptions()),
+        ("timeline.csv", audit.timeline()),
+        ("plan.csv", audit.plan),
+        ("unread.csv", audit.unread),
+    ):
+        files[name] = _write(folder / name, frame)
+    manifest = described(audit) | {"files": {name: files[name] for name in FILES}}
     manifest["manifest_sha256"] = digest_of(manifest)
     with replacing(folder / MANIFEST) as aside:
         aside.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

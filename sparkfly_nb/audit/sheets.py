@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,36 +73,33 @@ def write_excel(audit: Audit, path: Path) -> Path:
         from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415
     except ImportError:
         raise ConfigurationError('writing Excel needs openpyxl: pip install "sparkfly-nb[excel]"') from None
-    if len(audit.store) > SHEET_ROWS:
+    rows = max(len(audit.store), audit.store.count_events())
+    if rows > SHEET_ROWS:
         raise InvalidInput(
-            f"to_excel: {len(audit.store):,} offer states are more than the {SHEET_ROWS:,} rows that a sheet holds; "
-            "use to_csv or to_parquet"
+            f"to_excel: {rows:,} rows are more than the {SHEET_ROWS:,} that a sheet holds; use to_csv or to_parquet"
         )
     sheets: dict[str, Iterable[pd.DataFrame]] = {
         "summary": [audit.summary()],
         "exceptions": [audit.exceptions()],
         "timeline": [audit.timeline()],
-        "states": audit.store.chunks(),
+        "states": itertools.chain([audit.store.empty()], audit.store.chunks()),
         "activities": audit.store.event_chunks(),
         "unread": [audit.unread],
         "about": [_about(audit)],
     }
-    columns = {"states": list(OFFER_STATE | audit.store.extra), "activities": list(audit.store.event_columns())}
     book = Workbook(write_only=True)
     for title, parts in sheets.items():
         sheet = book.create_sheet(title)
         sheet.freeze_panes = "A2"
-        rows = 0
         for number, part in enumerate(parts):
             if number == 0:
-                sheet.append(_row(sheet, WriteOnlyCell, columns.get(title, list(part.columns))))
-            rows += len(part)
-            if rows > SHEET_ROWS:
-                raise InvalidInput(f"to_excel: more {title} than the {SHEET_ROWS:,} rows of a sheet; use to_csv")
+                sheet.append(_row(sheet, WriteOnlyCell, part.columns))
             for cells in _cells(part):
                 sheet.append(_row(sheet, WriteOnlyCell, cells))
+    workbook = io.BytesIO()  # a file that cannot be written would leave openpyxl's own files open
+    book.save(workbook)
     with replacing(path) as aside:
-        book.save(aside)
+        aside.write_bytes(workbook.getbuffer())
     return path
 
 

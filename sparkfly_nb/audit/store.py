@@ -14,7 +14,7 @@ from sparkfly_nb.frames import empty_frame
 from sparkfly_nb.schema import LIST, OFFER_STATE, TEXT, TIME
 
 from .activities import EventFields, events_frame, turning_points
-from .tables import dtype_of
+from .tables import ACTIVITY, dtype_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,10 +115,11 @@ class StateStore:
         for name in states.columns[len(OFFER_STATE) :]:
             kinds = self._extra.setdefault(str(name), set())
             known = states[name].dropna()
-            if str(known.dtype) == LIST and not all(isinstance(cell, list) for cell in known):
-                kinds.add(TEXT)
-            elif len(known):
-                kinds.add(str(known.dtype))
+            if str(known.dtype) != LIST:
+                kinds |= {str(known.dtype)} if len(known) else set()
+                continue
+            kinds |= {LIST if isinstance(cell, list) else TEXT for cell in known}
+            states[name] = states[name].where(states[name].notna(), None)  # joining parts makes NaN of nothing
         self._fields.note(states)
         self._narrow.append(states[list(NARROW)].assign(**turning_points(states)))
         self._packed.append(_pack(states))
@@ -161,22 +162,30 @@ class StateStore:
         """Give all offer states as one frame."""
         shared: dict[str, dict[Any, Any]] = {}
         chunks = [_share_texts(chunk, shared) for chunk in self.chunks()]
-        return pd.concat(chunks, ignore_index=True) if chunks else conformed(empty_frame())
+        return pd.concat(chunks, ignore_index=True) if chunks else self.empty()
+
+    def empty(self) -> pd.DataFrame:
+        """Give a frame without rows, with the columns and dtypes of all others."""
+        return conformed(empty_frame(), self.extra)
 
     def event_columns(self) -> dict[str, str]:
-        """Give the fields that events have, as columns with their dtypes."""
+        """Give the columns of the events with their dtypes: what is common, then the events' own fields."""
         self._settle()
-        return dict(self._fields.columns().values())
+        return ACTIVITY | dict(self._fields.columns().values())
+
+    def count_events(self) -> int:
+        """Count the events of all offer states."""
+        self._settle()
+        return self._fields.events
+
+    def events_in(self, chunk: pd.DataFrame) -> pd.DataFrame:
+        """Give the events of one chunk, with the same columns and dtypes for each."""
+        return events_frame(chunk, self._fields.columns())
 
     def event_chunks(self) -> Iterator[pd.DataFrame]:
         """Go through the events, one frame per chunk of offer states; at least one frame."""
-        fields = self._fields.columns()
-        empty = True
-        for chunk in self.chunks():
-            empty = False
-            yield events_frame(chunk, fields)
-        if empty:
-            yield events_frame(empty_frame(), fields)
+        yield self.events_in(empty_frame())
+        yield from map(self.events_in, self.chunks())
 
 
 def _share_texts(chunk: pd.DataFrame, shared: dict[str, dict[Any, Any]]) -> pd.DataFrame:

@@ -1,0 +1,399 @@
+"""An audit looks at what it was asked for, campaign, offer, time and members, and names what it could not read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+
+import numpy as np
+import pandas as pd
+import pytest
+from audit_world import World, at, kinds, result_rows, state
+
+from sparkfly_nb.errors import InvalidInput, InvalidRows, LedgerError
+from sparkfly_nb.schema import OFFER_STATE, UNREAD
+
+OTHER = {"campaign_id": 42, "campaign_xid": "VIP26"}
+
+
+def ids(audit):
+    return audit.states["offer_state_id"].tolist()
+
+
+# ---- which campaign --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("campaign", ["SUMMER26", 41, "41", np.int64(41), 41.0])
+def test_a_campaign_is_found_by_its_xid_and_by_its_number(campaign):
+    mine, other = state(1), state(1, **OTHER)
+
+    assert ids(World([mine, other]).audit([1], campaign_id=campaign)) == [mine["offer_state_id"]]
+
+
+def test_a_text_that_is_the_xid_of_one_campaign_and_the_number_of_another_is_an_xid():
+    by_xid = state(1, campaign_id=7, campaign_xid="1009")
+    by_number = state(1, campaign_id=1009, campaign_xid="OTHER")
+
+    assert ids(World([by_xid, by_number]).audit([1], campaign_id="1009")) == [by_xid["offer_state_id"]]
+    assert ids(World([by_xid, by_number]).audit([1], campaign_id=1009)) == [by_number["offer_state_id"]]
+
+
+def test_an_xid_is_found_though_the_other_members_parts_are_read_later():
+    states = [state(1, campaign_id=1009, campaign_xid="OTHER"), state(50, campaign_id=7, campaign_xid="1009")]
+
+    assert ids(World(states, members_per_part=1).audit([1, 50], campaign_id="1009")) == [states[1]["offer_state_id"]]
+
+
+@pytest.mark.parametrize("blank", [None, "", " "])
+def test_an_offer_state_without_xid_is_told_by_the_number_that_others_of_the_campaign_carry(blank):
+    states = [state(1), state(2, campaign_xid=blank), state(3, campaign_xid=blank, campaign_id=42)]
+
+    audit = World(states).audit([1, 2, 3])
+
+    assert ids(audit) == [states[0]["offer_state_id"], states[1]["offer_state_id"]]
+    assert audit.complete
+
+
+def test_members_whose_offer_states_cannot_be_told_apart_are_unread_rather_than_missing():
+    audit = World([state(1, campaign_xid="", campaign_id=42)]).audit([1, 2])
+
+    assert kinds(audit) == {"missing": 1}
+    assert audit.unread["member_id"].tolist() == [1]
+    assert "by number or by XID only" in audit.unread["reason"].iloc[0]
+
+
+def test_an_offer_state_of_no_campaign_is_no_riddle():
+    audit = World([state(1, campaign_xid="", campaign_id=None)]).audit([1])
+
+    assert audit.complete
+    assert ids(audit) == []
+
+
+def test_without_a_campaign_everything_that_the_members_hold_is_in_scope():
+    assert len(World([state(1), state(1, **OTHER), state(2)]).audit([1], campaign_id=None).states) == 2
+
+
+def test_an_offer_narrows_the_scope():
+    mine, other = state(1, offer_id=5), state(1)
+
+    assert ids(World([mine, other]).audit([1], campaign_id=None, offer_id=5.0)) == [mine["offer_state_id"]]
+
+
+def test_since_is_included_and_until_is_not():
+    states = [state(1, created_at=at(day)) for day in ("06-01", "06-02", "06-03")]
+
+    audit = World(states).audit([1], since=at("06-02"), until=dt.datetime(2026, 6, 3, tzinfo=dt.timezone.utc))
+
+    assert ids(audit) == [states[1]["offer_state_id"]]
+
+
+def test_an_offer_state_without_a_creation_time_stays_in_a_time_span():
+    assert len(World([state(1, created_at=None)]).audit([1], since=at("06-01")).states) == 1
+
+
+def test_a_naive_time_is_read_in_the_zone_of_the_session():
+    states = [state(1, created_at="2026-06-01T03:59:59Z"), state(1, created_at="2026-06-01T04:00:00Z")]
+
+    audit = World(states).audit([1], since="2026-06-01", tz=zoneinfo.ZoneInfo("America/New_York"))
+
+    assert ids(audit) == [states[1]["offer_state_id"]]
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        ({"since": "2026-06-01"}, "since: .*no time zone"),
+        ({"since": at("06-02"), "until": at("06-01")}, "until must be later"),
+        ({"offer_id": "abc"}, "offer_id: .*not a whole number"),
+        ({"campaign_id": "a\nb"}, "campaign_id: .*control character"),
+        ({"campaign_id": True}, "campaign_id"),
+        ({"members": None}, "nothing says which members"),
+    ],
+)
+def test_a_scope_that_cannot_be_used_is_refused_before_anything_is_read(scope, words):
+    world = World([state(1)])
+
+    with pytest.raises(InvalidInput, match=words):
+        world.audit(**{"members": [1], **scope})
+    assert world.asked == []
+
+
+# ---- which members ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [2, 1, 2],
+        ("2", "1"),
+        np.array([1.0, 2.0]),
+        pd.Series(["1", "2"], index=["x", "y"]),
+        pd.Index([1, 2]),
+        pd.DataFrame({"member_id": pd.Categorical([1, 2])}),
+        {1, 2}.__iter__(),
+    ],
+    ids=["list", "texts", "floats", "series", "index", "categories", "iterator"],
+)
+def test_members_may_be_given_in_any_usual_shape_and_are_asked_for_once(members):
+    world = World([state(1), state(2)])
+
+    world.audit(members)
+
+    assert world.asked == [1, 2]
+
+
+def test_a_csv_file_keeps_every_digit_of_an_id_and_leading_zeros_of_text(tmp_path):
+    path = tmp_path / "members.csv"
+    path.write_text(
+        "\ufeffmember_id,store,expires_at\n9007199254740993,007,\n12,NA,2026-12-31T00:00:00Z\n", encoding="utf-8"
+    )
+
+    audit = World([]).audit(path)
+
+    assert audit.plan["member_id"].tolist() == [9007199254740993, 12]
+    assert audit.plan["store"].tolist() == ["007", "NA"]
+    assert audit.plan["expires_at"].isna().tolist() == [True, False]
+
+
+def test_a_csv_file_may_say_planned_in_words(tmp_path):
+    path = tmp_path / "members.csv"
+    path.write_text("member_id,planned\n1,yes\n2,FALSE\n3,\n")
+
+    assert World([]).audit(str(path)).plan["planned"].tolist() == [True, False, pd.NA]
+
+
+def test_a_parquet_file_is_read(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "members.parquet"
+    pd.DataFrame({"member_id": [1, 2], "segment": ["a", None]}).to_parquet(path)
+
+    assert World([]).audit(path).plan["segment"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("id\n1\n", "no column member_id among id"), ("", "neither CSV"), ("member_id\n1\n2,3\n", "neither CSV")],
+)
+def test_a_file_that_cannot_be_used_is_refused(tmp_path, text, words):
+    path = tmp_path / "members.csv"
+    path.write_text(text)
+
+    with pytest.raises(InvalidInput, match=words):
+        World([]).audit(path)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InvalidInput, match="No such file"):
+        World([]).audit(tmp_path / "none.csv")
+
+
+def test_bad_cells_of_a_plan_are_named_with_row_column_and_fix():
+    plan = pd.DataFrame({"member_id": [1, 1.5, 3], "expires_at": ["soon", None, None]}, index=["a", "b", "c"])
+
+    with pytest.raises(InvalidRows, match="row b, column member_id") as refused:
+        World([]).audit(plan)
+    assert refused.value.report[["row", "column"]].to_numpy().tolist() == [["b", "member_id"], ["a", "expires_at"]]
+
+
+def test_a_row_without_any_member_is_refused():
+    with pytest.raises(InvalidInput, match="row 1: member_id is missing"):
+        World([]).audit(pd.DataFrame({"member_id": [1, None]}))
+
+
+def test_members_known_by_identifier_only_are_refused_with_what_to_do():
+    with pytest.raises(InvalidInput, match=r"issue_many.*run="):
+        World([]).audit(pd.DataFrame({"member_identifier": ["LOY-1"]}))
+
+
+def test_rows_of_a_result_without_an_id_are_unread_and_planned():
+    result = result_rows(
+        {"member_id": 1, "member_identifier": "LOY-1", "outcome": "issued"},
+        {"member_identifier": "LOY-2", "outcome": "unknown"},
+    )
+
+    audit = World([state(1)]).audit(result)
+
+    assert audit.unread["reason"].tolist() == ["only member_identifier 'LOY-2' is known (ledger: unknown)"]
+    assert audit.summary().query("metric == 'members_planned'")["value"].tolist() == [2]
+
+
+@pytest.mark.parametrize("members", [7, {"member_id": [1]}, b"members.csv", pd.DataFrame({"x": [1]})])
+def test_something_that_names_no_members_is_refused(members):
+    with pytest.raises(InvalidInput, match="members"):
+        World([]).audit(members)
+
+
+# ---- runs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_gives_the_members_and_the_campaign():
+    mine = state(1)
+    rows = result_rows(
+        {"member_id": 1, "outcome": "issued", "offer_state_id": mine["offer_state_id"], "campaign_id": "SUMMER26"}
+    )
+
+    audit = World([mine, state(1, **OTHER)], runs={"june": rows}).audit(run="june", campaign_id=None)
+
+    assert ids(audit) == [mine["offer_state_id"]]
+    assert kinds(audit) == {}
+
+
+def test_a_run_by_xid_is_audited_by_number_as_well():
+    mine = state(1)
+    rows = result_rows(
+        {"member_id": 1, "outcome": "issued", "offer_state_id": mine["offer_state_id"], "campaign_id": "SUMMER26"}
+    )
+
+    assert kinds(World([mine], runs={"june": rows}).audit(run="june", campaign_id=41)) == {}
+
+
+def test_a_run_keeps_the_grouping_columns_of_the_members():
+    rows = result_rows({"member_id": 1, "outcome": "issued"}, {"member_id": 2, "outcome": "issued"})
+    members = pd.DataFrame({"member_id": [2, 1, 3], "segment": ["b", "a", "c"]})
+
+    plan = World([], runs={"june": rows}).audit(members, run="june").plan
+
+    assert plan["segment"].tolist() == ["a", "b", "c"]
+    assert plan["planned"].tolist() == [True, True, False]
+
+
+def test_a_run_for_several_campaigns_needs_one_of_them_named():
+    rows = result_rows({"member_id": 1, "campaign_id": "A"}, {"member_id": 2, "campaign_id": "B"})
+
+    with pytest.raises(InvalidInput, match="2 campaigns"):
+        World([], runs={"both": rows}).audit(run="both", campaign_id=None)
+
+
+def test_an_unknown_run_is_refused():
+    with pytest.raises(LedgerError, match="no run"):
+        World([]).audit(run="never")
+
+
+# ---- complete or not -------------------------------------------------------------------------------------------------
+
+
+def test_members_that_could_not_be_read_are_listed_with_the_reason():
+    audit = World([state(1)], unread={3: (404, "Member not found"), 2: (None, "the list changed")}).audit([1, 2, 3])
+
+    assert not audit.complete
+    assert audit.unread[["member_id", "reason"]].to_numpy().tolist() == [
+        [2, "the list changed"],
+        [3, "Member not found"],
+    ]
+    assert audit.unread["http_status"].tolist() == [pd.NA, 404]
+    assert audit.unread.dtypes.astype(str).tolist() == list(UNREAD.values())
+
+
+def test_a_member_who_is_both_read_and_unread_counts_as_unread():
+    class Contradicting(World):
+        def read_states(self, member_ids):
+            for states, _ in super().read_states(member_ids):
+                yield states, pd.DataFrame([(1, None, "half of it", None)], columns=list(UNREAD))
+
+    audit = Contradicting([state(1), state(2)]).audit([1, 2])
+
+    assert audit.states["member_id"].tolist() == [2]
+    assert audit.unread["member_id"].tolist() == [1]
+
+
+def test_a_member_whose_offer_state_is_listed_twice_is_not_trusted():
+    one = state(1)
+
+    audit = World([one, one, state(2)]).audit([1, 2])
+
+    assert audit.states["member_id"].tolist() == [2]
+    assert "listed twice" in audit.unread["reason"].iloc[0]
+
+
+def test_an_offer_state_that_moved_between_two_members_while_it_was_read_leaves_both_unread():
+    one = state(1)
+
+    audit = World([one, {**one, "member_id": 2}, state(3)], members_per_part=1).audit([1, 2, 3])
+
+    assert audit.unread["member_id"].tolist() == [1, 2]
+    assert audit.states["member_id"].tolist() == [3]
+
+
+# ---- what comes back -------------------------------------------------------------------------------------------------
+
+
+def test_states_have_the_columns_of_every_other_read_also_when_there_are_none():
+    full, empty = World([state(1)]).audit([1]).states, World([]).audit([1]).states
+
+    assert list(full.columns) == list(OFFER_STATE)
+    assert full.dtypes.equals(empty.dtypes)
+    assert len(empty) == 0
+
+
+def test_states_are_in_the_order_of_members_and_offer_states():
+    states = [state(3), state(1), state(2), state(1)]
+
+    frame = World(states[::-1]).audit([3, 2, 1]).states
+
+    assert frame[["member_id", "offer_state_id"]].equals(
+        frame[["member_id", "offer_state_id"]].sort_values(["member_id", "offer_state_id"])
+    )
+
+
+def test_changing_a_returned_frame_does_not_change_the_audit():
+    audit = World([state(1)]).audit([1, 2])
+    for frame in (audit.states, audit.plan, audit.unread, audit.exceptions()):
+        frame["member_id"] = 99
+
+    assert audit.states["member_id"].tolist() == [1]
+    assert audit.exceptions()["member_id"].tolist() == [2]
+    assert audit.plan["member_id"].tolist() == [1, 2]
+
+
+def test_new_fields_of_the_service_are_kept_at_the_end_whatever_they_hold():
+    states = [state(1, tier="gold", extra={"a": 1}), state(2, extra=7), state(3, links=["x"])]
+
+    frame = World(states, members_per_part=1).audit([1, 2, 3]).states
+
+    assert frame["tier"].tolist()[0] == "gold"
+    assert frame["extra"].fillna("").tolist() == ['{"a":1}', "7", ""]
+    assert frame["links"].tolist() == [None, None, ["x"]]
+
+
+def test_activities_are_one_row_per_event_with_their_own_fields():
+    events = [
+        {"type": "issued", "created_at": at("06-01"), "member_id": "m-1"},
+        {
+            "offer_activity": {
+                "type": "redeemed",
+                "occurred_at": "2026-06-02T01:00:00+02:00",
+                "pos": {"till": 4},
+                "n": 3,
+            }
+        },
+        "odd",
+    ]
+
+    found = World([state(1, offer_activities=events)]).audit([1]).activities()
+
+    assert found["position"].tolist() == [1, 2, 3]
+    assert found["activity"].fillna("").tolist() == ["issued", "redeemed", ""]
+    assert found["happened_at"].iloc[1] == pd.Timestamp("2026-06-01T23:00:00Z")
+    assert found["pos"].iloc[1] == '{"till":4}'
+    assert found["n"].dtype == "Int64"
+    assert found["activity_member_id"].iloc[0] == "m-1"
+    assert found["value"].iloc[2] == "odd"
+
+
+def test_a_large_audit_is_packed_in_chunks_and_comes_back_whole(monkeypatch):
+    monkeypatch.setattr("sparkfly_nb.audit.store.CHUNK_ROWS", 50)
+    states = [state(1 + number // 3, value=number, offer_name=f"name {number % 3}") for number in range(500)]
+
+    audit = World(states, members_per_part=7).audit(range(1, 168))
+
+    assert audit.states["value"].tolist() == list(range(500))
+    assert len(audit.activities()) == 500
+
+
+def test_the_source_may_use_another_text_dtype():
+    class Arrow(World):
+        def read_states(self, member_ids):
+            for states, unread in super().read_states(member_ids):
+                yield states.astype({"status": "object", "campaign_xid": "object"}), unread
+
+    assert Arrow([state(1)]).audit([1]).states.dtypes.equals(World([state(1)]).audit([1]).states.dtypes)
