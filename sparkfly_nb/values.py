@@ -26,13 +26,16 @@ def is_missing(value: object) -> bool:
     """Say whether a value is one of None, NaN, NaT and NA."""
     if isinstance(value, (float, np.floating)):
         return isnan(value)
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return bool(np.isnat(value))
     return value is None or value is pd.NA or value is pd.NaT
 
 
 def as_integer(value: object) -> int:
     """Read a whole number of 64 bits: ``1009``, ``1009.0`` and ``"1009"`` are the same; a flag is none."""
-    if isinstance(value, (bool, np.bool_)):
-        raise InvalidInput(f"{value!r} is a flag, not a whole number; give the number")
+    if isinstance(value, (bool, np.bool_, np.timedelta64)):  # numpy counts durations among its whole numbers
+        kind = "duration" if isinstance(value, np.timedelta64) else "flag"
+        raise InvalidInput(f"{value!r} is a {kind}, not a whole number; give the number")
     if isinstance(value, str):
         text = value.strip()
         if not re.fullmatch(r"[+-]?[0-9]{1,19}(\.0+)?", text):
@@ -57,7 +60,7 @@ def as_integer(value: object) -> int:
 def as_text(value: object) -> str:
     """Read a text as it stands; a whole number is taken as its digits, anything else is refused."""
     if isinstance(value, str):
-        text = value
+        text = str.__str__(value)  # of a text that is a member of an enumeration, the text
     elif isinstance(value, (int, np.integer, float, np.floating)) and not isinstance(value, bool):
         text = str(as_integer(value))
     else:
@@ -110,12 +113,15 @@ def as_time(value: object, tz: dt.tzinfo | None = None) -> pd.Timestamp:
                     f"{value} is skipped or comes twice in {tz}, where clocks change; add an offset, as in +02:00"
                 )
             stamp = local
-        return stamp.tz_convert("UTC")
+        moment = stamp.tz_convert("UTC")
     except InvalidInput:
         raise
-    except (ValueError, OverflowError, TypeError) as error:
+    except (ValueError, OverflowError, TypeError, NotImplementedError) as error:
         reason = str(error).partition(". You might")[0]  # pandas goes on with advice for programmers
         raise InvalidInput(f"{_short(value)} is not a time: {reason}") from None
+    if not dt.MINYEAR <= moment.year <= dt.MAXYEAR:
+        raise InvalidInput(f"{value} is outside the years 1 to 9999 in UTC; RFC 3339 can write no others")
+    return moment
 
 
 def to_rfc3339(stamp: pd.Timestamp) -> str:
@@ -125,8 +131,9 @@ def to_rfc3339(stamp: pd.Timestamp) -> str:
 
 def _as_id(value: object) -> str:
     """Read a part of an address: a whole number, or text that cannot be mistaken for a step in a path."""
-    text = value if isinstance(value, str) else str(as_integer(value))
-    text = as_text(text)
+    text = as_text(value if isinstance(value, str) else as_integer(value)).strip()
+    if re.fullmatch(r"-?[0-9]+\.0+", text):  # what became of an id in a column of floats that was turned into text
+        text = text.partition(".")[0]
     if text in {".", ".."}:
         raise InvalidInput(f"{text!r} is a step in a path, not an id")
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import zoneinfo
 
 import numpy as np
@@ -17,7 +18,8 @@ from sparkfly_nb.values import READERS, as_flag, as_integer, as_text, as_time, i
 UTC = dt.timezone.utc
 
 
-@pytest.mark.parametrize("value", [None, float("nan"), np.nan, np.float32("nan"), pd.NA, pd.NaT])
+@pytest.mark.parametrize("value", [None, float("nan"), np.nan, np.float32("nan"), pd.NA, pd.NaT,
+                                   np.datetime64("NaT"), np.timedelta64("NaT", "s")])  # fmt: skip
 def test_these_count_as_not_given(value):
     assert is_missing(value)
 
@@ -43,7 +45,8 @@ def test_sixty_four_bits_are_kept_to_the_last(value):
 @pytest.mark.parametrize(
     "value",
     [1009.5, "1009.5", float("nan"), float("inf"), 2.0**53, 2**63, -(2**63) - 1, str(2**63), True, np.True_, "", "x",
-     "0x10", "1e3", "1_000", "1,009", "١٠٠٩", None, pd.NA, [], {}, b"1009", "1" * 5000, 1 + 0j],
+     "0x10", "1e3", "1_000", "1,009", "١٠٠٩", None, pd.NA, [], {}, b"1009", "1" * 5000, 1 + 0j,
+     np.timedelta64(5, "D"), np.timedelta64("NaT", "s"), pd.Timedelta(5), pd.Timestamp(5)],
 )  # fmt: skip
 def test_what_is_no_whole_number_is_refused(value):
     with pytest.raises(InvalidInput):
@@ -68,6 +71,31 @@ def test_a_text_is_taken_as_it_stands_and_a_number_as_its_digits(value, text):
 def test_what_is_no_text_is_refused(value):
     with pytest.raises(InvalidInput):
         as_text(value)
+
+
+class Campaign(str, enum.Enum):
+    SUMMER = "SUMMER26"
+
+
+@pytest.mark.parametrize("kind", ["id", "text"])
+def test_a_member_of_an_enumeration_of_texts_is_its_text_in_an_address_and_in_a_body(kind):
+    read = READERS[kind](Campaign.SUMMER, None)
+
+    assert type(read) is str
+    assert read == "SUMMER26"
+
+
+@pytest.mark.parametrize("value", [1009, 1009.0, "1009", " 1009\u00a0", "1009.0", np.int64(1009)])
+def test_an_id_in_an_address_is_the_same_however_it_is_written(value):
+    assert READERS["id"](value, None) == "1009"
+
+
+@pytest.mark.parametrize("year", [12_000, -44])
+def test_a_year_that_rfc_3339_cannot_write_is_refused(year):
+    moment = np.datetime64(year - 1970, "Y").astype("datetime64[s]")
+
+    with pytest.raises(InvalidInput):
+        as_time(moment, UTC)
 
 
 @pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
@@ -121,7 +149,9 @@ def test_a_time_that_daylight_saving_skips_or_repeats_is_refused(wall):
 
 @pytest.mark.parametrize(
     "value",
-    ["", "now", "tomorrow", "12:00", "07/01/2026", "2026-13-01T00:00Z", "2026-02-30T00:00Z", "99999-01-01T00:00Z", 0,
+    ["", "now", "tomorrow", "12:00", "07/01/2026", "2026-13-01T00:00Z", "2026-02-30T00:00Z", "99999-01-01T00:00Z",
+     dt.datetime(9999, 12, 31, 23, tzinfo=dt.timezone(dt.timedelta(hours=-5))),
+     dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=5))), dt.datetime(2026, 1, 1, tzinfo=dt.tzinfo()), 0,
      1_800_000_000, 1.5, True, None, pd.NaT, np.datetime64("NaT"), [], "2026-07-01T12:00:00+99:00",
      "2026-07-01T12:00ZZ"],
 )  # fmt: skip
