@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
 import re
 import zoneinfo
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Mapping
 
 __all__ = ["ADDRESSES", "VARIABLES", "Secret", "Settings"]
@@ -69,7 +69,7 @@ class Settings:
     connect_timeout_s: float
     read_timeout_s: float
     tz: dt.tzinfo | None
-    ledger: str | None
+    ledger: str | None = field(repr=False)  # an address of a database may hold its password
 
     @property
     def root_url(self) -> str:
@@ -79,12 +79,15 @@ class Settings:
     @property
     def is_production(self) -> bool:
         """Whether this changes what real members hold."""
-        return self.environment == "production" or self.base_url == ADDRESSES["production"]
+        return self.environment == "production" or _host_of(self.base_url) == _host_of(ADDRESSES["production"])
 
     @property
     def is_loopback(self) -> bool:
         """Whether the service runs on this machine."""
-        return _is_loopback(urlsplit(self.base_url).hostname or "")
+        return _is_loopback(_host_of(self.base_url))
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigurationError("settings are not pickled or copied: they hold credentials; make them where needed")
 
     @classmethod
     def make(
@@ -106,6 +109,13 @@ class Settings:
         ConfigurationError
             Something cannot be used; the message says what and how to mend it, and shows no secret.
         """
+        texts: dict[str, object] = {
+            "environment": environment, "base_url": base_url, "token": token, "identity": identity, "key": key,
+            "ledger": ledger,
+        }  # fmt: skip
+        for name, given in texts.items():
+            if not isinstance(given, (str, type(None))):
+                raise ConfigurationError(f"{name} is of type {type(given).__name__}; give a text")
         if environment not in ADDRESSES:
             raise ConfigurationError(f"environment {environment!r} is not known; use one of {', '.join(ADDRESSES)}")
         address = base_url or ADDRESSES[environment]
@@ -142,6 +152,10 @@ class Settings:
         return {name: variables[variable] for name, variable in VARIABLES.items() if variables.get(variable)}
 
 
+def _host_of(address: str | None) -> str:
+    return (urlsplit(address or "").hostname or "").rstrip(".")
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -154,22 +168,29 @@ def _is_loopback(host: str) -> bool:
 def _checked_address(address: str) -> str:
     try:
         parts = urlsplit(address)
-        host, _port = parts.hostname, parts.port
+        host, port = _host_of(address), parts.port
     except ValueError:
         raise ConfigurationError("base_url is not an address; write it as https://api.sparkfly.com/v1.0") from None
     if re.search(r"[\s\x00-\x1f\x7f\\]", address) or parts.scheme not in {"http", "https"} or not host:
         raise ConfigurationError("base_url is not an address; write it as https://api.sparkfly.com/v1.0")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("base_url must not carry a user or a password; give token=, or identity= and key=")
-    if parts.query or parts.fragment:
+    if "?" in address or "#" in address:
         raise ConfigurationError(f"base_url {address!r} must not have a query or a fragment")
     if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigurationError(
             f"base_url {address!r} would send the token unencrypted; use https (plain http is for this machine only)"
         )
-    if not parts.path.rstrip("/").endswith("/v1.0"):
-        raise ConfigurationError(f"base_url {address!r} must end in /v1.0")
-    return address.rstrip("/")
+    path = parts.path.rstrip("/")
+    if not path.endswith("/v1.0") or {".", ".."} & set(path.split("/")):
+        raise ConfigurationError(f"base_url {address!r} must end in /v1.0 and hold no steps such as ..")
+    # Written in one way, since the name of a run is made from it: another spelling would issue everything again.
+    shown_host = f"[{host}]" if ":" in host else host
+    shown_port = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
+    return f"{parts.scheme}://{shown_host}{shown_port}{path}"
+
+
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 def _secret(name: str, text: str | None) -> Secret | None:
@@ -192,9 +213,11 @@ def _timeouts(timeout: float | tuple[float, float]) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def _zone(tz: str | dt.tzinfo | None) -> dt.tzinfo | None:
-    if not isinstance(tz, str):
+def _zone(tz: object) -> dt.tzinfo | None:
+    if tz is None or isinstance(tz, dt.tzinfo):
         return tz
+    if not isinstance(tz, str):
+        raise ConfigurationError(f"tz {tz!r} is not a time zone; use a name such as 'America/New_York'")
     try:
         return zoneinfo.ZoneInfo(tz)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

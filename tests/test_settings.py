@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
+import pickle
+from pathlib import Path
 
 import pytest
 
@@ -61,8 +64,42 @@ def test_a_slash_at_the_end_does_not_matter():
 
 @pytest.mark.parametrize(
     "address",
+    ["HTTPS://h.example/v1.0", "https://H.Example/v1.0", "https://h.example:443/v1.0", "https://h.example./v1.0//"],
+)
+def test_an_address_is_kept_in_one_spelling(address):
+    """The name of a run is made from it: under another spelling the same rows would be issued again."""
+    assert make(base_url=address).base_url == "https://h.example/v1.0"
+
+
+def test_the_default_port_of_the_other_scheme_is_kept():
+    assert make(base_url="http://[::1]:443/v1.0").base_url == "http://[::1]:443/v1.0"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://api.sparkfly.com/v1.0", "https://API.sparkfly.com/v1.0", "https://api.sparkfly.com:443/v1.0",
+     "https://api.sparkfly.com./v1.0", "https://api.sparkfly.com:8443/v1.0", "https://api.sparkfly.com/other/v1.0"],
+)  # fmt: skip
+def test_production_is_production_however_its_address_is_written(address):
+    assert make("staging", base_url=address).is_production
+
+
+def test_production_through_another_address_is_still_production():
+    assert make("production", base_url="https://proxy.example/v1.0").is_production
+
+
+@pytest.mark.parametrize("address", [None, "https://proxy.example/v1.0", "https://api.sparkfly.com.example/v1.0"])
+def test_nothing_else_is_production(address):
+    assert not make("staging", base_url=address).is_production
+
+
+@pytest.mark.parametrize(
+    "address",
     [
         "http://api.sparkfly.com/v1.0",
+        "https://api.sparkfly.com/v1.0?",
+        "https://api.sparkfly.com/v1.0#",
+        "https://api.sparkfly.com/x/../v1.0",
         "http://127.0.0.1.evil.example/v1.0",
         "http://localhost.evil.example/v1.0",
         "http://0.0.0.0/v1.0",
@@ -137,7 +174,7 @@ def test_a_time_zone_is_a_name_or_a_zone():
     assert make(tz=offset).tz is offset
 
 
-@pytest.mark.parametrize("tz", ["Mars/Olympus", "../etc/passwd", ""])
+@pytest.mark.parametrize("tz", ["Mars/Olympus", "../etc/passwd", "", 5, True, b"UTC"])
 def test_an_unknown_time_zone_is_refused(tz):
     with pytest.raises(ConfigurationError, match="tz"):
         make(tz=tz)
@@ -147,6 +184,25 @@ def test_no_setting_shows_a_secret():
     settings = Settings.make(token="5ecret-t", identity="5ecret-i", key="5ecret-k")
 
     assert "5ecret" not in repr(settings)
+
+
+def test_the_password_of_a_ledger_is_not_shown():
+    assert "5ecret" not in repr(make(ledger="postgresql://analyst:5ecret@db.example/ledger"))
+
+
+@pytest.mark.parametrize("carry", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_settings_do_not_take_their_secrets_into_a_pickle(carry):
+    with pytest.raises(ConfigurationError, match="credentials"):
+        carry(make())
+
+
+@pytest.mark.parametrize("name", ["environment", "base_url", "token", "identity", "key", "ledger"])
+@pytest.mark.parametrize("value", [5, b"5ecret", ["5ecret"], Path("5ecret")])
+def test_what_is_no_text_is_refused_and_not_shown(name, value):
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        make(**{name: value})
+
+    assert "5ecret" not in str(caught.value)
 
 
 def test_a_secret_is_equal_by_what_it_hides():
