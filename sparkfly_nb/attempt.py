@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import orjson
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
@@ -25,7 +26,7 @@ from .faults import FAULTS, Lost, lost_by
 from .version import USER_AGENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from urllib3._base_connection import BaseHTTPConnection
     from urllib3.response import BaseHTTPResponse
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from .endpoints import Request
     from .settings import Secret, Settings
 
-__all__ = ["MAX_ANSWER_BYTES", "Answer", "Wire"]
+__all__ = ["MAX_ANSWER_BYTES", "Answer", "Wire", "scrubbed"]
 
 MAX_ANSWER_BYTES: Final = 256 * 2**20
 """The longest body that is read, after decompression."""
@@ -55,6 +56,10 @@ class Answer(NamedTuple):
     body: bytes
     flaw: str | None = None
     """Why the body cannot be used; the status stands all the same."""
+
+    def __repr__(self) -> str:
+        # Tracebacks that show variables show this: a service may repeat the token, in a header or in the body.
+        return f"Answer({self.status}, {len(self.body)} bytes)"
 
 
 class Wire:
@@ -119,7 +124,7 @@ class Wire:
         base_url : str
             The address that the request's path follows.
         secrets : Mapping of str to Secret
-            Headers that show who asks; what the service refuses with is cleared of them.
+            Headers that show who asks; what the service refuses with is cleared of them, and empty if it is no JSON.
 
         Raises
         ------
@@ -136,7 +141,7 @@ class Wire:
                 return Lost(may_have_been_sent=True, why="it was interrupted while under way", interrupted=True)
             except FAULTS as error:
                 return lost_by(error)
-        return answer if answer.status < 300 else answer._replace(body=_scrubbed(answer.body, secrets.values()))
+        return answer if answer.status < 300 else answer._replace(body=_cleared(answer.body, secrets.values()))
 
     @contextmanager
     def _connections(self) -> Iterator[None]:
@@ -204,13 +209,35 @@ class Wire:
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
 
 
-def _scrubbed(body: bytes, secrets: Any) -> bytes:
-    """Blank out secrets in what goes into messages: a service may echo what it refuses."""
+def _cleared(body: bytes, secrets: Iterable[Secret]) -> bytes:
+    """Blank out secrets in a refusal, however the JSON of the service spells them; what is no JSON is not shown."""
+    try:
+        return scrubbed(orjson.dumps(orjson.loads(body)).decode(), secrets, spelled=_in_json).encode()
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return b""
+
+
+def _in_json(text: str) -> str:
+    return orjson.dumps(text).decode()[1:-1]
+
+
+def scrubbed(said: str, secrets: Iterable[Secret], *, spelled: Callable[[str], str] = str) -> str:
+    """Blank out secrets in what goes into messages: a service may echo what it was sent.
+
+    Parameters
+    ----------
+    said : str
+        What the service said.
+    secrets : iterable of Secret
+        What it was sent.
+    spelled : callable
+        How a text is written there.
+    """
     for secret in secrets:
-        text = secret.reveal().encode()
+        text = secret.reveal()
         if len(text) >= SCRUBBED_FROM:
-            body = body.replace(text, b"***")
-    return body
+            said = said.replace(spelled(text), "***")
+    return said
 
 
 def _certificates() -> bool | str:

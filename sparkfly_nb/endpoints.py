@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from urllib.parse import quote, urlencode
@@ -34,6 +35,7 @@ __all__ = [
     "api_error",
     "assemble",
     "build",
+    "in_words",
     "judge",
     "outcome_unknown",
     "read_index",
@@ -359,7 +361,7 @@ def read_receipt(parsed: Any) -> dict[str, Any]:
     Raises
     ------
     UnreadableAnswer
-        The answer does not name the offer state: it proves nothing.
+        The answer does not name the offer state, or names errors next to it: it proves nothing.
     """
     records = read_records(parsed)
     if len(records) != 1:
@@ -368,9 +370,11 @@ def read_receipt(parsed: Any) -> dict[str, Any]:
     if "offer_state_id" not in record and "id" in record:
         record = {"offer_state_id": record.pop("id"), **record}
     key = record.get("offer_state_id")
-    if isinstance(key, bool) or not isinstance(key, (int, str)) or not str(key).isdecimal():
-        errors = parsed.get("errors") if isinstance(parsed, dict) else None
-        raise UnreadableAnswer("the answer names no offer state" + (f"; errors: {str(errors)[:200]}" if errors else ""))
+    errors = parsed.get("errors") if isinstance(parsed, dict) else None
+    if errors:
+        raise UnreadableAnswer(f"the answer names errors: {in_words(errors)[:200]}")
+    if isinstance(key, bool) or not isinstance(key, (int, str)) or not re.fullmatch("[0-9]+", str(key)):
+        raise UnreadableAnswer("the answer names no offer state")
     return record
 
 
@@ -415,10 +419,19 @@ def read_refusal(status: int, body: bytes) -> tuple[str, str | None]:
         trace = parsed.get("trace")
     if not message:
         message = _standard_reason(status)
-    text = message if isinstance(message, str) else orjson.dumps(message).decode()
-    text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    text = in_words(message).replace("\x00", "\N{REPLACEMENT CHARACTER}")
     trace = trace.replace("\x00", "")[:200] if isinstance(trace, str) else None
     return text[:1000], trace or None
+
+
+def in_words(said: Any) -> str:
+    """Show what the service said, whatever its shape."""
+    if isinstance(said, str):
+        return said
+    try:
+        return orjson.dumps(said).decode()
+    except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes, and so does str()
+        return "something nested too deeply to be shown"
 
 
 def _standard_reason(status: int) -> str:

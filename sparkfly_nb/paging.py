@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from .endpoints import PAGE_ROWS
-from .errors import IncompleteListing
+from .errors import IncompleteListing, UnreadableAnswer
 
 if TYPE_CHECKING:
     from .endpoints import Page
@@ -80,6 +80,8 @@ class Listing:
         ------
         IncompleteListing
             The service repeated a page, stopped early, gave more entries than it counts, or the listing kept changing.
+        UnreadableAnswer
+            Entries cannot be told apart.
         """
         if self._changed(page):
             return self._restart("its counts changed from page to page")
@@ -131,4 +133,8 @@ def _key(record: dict[str, Any]) -> str:
     offer_state_id = record.get("offer_state_id", record.get("id"))
     if offer_state_id is not None:
         return str(offer_state_id)
-    return hashlib.blake2b(orjson.dumps(record, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+    try:
+        content = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        raise UnreadableAnswer("an entry without an offer_state_id is nested too deeply to be told apart") from None
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from .attempt import scrubbed
 from .endpoints import (
     Verdict,
     api_error,
+    in_words,
     judge,
     outcome_unknown,
     read_index,
@@ -130,7 +132,7 @@ class Sender:
             if isinstance(attempt, Lost):
                 end: Delivered | _Failed = self._lost(endpoint, request, sent, attempt, pacing)
             else:
-                end = self._answered(endpoint, request, sent, attempt)
+                end = self._answered(endpoint, request, sent, attempt, secrets)
             if isinstance(end, Delivered):
                 return end
             if not end.may_be_resent or not pacing.wait(end.retry_after_s):
@@ -152,7 +154,12 @@ class Sender:
         return _Failed(RequestFailed(f"{where}: {lost.why}, {times}. {hint}"), may_be_resent=True)
 
     def _answered(
-        self, endpoint: Endpoint, request: Request, sent: Mapping[str, Any], answer: Answer
+        self,
+        endpoint: Endpoint,
+        request: Request,
+        sent: Mapping[str, Any],
+        answer: Answer,
+        secrets: Mapping[str, Secret],
     ) -> Delivered | _Failed:
         retry_after_s = parse_retry_after(answer.headers.get("Retry-After"), self._clock.wall())
         verdict = judge(endpoint, answer.status, has_retry_after=retry_after_s is not None)
@@ -160,7 +167,7 @@ class Sender:
             try:
                 return Delivered(verdict, answer, read_answer(endpoint, answer))
             except UnreadableAnswer as error:
-                why = f"it was answered {answer.status}, but {error}"
+                why = f"it was answered {answer.status}, but {scrubbed(str(error), secrets.values())}"
             if endpoint.effect == "change":
                 return _Failed(outcome_unknown(endpoint, request, sent, why, answer.status), may_be_resent=False)
             return _Failed(UnreadableAnswer(f"{request.method} {request.path}: {why}"), may_be_resent=True)
@@ -204,7 +211,7 @@ def read_answer(endpoint: Endpoint, answer: Answer) -> Any:
     parsed = read_json(answer.body)
     if endpoint.answer == "nothing":
         if isinstance(parsed, dict) and parsed.get("error"):
-            raise UnreadableAnswer(f"the answer holds an error: {str(parsed['error'])[:200]}")
+            raise UnreadableAnswer(f"the answer holds an error: {in_words(parsed['error'])[:200]}")
         return None
     if endpoint.answer == "offer_states":
         return read_index(parsed)

@@ -228,7 +228,12 @@ def test_a_receipt_tells_the_id_by_its_own_name():
     assert read_receipt({"offer_state": STATE}) == STATE
 
 
-@pytest.mark.parametrize("key", [None, True, "", "x", 1.5, [], -1, "7x"])
+def test_a_receipt_with_errors_next_to_it_proves_nothing():
+    with pytest.raises(UnreadableAnswer, match="cannot be redeemed"):
+        read_receipt({"offer_state": STATE, "errors": {"base": ["cannot be redeemed"]}})
+
+
+@pytest.mark.parametrize("key", [None, True, "", "x", 1.5, [], -1, "7x", "٣", "²"])
 def test_a_receipt_without_a_usable_id_proves_nothing(key):
     with pytest.raises(UnreadableAnswer):
         read_receipt({"offer_state": {**RECEIPT, "id": key}})
@@ -293,6 +298,16 @@ def test_whatever_comes_is_read_or_unreadable_and_nothing_else(body):
 )
 def test_a_refusal_is_put_into_words_whatever_its_shape(body, reason, trace):
     assert read_refusal(404, body) == (reason, trace)
+
+
+DEEP = b"[" * 1000 + b"]" * 1000
+
+
+@pytest.mark.parametrize("body", [b'{"error":' + DEEP + b"}", b'{"offer_state":{"id":null},"errors":' + DEEP + b"}"])
+def test_what_is_nested_too_deeply_breaks_nothing(body):
+    assert read_refusal(500, body)[0] == "something nested too deeply to be shown"
+    with pytest.raises(UnreadableAnswer):
+        read_receipt(read_json(body))
 
 
 def test_a_refusal_floods_no_message():

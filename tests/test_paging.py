@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkfly_nb.endpoints import PAGE_ROWS, Page
-from sparkfly_nb.errors import IncompleteListing
+from sparkfly_nb.errors import IncompleteListing, UnreadableAnswer
 from sparkfly_nb.paging import RESTARTS, Listing
 
 
@@ -43,6 +43,15 @@ def server_of(ids, *, cap=50, counts=True, echo_cap=True):
         )
 
     return serve
+
+
+def test_entries_that_cannot_be_told_apart_are_an_error_of_ours():
+    nested: list = []
+    for _ in range(1000):
+        nested = [nested]
+
+    with pytest.raises(UnreadableAnswer, match="told apart"):
+        Listing("x").take(Page([{"offer_state_id": None, "custom_data": nested}], 1, 50, 1, 1))
 
 
 def test_the_first_query_asks_for_as_much_as_possible():

@@ -39,6 +39,7 @@ ENDS = {
     "no HTTP": lambda _received: Raw(b"nonsense\r\n\r\n"),
     "silence": lambda _received: Hang(),
     "unreadable": lambda _received: Answer(200, b"<html>"),
+    "error in a success": lambda received: Answer(200, {**echo(received), "errors": echo(received), "offer_state": {}}),
 }
 PACKAGE = str(Path(sparkfly_nb.__file__).parent)
 
@@ -74,6 +75,16 @@ def test_no_error_of_authentication_shows_the_credentials(end, connect):
         transport = connect(server, identity=IDENTITY, key=KEY, policy=RetryPolicy(max_attempts=2), timeout=(5, 0.2))
         with pytest.raises(SparkflyError) as caught:
             transport.call(ENDPOINTS["get_offer_state"], member_id=2, offerstate_id=7)
+
+    assert SECRET not in everything_about(caught.value)
+
+
+@pytest.mark.parametrize("spelling", [b"5\\u0065cret\\/5ecret+\\u003d", b"5ecret/5ecret\\u002b="])
+def test_no_spelling_of_the_token_in_json_is_shown(spelling, connect):
+    with ScriptedServer(Answer(403, b'{"error": "not ' + spelling + b'", "trace": "' + spelling + b'"}')) as server:
+        transport = connect(server, token="5ecret/5ecret+=")
+        with pytest.raises(SparkflyError, match=r"not \*\*\*") as caught:
+            transport.call(ENDPOINTS["get_offer_state"], **VALUES["get_offer_state"])
 
     assert SECRET not in everything_about(caught.value)
 

@@ -96,7 +96,8 @@ def test_no_id_can_change_the_address(echo, member_id, offerstate_id):
 
     [received] = server.received[before:]
     parts = re.fullmatch(r"/v1\.0/members/([^/?#]+)/offer_states/([^/?#]+)/void", received.target)
-    assert [unquote(part) for part in parts.groups()] == [member_id, offerstate_id]
+    meant = [re.sub(r"^(-?[0-9]+)\.0+$", r"\1", given.strip()) for given in (member_id, offerstate_id)]
+    assert [unquote(part) for part in parts.groups()] == meant
     assert "x-evil" not in received.headers
 
 
