@@ -376,7 +376,7 @@ def test_a_write_that_fails_half_way_leaves_nothing_that_passes_for_an_audit(tmp
     (tmp_path / "plan.csv").unlink()
     (tmp_path / "plan.csv").mkdir()  # the new file cannot take this name
 
-    with pytest.raises(AuditFileError, match="plan.csv"):
+    with pytest.raises(AuditFileError, match=r"plan.csv"):
         audit.to_csv(tmp_path)
 
     assert not [entry.name for entry in tmp_path.iterdir() if ".part" in entry.name]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -140,6 +142,14 @@ def test_without_matplotlib_an_audit_works_and_a_picture_says_what_to_install(tm
         "    print(error)\n"
     )
 
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
+    root = str(Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "PYTHONPATH": root},
+    )
 
     assert 'pip install "sparkfly-nb[plot]"' in done.stdout
