@@ -22,9 +22,9 @@ import joblib
 import pandas as pd
 import psutil
 import pytest
-
 from postgres import fresh_database, postgres_server
 from scripted_server import Answer, ScriptedServer
+
 from sparkfly_nb import Session
 from sparkfly_nb.retry import RetryPolicy
 from sparkfly_nb.sandbox.process import SandboxProcess
@@ -272,8 +272,7 @@ class Issuer:
         """Wait for the end; gives what the issuer reported."""
         self.process.wait(PATIENCE_S)
         assert self.process.returncode == 0, self.process.returncode
-        with self.result_path.open("rb") as stream:
-            return pickle.load(stream)
+        return pickle.loads(self.result_path.read_bytes())
 
     def __enter__(self):
         return self
@@ -294,7 +293,7 @@ def _issue_in_this_process():
         timeout=TIMEOUT,
     ) as session:  # fmt: skip
         quick(session)
-        print("ready")
+        _say("ready")
         sys.stdin.readline()
         told = {}
         try:
@@ -306,9 +305,12 @@ def _issue_in_this_process():
             told["children"] = [" ".join(child.cmdline())[:300] for child in me.children(recursive=True)]
             port = urlsplit(task["base_url"]).port
             told["sockets"] = [link for link in me.net_connections() if link.raddr and link.raddr.port == port]
-        with open(task["result"], "wb") as stream:
-            pickle.dump(told, stream)
-        print("done")
+        Path(task["result"]).write_bytes(pickle.dumps(told))
+
+
+def _say(word):
+    sys.stdout.write(word + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

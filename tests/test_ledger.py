@@ -17,9 +17,9 @@ from pathlib import Path
 import pandas as pd
 import psycopg
 import pytest
-
 from bulk_world import CALM, CAMPAIGN, LATER, SOON, Issuer, assert_true, members, tiny_service
 from scripted_server import Answer
+
 from sparkfly_nb import Session, __version__
 from sparkfly_nb.errors import ConfigurationError, InvalidRows, LedgerError, PlanChanged, RunHalted
 
@@ -141,7 +141,7 @@ def test_the_same_name_with_other_rows_is_refused_and_shows_the_difference(ledge
         session.issue_many(members([11, 12, 13], expires_at=SOON), CAMPAIGN, run="june", **CALM)
         asked = len(service.asked)
         changed = members([11, 14, 13, 15], expires_at=[SOON, SOON, LATER, SOON])
-        with pytest.raises(PlanChanged, match="'june'.*3 then, 4 now") as refusal:
+        with pytest.raises(PlanChanged, match=r"'june'.*3 then, 4 now") as refusal:
             session.issue_many(changed, CAMPAIGN, run="june", **CALM)
         assert len(service.asked) == asked
     found = refusal.value.differences

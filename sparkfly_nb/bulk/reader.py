@@ -15,6 +15,7 @@ from ..endpoints import (
     read_index,
     read_json,
     read_records,
+    read_refusal,
 )
 from ..errors import ApiError, ConnectionFailed, RequestFailed, SparkflyError
 from ..paging import Listing
@@ -43,6 +44,9 @@ _KEPT: Final = frozenset(
     }
 )
 """What a read-back needs of an offer state."""
+
+
+NOTHING_SAID: Final = read_refusal(404, b"")[0]
 
 
 class Unauthenticated(Exception):
@@ -130,6 +134,8 @@ class Reader:
         try:
             found = await (self._issued(lane, row) if operation.issues else self._meant(lane, row))
         except ApiError as fault:
+            if _is_denied(fault):
+                return Reading(row.position, [])
             return Reading(row.position, None, fault.reason, fault.status, fault.trace)
         except SparkflyError as fault:
             return Reading(row.position, None, str(fault))
@@ -140,13 +146,11 @@ class Reader:
         reference, member_id = row.sent["external_ref_id"], row.sent.get("member_id")
         if member_id is None:
             # Only one offer state is answered here, so its member's listing is read as well: it shows duplicates.
-            try:
-                answer = await self._ask(lane, ENDPOINTS["query_offer_states"], {"external_ref_id": reference})
-            except ApiError as fault:
-                if fault.status == 404:
-                    return []
-                raise
-            known = [state for state in read_records(answer) if state.get("external_ref_id") == reference]
+            answer = await self._ask(lane, ENDPOINTS["query_offer_states"], {"external_ref_id": reference})
+            records = read_records(answer)
+            known = [state for state in records if state.get("external_ref_id") == reference]
+            if records and not known:  # the reference was not what it looked for: then nothing is proved
+                raise RequestFailed("the service was asked for a reference and answers another one")
             member_id = known[0].get("member_id") if known else None
             if member_id is None:
                 return known
@@ -165,7 +169,15 @@ class Reader:
             raise RequestFailed("no operation reads an offer state by the member's identifier")
         sent = {name: row.sent[name] for name in ("member_id", "offerstate_id")}
         states = read_records(await self._ask(lane, ENDPOINTS["get_offer_state"], sent))
-        return [state for state in states if _key_of(state) == sent["offerstate_id"]]
+        found = [state for state in states if _key_of(state) == sent["offerstate_id"]]
+        if states and not found:
+            raise RequestFailed("the service was asked for an offer state and answers another one")
+        return found
+
+
+def _is_denied(fault: ApiError) -> bool:
+    """Say whether the service itself says that there is no such thing; a bare 404 can come from anything on the way."""
+    return fault.status == 404 and fault.reason != NOTHING_SAID
 
 
 def _key_of(state: dict[str, Any]) -> int | None:

@@ -50,6 +50,7 @@ class Runner:
         self._run = run
         self._operation = OPERATIONS[run.operation]
         self._claimant = Claimant(ledger, run, after_death_s=driver.after_death_s, after_loss_s=driver.after_loss_s)
+        self._reopenings = 0
         self._breaker = Breaker(self._operation.done, driver.options.halt_above)
 
     # ---- the whole
@@ -143,11 +144,18 @@ class Runner:
         absent = self._read_and_record([row for row, _ in absent])
         if self._driver.stop.is_set():
             return 0
-        again = [row for row, _ in absent if row.resends < MAX_RESENDS]
-        ended = [_given_up(row, proof) for row, proof in absent if row.resends >= MAX_RESENDS]
+        again, ended = [], []
+        for row, proof in absent:
+            # Doing a void once more changes nothing, so each call tries it anew.
+            resends = self._reopenings if self._operation.by_id.effect == "void" else row.resends
+            if resends < MAX_RESENDS:
+                again.append(row)
+            else:
+                ended.append(_given_up(row, proof))
         self._ledger.end(self._run.run_no, ended)
         self._driver.rows_done += sum(outcome.outcome != "unknown" for outcome in ended)
         self._ledger.reopen(self._run.run_no, again)
+        self._reopenings += bool(again)
         return len(again)
 
     def _read_and_record(self, rows: Sequence[Row]) -> list[tuple[Row, Proof]]:

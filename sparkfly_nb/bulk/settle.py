@@ -39,12 +39,9 @@ def prove(operation: Operation, row: Row, reading: Reading) -> Outcome | Proof:
     """
     if reading.found is None:
         return Proof.UNTOLD
-    if operation.issues:
-        done_as = reading.found
-    else:
-        if not reading.found:
-            return Proof.UNTOLD  # an offer state that is not there proves nothing about the change to it
-        done_as = [state for state in reading.found if _changed(operation, row, state)]
+    # The reader found only what is this row's own. What is not there at all was not changed either: if the row is sent
+    # again, the service itself says why not.
+    done_as = [state for state in reading.found if operation.issues or _changed(operation, row, state)]
     if not done_as:
         return Proof.ABSENT
     ids = ", ".join(str(found.get("offer_state_id")) for found in done_as)
