@@ -313,6 +313,8 @@ def judge(endpoint: Endpoint, status: int, *, has_retry_after: bool) -> Verdict:
         verdict = Verdict.REFUSED
     elif endpoint.effect == "change":
         verdict = Verdict.UNKNOWN
+    elif endpoint.effect == "void":  # a redirect or a 202 may follow what was done, and a 5xx of any number hide it
+        verdict = Verdict.RESEND
     else:
         verdict = Verdict.RESEND if status in (408, 500, 502, 503, 504) else Verdict.REFUSED
     return verdict

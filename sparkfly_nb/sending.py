@@ -210,8 +210,9 @@ def read_answer(endpoint: Endpoint, answer: Answer) -> Any:
         return None
     parsed = read_json(answer.body)
     if endpoint.answer == "nothing":
-        if isinstance(parsed, dict) and parsed.get("error"):
-            raise UnreadableAnswer(f"the answer holds an error: {in_words(parsed['error'])[:200]}")
+        said = isinstance(parsed, dict) and (parsed.get("error") or parsed.get("errors"))
+        if said:
+            raise UnreadableAnswer(f"the answer holds an error: {in_words(said)[:200]}")
         return None
     if endpoint.answer == "offer_states":
         return read_index(parsed)

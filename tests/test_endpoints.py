@@ -182,13 +182,20 @@ READ, CHANGE, VOID = (ENDPOINTS[name] for name in ("get_offer_state", "issue_off
         ([422], False, Verdict.REFUSED, Verdict.REFUSED, Verdict.ALREADY),
         ([408, 500, 502, 503, 504], False, Verdict.RESEND, Verdict.UNKNOWN, Verdict.RESEND),
         ([500, 502, 504], True, Verdict.RESEND, Verdict.UNKNOWN, Verdict.RESEND),
-        ([301, 302, 307, 501], False, Verdict.REFUSED, Verdict.UNKNOWN, Verdict.REFUSED),
+        ([202, 301, 302, 307, 501, 520, 524, 999], False, Verdict.REFUSED, Verdict.UNKNOWN, Verdict.RESEND),
     ],
 )
 def test_what_a_status_means_depends_on_what_a_request_may_have_done(statuses, has_retry_after, read, change, void):
     for status in statuses:
         verdicts = [judge(each, status, has_retry_after=has_retry_after) for each in (READ, CHANGE, VOID)]
         assert verdicts == [read, change, void]
+
+
+@given(status=st.integers(100, 999), has_retry_after=st.booleans())
+@pytest.mark.parametrize("endpoint", [CHANGE, VOID], ids=["change", "void"])
+def test_only_a_client_error_proves_that_nothing_happened_and_never_will(endpoint, status, has_retry_after):
+    if judge(endpoint, status, has_retry_after=has_retry_after) is Verdict.REFUSED:
+        assert 400 <= status < 500
 
 
 @given(status=st.integers(100, 999), has_retry_after=st.booleans())

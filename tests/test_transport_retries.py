@@ -71,6 +71,7 @@ PROVES_NOTHING = {
     "no id": Answer(200, {"offer_state": {"status": "incomplete"}}),
     "two": Answer(200, [STATE, {**STATE, "offer_state_id": 8}]),
     "accepted": Answer(202, {"offer_state": STATE}),
+    "errors next to it": Answer(200, {"offer_state": STATE, "errors": {"base": ["no"]}}),
 }
 
 NOT_PROCESSED = {
@@ -107,7 +108,15 @@ def test_reads_are_asked_again_after_an_answer_that_cannot_be_read(name, fault, 
 
 
 @pytest.mark.parametrize("name", VOIDS)
-@params({**UNREADABLE, "an error": Answer(200, {"error": "not really"})})
+@params(
+    {
+        **UNREADABLE,
+        "an error": Answer(200, {"error": "not really"}),
+        "errors": Answer(200, {"errors": {"base": ["not really"]}}),
+        "accepted": Answer(202),
+        "a status of a gateway": Answer(524),
+    }
+)
 def test_voids_are_sent_again_after_an_answer_that_cannot_be_read(name, fault, connect):
     with ScriptedServer(fault, success(ENDPOINTS[name])) as server:
         assert call(connect(server), name).attempts == 2
