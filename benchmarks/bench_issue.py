@@ -46,9 +46,9 @@ def ours(base_url, rows, concurrency, n_jobs):
     with (
         tempfile.TemporaryDirectory() as folder,
         Session(base_url=base_url, token=TOKEN, ledger=str(Path(folder) / "ledger.db")) as session,
+        measuring(figures),
     ):
-        with measuring(figures):
-            result = session.issue_many(members, "SUMMER26", concurrency=concurrency, n_jobs=n_jobs, progress=False)
+        result = session.issue_many(members, "SUMMER26", concurrency=concurrency, n_jobs=n_jobs, progress=False)
     if not (result["outcome"] == "issued").all() or not (result["member_id"] == members["member_id"]).all():
         raise SystemExit(str(result["outcome"].value_counts()))
     return figures
