@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from decimal import Decimal
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ __all__ = ["READERS", "as_flag", "as_integer", "as_text", "as_time", "is_missing
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
+MAX_DIGITS: Final = 19
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -28,6 +30,8 @@ def is_missing(value: object) -> bool:
         return isnan(value)
     if isinstance(value, (np.datetime64, np.timedelta64)):
         return bool(np.isnat(value))
+    if isinstance(value, Decimal):
+        return value.is_nan()
     return value is None or value is pd.NA or value is pd.NaT
 
 
@@ -50,6 +54,10 @@ def as_integer(value: object) -> int:
         if abs(real) >= 2**53:
             raise InvalidInput(f"{real} is a float too large to be exact; read the column as Int64 or text")
         number = int(real)
+    elif isinstance(value, Decimal):  # what databases give for NUMERIC
+        if not value.is_finite() or value.adjusted() > MAX_DIGITS or value % 1:
+            raise InvalidInput(f"{_short(value)} is not a whole number of 64 bits; 1009 and 1009.0 would be")
+        number = int(value)
     else:
         raise InvalidInput(f"{_short(value)} is not a whole number; give digits only, as in 1009")
     if not INT64_MIN <= number <= INT64_MAX:
@@ -61,7 +69,7 @@ def as_text(value: object) -> str:
     """Read a text as it stands; a whole number is taken as its digits, anything else is refused."""
     if isinstance(value, str):
         text = str.__str__(value)  # of a text that is a member of an enumeration, the text
-    elif isinstance(value, (int, np.integer, float, np.floating)) and not isinstance(value, bool):
+    elif isinstance(value, (int, np.integer, float, np.floating, Decimal)) and not isinstance(value, bool):
         text = str(as_integer(value))
     else:
         raise InvalidInput(f"{_short(value)} is not text; give a string")

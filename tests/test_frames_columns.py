@@ -85,6 +85,13 @@ def test_missing_cells_are_missing_and_no_problem(series):
     assert problems == []
 
 
+def test_the_decimals_that_a_database_gives_are_whole_numbers_and_their_nan_is_missing():
+    values, problems = read_integers(pd.Series([Decimal(1009), Decimal("7.00"), Decimal("NaN"), None], dtype=object))
+
+    assert values.tolist() == [1009, 7, pd.NA, pd.NA]
+    assert problems == []
+
+
 @pytest.mark.parametrize(
     ("series", "words"),
     [
@@ -98,7 +105,7 @@ def test_missing_cells_are_missing_and_no_problem(series):
         (pd.Series(["1", "12a"]), "'12a' is not a whole number; give digits only"),
         (pd.Series(["1", ""]), "'' is not a whole number"),
         (pd.Series(["1", "١٢"]), "is not a whole number"),
-        (pd.Series([1, Decimal(2)], dtype=object), "is not a whole number"),
+        (pd.Series([1, Decimal("2.5")], dtype=object), "is not a whole number"),
         (pd.Series([1, [2]], dtype=object), "is not a whole number"),
     ],
     ids=repr,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import zoneinfo
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ UTC = dt.timezone.utc
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), np.nan, np.float32("nan"), pd.NA, pd.NaT,
-                                   np.datetime64("NaT"), np.timedelta64("NaT", "s")])  # fmt: skip
+                                   np.datetime64("NaT"), np.timedelta64("NaT", "s"), Decimal("NaN")])  # fmt: skip
 def test_these_count_as_not_given(value):
     assert is_missing(value)
 
@@ -30,8 +31,10 @@ def test_these_are_values(value):
 
 
 @pytest.mark.parametrize(
-    "value", [1009, 1009.0, "1009", " 1009 ", "1009.0", "+1009", np.int32(1009), np.float64(1009), np.uint16(1009)]
-)
+    "value",
+    [1009, 1009.0, "1009", " 1009 ", "1009.0", "+1009", np.int32(1009), np.float64(1009), np.uint16(1009),
+     Decimal(1009), Decimal("1009.00"), Decimal("1.009E3")],
+)  # fmt: skip
 def test_a_whole_number_is_read_however_it_is_written(value):
     assert as_integer(value) == 1009
     assert type(as_integer(value)) is int
@@ -46,7 +49,8 @@ def test_sixty_four_bits_are_kept_to_the_last(value):
     "value",
     [1009.5, "1009.5", float("nan"), float("inf"), 2.0**53, 2**63, -(2**63) - 1, str(2**63), True, np.True_, "", "x",
      "0x10", "1e3", "1_000", "1,009", "١٠٠٩", None, pd.NA, [], {}, b"1009", "1" * 5000, 1 + 0j,
-     np.timedelta64(5, "D"), np.timedelta64("NaT", "s"), pd.Timedelta(5), pd.Timestamp(5)],
+     np.timedelta64(5, "D"), np.timedelta64("NaT", "s"), pd.Timedelta(5), pd.Timestamp(5),
+     Decimal("1009.5"), Decimal("NaN"), Decimal("Infinity"), Decimal("1E999999"), Decimal(2**63)],
 )  # fmt: skip
 def test_what_is_no_whole_number_is_refused(value):
     with pytest.raises(InvalidInput):
@@ -59,7 +63,8 @@ def test_every_number_of_64_bits_is_read_from_its_digits(number):
 
 
 @pytest.mark.parametrize(("value", "text"), [("SUMMER26", "SUMMER26"), (" a ", " a "), (1009, "1009"), (1009.0, "1009"),
-                                            (np.int64(5), "5"), ("Ünïcödé 😀", "Ünïcödé 😀")])  # fmt: skip
+                                            (np.int64(5), "5"), (Decimal("5.0"), "5"),
+                                            ("Ünïcödé 😀", "Ünïcödé 😀")])  # fmt: skip
 def test_a_text_is_taken_as_it_stands_and_a_number_as_its_digits(value, text):
     assert as_text(value) == text
 
