@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check cassettes lab bench clean
+.PHONY: help demo test chaos check cassettes notebooks lab bench clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ check: $(VENV)/.dev  ## Lint, check the format, check the types
 cassettes: $(VENV)/.dev  ## Record cassettes/ again, against the sandbox unless SPARKFLY_ENVIRONMENT says otherwise
 	$(RUN) tests/record_cassettes.py
 	$(RUN) -m pytest -q tests/test_cassettes.py
+
+notebooks: $(VENV)/.dev  ## Run the notebooks again and keep their outputs in the files
+	$(RUN) tests/notebook_runs.py
 
 lab: $(VENV)/.lab  ## Open JupyterLab with the notebooks
 	$(RUN) -m jupyterlab notebooks
