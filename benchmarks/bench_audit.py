@@ -1,37 +1,38 @@
-"""How long an audit takes and how much memory it needs: 100,000 and 1,000,000 offer states, read, counted and written.
+"""Auditing 100,000 and 1,000,000 offer states, read, counted and written to CSV: time per state, its share, and memory.
 
-Run: python benchmarks/bench_audit.py [states ...]
-
-Each size runs in a process of its own, because a process never gives its peak back. The offer states come from memory,
-so that what is measured is ours: counting, comparing with the plan, and the folder of CSV files.
+Each measurement has a process of its own, because a process never gives its peak back. Once the offer states come from
+memory, so that all that is measured is ours, and no member holds two of a campaign. Once they come from the stub
+server, through everything that an analyst's Session does, and every member holds twenty of one campaign: nineteen
+duplicates each, the worst case for the findings.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
+from harness import cpu_s, in_fresh_process, peak_mb, print_machine, print_table, verdict
+from stub_server import TOKEN, running_stub
 
-from sparkfly_nb.audit import audit_campaign, verify
+from sparkfly_nb import Session, verify
+from sparkfly_nb.audit import audit_campaign
 from sparkfly_nb.cells import STRING
 from sparkfly_nb.frames import empty_frame, frame_of
 from sparkfly_nb.schema import UNREAD
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
+FIRST_MEMBER = 100_000_001
 STATES_PER_MEMBER = 20
 MEMBERS_PER_PART = 500
 SIZES = (100_000, 1_000_000)
-LIMIT_MB = 1500
+WANTED_PEAK_MB = 1_500
+WANTED_FLAT = 1.20
+STEPS = ("read", "exceptions", "summary", "timeline", "to_csv")
 NOW = dt.datetime(2026, 7, 1, tzinfo=dt.timezone.utc)
 
 
@@ -91,84 +92,132 @@ def _record(number: int) -> dict[str, object]:
 class Memory:
     """Offer states that are made as they are asked for; the time for making them is kept apart."""
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    def __init__(self):
+        self.cpu_s = 0.0
 
-    def read_states(self, member_ids: Sequence[int]) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    def read_states(self, member_ids):
         for start in range(0, len(member_ids), MEMBERS_PER_PART):
-            began = time.process_time()
-            members = member_ids[start : start + MEMBERS_PER_PART]
-            records = [
-                _record(member * STATES_PER_MEMBER + turn) for member in members for turn in range(STATES_PER_MEMBER)
-            ]
-            frame = frame_of(records, where="benchmark")
-            del records
-            self.seconds += time.process_time() - began
+            began = cpu_s()
+            members = range(start, min(start + MEMBERS_PER_PART, len(member_ids)))
+            frame = frame_of(
+                [
+                    _record(member * STATES_PER_MEMBER + turn) | {"member_id": member_ids[member]}
+                    for member in members
+                    for turn in range(STATES_PER_MEMBER)
+                ],
+                where="benchmark",
+            )
+            self.cpu_s += cpu_s() - began
             yield frame, empty_frame(UNREAD)
 
-    def run_rows(self, run: str) -> pd.DataFrame:
+    def run_rows(self, run):
         raise NotImplementedError(run)
 
 
-def peak_mb() -> float:
-    """Give the most memory that this process had at any time."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024 if sys.platform != "darwin" else peak / 1024**2
+def plan_of(states):
+    members = range(FIRST_MEMBER, FIRST_MEMBER + states // STATES_PER_MEMBER)
+    segments = pd.Series(["regular", "new"] * (len(members) // 2), dtype=STRING)
+    return pd.DataFrame({"member_id": members, "segment": segments})
 
 
-def measure(states: int) -> dict[str, float]:
-    """Audit so many offer states and write the folder."""
-    members = range(1, states // STATES_PER_MEMBER + 1)
-    plan = pd.DataFrame(
-        {"member_id": members, "segment": pd.Series(["regular", "new"] * (len(members) // 2), dtype=STRING)}
-    )
-    source = Memory()
-    seconds: dict[str, float] = {}
+def audited(read, figures):
+    """Do all that an audit does, and measure each step in processor time: others use this machine as well."""
 
-    def timed(name: str, work):
-        began = time.process_time()
+    def step(name, work):
+        began = cpu_s()
         done = work()
-        seconds[name] = time.process_time() - began
+        figures[name] = cpu_s() - began
         return done
 
-    audit = timed("read", lambda: audit_campaign(source, members=plan, taken_at=NOW))
-    seconds["read"] -= source.seconds
-    timed("exceptions", audit.exceptions)
-    timed("summary", lambda: audit.summary(by="segment"))
-    timed("timeline", audit.timeline)
+    audit = step("read", read)
+    step("exceptions", audit.exceptions)
+    step("summary", lambda: audit.summary(by="segment"))
+    step("timeline", audit.timeline)
     with tempfile.TemporaryDirectory() as folder:
-        timed("to_csv", lambda: audit.to_csv(folder))
-        written = sum(file.stat().st_size for file in Path(folder).iterdir())
-        peak = peak_mb()
-        timed("verify", lambda: verify(folder))
-    return {
-        "states": len(audit.store),
-        "source": source.seconds,
-        **seconds,
-        "peak_mb": peak,
-        "written_mb": written / 2**20,
-    }
+        step("to_csv", lambda: audit.to_csv(folder))
+        figures["peak_mb"] = peak_mb()
+        figures["written_mb"] = sum(file.stat().st_size for file in Path(folder).iterdir()) / 1e6
+        verify(folder)
+    figures["states"] = len(audit.store)
+    return audit
 
 
-def main() -> int:
-    if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(measure(int(sys.argv[2]))))
-        return 0
-    results = []
-    for size in [int(text) for text in sys.argv[1:]] or SIZES:
-        child = subprocess.run(
-            [sys.executable, __file__, "--one", str(size)], check=True, capture_output=True, text=True
+def from_memory(states):
+    """Audit offer states that cost nothing to get."""
+    figures, source = {}, Memory()
+    audited(lambda: audit_campaign(source, members=plan_of(states), taken_at=NOW), figures)
+    figures["read"] -= source.cpu_s
+    return figures
+
+
+def from_stub(base_url, states):
+    """Audit through a Session, and list the same members without auditing them."""
+    figures = {}
+    plan = plan_of(states)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Session(base_url=base_url, token=TOKEN, ledger=str(Path(folder) / "ledger.db")) as session,
+    ):
+        began = time.perf_counter()
+        audited(lambda: session.audit(campaign_id="SUMMER26", members=plan, progress=False), figures)
+        figures["seconds"] = time.perf_counter() - began
+        began = cpu_s()
+        for _ in session.read_states(plan["member_id"].tolist(), progress=False):
+            pass
+        figures["transfer"] = cpu_s() - began
+    figures["read"] = max(0.0, figures["read"] - figures["transfer"])
+    return figures
+
+
+def per_state(figures, step):
+    return figures[step] / figures["states"] * 1e6
+
+
+def ours(figures):
+    return sum(per_state(figures, step) for step in STEPS)
+
+
+def report(memory, stub):
+    heads = ["offer states", *(f"{step} us" for step in STEPS), "ours us/state", "peak MB", "CSV MB"]
+    for title, measured in (("From memory: processor time per offer state", memory), ("Through a Session", stub)):
+        lines = [
+            [f"{one['states']:,}", *(f"{per_state(one, step):.1f}" for step in STEPS), f"{ours(one):.1f}",
+             f"{one['peak_mb']:,.0f}", f"{one['written_mb']:,.0f}"]
+            for one in measured
+        ]  # fmt: skip
+        print_table(title, heads, lines)
+    for one in stub:
+        transfer = per_state(one, "transfer")
+        share = ours(one) / (ours(one) + transfer)
+        print(
+            f"\n{one['states']:,} offer states: transfer and typing {transfer:.1f} us per state, "
+            f"the audit and its CSV {ours(one):.1f} us: {share:.0%} of the processor time is the audit's"
         )
-        results.append(json.loads(child.stdout))
-    steps = ("read", "exceptions", "summary", "timeline", "to_csv", "verify")
-    print(f"{'offer states':>14} {'peak MB':>8} {'CSV MB':>7} {'us per state':>13}   of which {', '.join(steps)}")
-    for found in results:
-        each = [found[step] / found["states"] * 1e6 for step in steps]
-        shares = "  ".join(f"{step} {value:.1f}" for step, value in zip(steps, each, strict=True))
-        memory = f"{found['peak_mb']:>8,.0f} {found['written_mb']:>7,.0f}"
-        print(f"{found['states']:>14,.0f} {memory} {sum(each):>13.1f}   {shares}")
-    return int(any(found["peak_mb"] > LIMIT_MB for found in results))
+    peak = max(one["peak_mb"] for one in memory + stub)
+    print(f"\npeak {peak:,.0f} MB, wanted below {WANTED_PEAK_MB:,}: {verdict(peak < WANTED_PEAK_MB)}")
+    if len(memory) > 1:
+        flat = ours(memory[-1]) / ours(memory[0])
+        print(f"cost per state at the largest size {flat:.2f} of that at the smallest: {verdict(flat < WANTED_FLAT)}")
+    return 0 if peak < WANTED_PEAK_MB else 1
+
+
+def main():
+    """Measure all sizes, or one side of one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("states", nargs="*", type=int, default=SIZES, help="how many offer states")
+    parser.add_argument("--side", nargs="+", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        name, *rest = options.side
+        side = from_memory if name == "memory" else partial(from_stub, rest.pop(0))
+        print(json.dumps(side(int(rest[0]))))
+        return 0
+    print_machine()
+    memory = [in_fresh_process(__file__, "memory", size) for size in options.states]
+    with running_stub() as stub:
+        through = [in_fresh_process(__file__, "stub", stub.base_url, size) for size in options.states]
+    return report(memory, through)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

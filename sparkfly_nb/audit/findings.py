@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from sparkfly_nb.schema import TEXT
 from sparkfly_nb.values import to_rfc3339
 
 from .standing import key_of_campaign, mask_of
-from .tables import EXCEPTION, KINDS, typed
+from .tables import EXCEPTION, KINDS, dtype_of, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +24,8 @@ __all__ = ["Ground", "exceptions_of", "is_issue_run"]
 DATES: Final = ("activates_at", "expires_at")
 SAME_TIME: Final = pd.Timedelta(seconds=1)
 """Times less than this apart are the same: the service may drop the fraction of a second."""
+SHOWN_STATES: Final = 5
+"""Offer states that a duplicate names; the others are counted."""
 NOT_ISSUED: Final = ("unknown", "rejected", "planned")
 """Outcomes with which the ledger does not claim that there is an offer state."""
 
@@ -114,9 +117,11 @@ def exceptions_of(ground: Ground) -> pd.DataFrame:
 
 def _state_words(states: pd.DataFrame) -> pd.Series:
     """Describe offer states: their number and what the service calls them."""
-    status = states["status"].fillna("no status")
-    ids = states["offer_state_id"].astype("string").fillna("without id")
-    return "offer state " + ids + " (" + status + ")"
+    return "offer state " + _id_words(states) + " (" + states["status"].fillna("no status") + ")"
+
+
+def _id_words(states: pd.DataFrame) -> pd.Series:
+    return states["offer_state_id"].astype(dtype_of(TEXT)).fillna("without id")
 
 
 # ---- who holds -------------------------------------------------------------------------------------------------------
@@ -241,10 +246,8 @@ def _duplicates(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame,
     by_campaign = live.groupby(group, dropna=False)["used"]
     live = live.assign(turn=by_campaign.cumcount(), count=by_campaign.transform("size"))
     crowded = live[live["count"] > live["planned"]]
-    those = (
-        crowded["offer_state_id"].astype("string").fillna("without id") + " " + crowded["status"].fillna("no status")
-    )
-    together = those.groupby([crowded[name] for name in group], dropna=False).transform(", ".join)
+    those = _id_words(crowded) + " " + crowded["status"].fillna("no status")
+    together = those.groupby([crowded[name] for name in group], dropna=False).transform(_together)
     surplus = (crowded["turn"] >= crowded["planned"]).to_numpy()
     crowded, together = crowded[surplus], together[surplus]
     findings.add(
@@ -254,6 +257,12 @@ def _duplicates(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame,
         [f"{number} live" for number in crowded["planned"]],
         [f"{count} live: {words}" for count, words in zip(crowded["count"], together, strict=True)],
     )
+
+
+def _together(words: pd.Series) -> str:
+    """Name some offer states in one text."""
+    shown, rest = words.head(SHOWN_STATES), len(words) - SHOWN_STATES
+    return ", ".join(shown) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 # ---- what an offer state says ----------------------------------------------------------------------------------------
