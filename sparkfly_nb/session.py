@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from .forms import Console
     from .sandbox.process import SandboxProcess
 
 __all__ = ["Session"]
@@ -146,6 +147,19 @@ class Session(SingleCalls, BulkChanges, AuditCall):
             raise
         session.service = service
         return session
+
+    def forms(self) -> Console:
+        """Show a form for each action: issue, look up, change, redeem and void one offer without writing code.
+
+        Returns
+        -------
+        Console
+            A widget with a tab per action, for Jupyter and Voilà; ``forms`` holds the forms by operation, and each
+            form has its last frame in ``result``.
+        """
+        from .forms import Console  # noqa: PLC0415 - widgets, which only this needs
+
+        return Console(self)
 
     def close(self) -> None:
         """Close the connections and stop what was started; calling it again does nothing."""

@@ -1,0 +1,41 @@
+"""Forms for Jupyter and Voilà: each action of the service, many rows at once, and connecting."""
+
+from __future__ import annotations
+
+from .bulk_form import BulkForm
+from .connect import Connect
+from .console import Console
+from .form import Form
+from .operations import (
+    FORMS,
+    CreateOfferState,
+    GetOfferState,
+    GetOfferStateByOffer,
+    IssueOffer,
+    IssueOfferState,
+    ListOfferStates,
+    QueryOfferStates,
+    RedeemOfferState,
+    UpdateOfferState,
+    VoidOfferState,
+    VoidOfferStateByIdentifier,
+)
+
+__all__ = [
+    "FORMS",
+    "BulkForm",
+    "Connect",
+    "Console",
+    "CreateOfferState",
+    "Form",
+    "GetOfferState",
+    "GetOfferStateByOffer",
+    "IssueOffer",
+    "IssueOfferState",
+    "ListOfferStates",
+    "QueryOfferStates",
+    "RedeemOfferState",
+    "UpdateOfferState",
+    "VoidOfferState",
+    "VoidOfferStateByIdentifier",
+]

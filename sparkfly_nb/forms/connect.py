@@ -1,0 +1,138 @@
+"""The form that takes credentials: the key goes to the Session and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import AuthenticationError, ConfigurationError
+from ..session import Session
+from ..settings import VARIABLES
+from .page import Action, Page
+from .showing import notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Connect"]
+
+SECRET: Final = ("identity", "key")
+ENVIRONMENTS: Final = (("staging", "staging"), ("production", "production"))
+HELP: Final[dict[str, str]] = {
+    "environment": "Where the offers are; staging is for trying things out",
+    "identity": "The identity of the application, from Sparkfly",
+    "key": "Its key; the field is emptied when you press the button, and the key is kept in no notebook",
+}
+
+
+class Connect(Page):
+    """A form that connects: environment, identity and key go in, a Session comes out.
+
+    The key is typed into a password field, travels with the press of the button alone, and is held by the Session. It
+    is no part of the widget's state, so no saved notebook holds it.
+
+    Parameters
+    ----------
+    environment : {"staging", "production", "sandbox"}
+        What is chosen to begin with.
+    base_url : str, optional
+        The address where it is another one, as for `Session`; needed for the sandbox.
+    **options
+        ``timeout``, ``tz`` and ``ledger``, as for `Session`.
+
+    Attributes
+    ----------
+    session : Session or None
+        The Session, once connected.
+    """
+
+    def __init__(self, environment: str = "staging", *, base_url: str | None = None, **options: Any) -> None:
+        super().__init__(None)
+        self.session: Session | None = None
+        self._base_url = base_url
+        self._options = options
+        self._listeners: list[Callable[[Session], object]] = []
+        choices = [*ENVIRONMENTS, ("sandbox", "sandbox")] if base_url else list(ENVIRONMENTS)
+        if environment not in dict(choices):
+            raise ConfigurationError(
+                f"environment {environment!r} cannot be connected to by form; use one of {', '.join(dict(choices))}, "
+                "or Session.sandbox() for a local service"
+            )
+        common = {"choices": (), "unit": "", "placeholder": "", "required": True, "one_of": False, "value": ""}
+        fields = [
+            common | {"name": "environment", "input": "choice", "choices": choices, "value": environment},
+            common | {"name": "identity", "input": "text", "secret": True},
+            common | {"name": "key", "input": "password", "secret": True},
+        ]
+        self.spec = {
+            "title": "Connect",
+            "summary": "Connect to Sparkfly with the credentials of your application",
+            "fields": [
+                field | {"label": str(field["name"]).capitalize(), "help": HELP[str(field["name"])]} for field in fields
+            ],
+            "one_of": "",
+        }
+        self._seen = self._seen._replace(typed={"environment": environment})
+        self._show()
+
+    def on_connect(self, listener: Callable[[Session], object]) -> None:
+        """Call a function with the Session, each time that one is made."""
+        self._listeners.append(listener)
+
+    @property
+    def _environment(self) -> str:
+        return self._seen.typed.get("environment", "")
+
+    def _banner(self) -> str:
+        return "PRODUCTION" if self._environment == "production" else ""
+
+    def _described(self) -> dict[str, Any]:
+        missing = [name for name in SECRET if not self._seen.typed.get(name)]
+        address = f", base_url={self._base_url!r}" if self._base_url else ""
+        secrets = ", ".join(f'{name}=os.environ["{VARIABLES[name]}"]' for name in SECRET)
+        return {
+            "problems": {name: {"level": "needed", "text": f"needed: the {name}"} for name in missing},
+            "python": {"line": f"session = sf.Session({self._environment!r}{address}, {secrets})", "ready": True},
+            "actions": [Action("connect", f"Connect to {self._environment}", enabled=not missing)],
+            "confirm": None,
+            "locked": False,
+            "hint": "",
+        }
+
+    def _on_message(self, widget: object, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        try:
+            super()._on_message(widget, message, buffers)
+        finally:  # whatever came of it, nothing here remembers what was typed
+            self._forget()
+
+    def _forget(self) -> None:
+        typed = {name: "given" if text and name in SECRET else text for name, text in self._seen.typed.items()}
+        self._seen = self._seen._replace(typed=typed)
+
+    def _handlers(self) -> Mapping[str, Callable[[], None]]:
+        return {"connect": self._on_connect_pressed}
+
+    def _on_connect_pressed(self) -> None:
+        identity, key = self._seen.typed["identity"].strip(), self._seen.typed["key"].strip()
+        self._seen = self._seen._replace(typed={"environment": self._environment})  # both fields were emptied
+        session = Session(self._environment, base_url=self._base_url, identity=identity, key=key, **self._options)
+        try:
+            session.tokens.current()
+        except AuthenticationError as error:
+            session.close()
+            text = "The identity and the key do not belong together, or not to this environment. Type both again."
+            self._notice = notice(
+                "refused", "Not connected: the credentials were not accepted.", text, trace=error.trace
+            )
+            return
+        except BaseException:
+            session.close()
+            raise
+        self.session = session
+        self._notice = notice("done", f"Connected to {self._environment}.", session.settings.base_url)
+        for listener in self._listeners:
+            listener(session)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Connect: {self.session!r}>" if self.session else "<Connect: not connected; shown as a form in Jupyter>"
+        )

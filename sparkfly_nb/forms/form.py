@@ -1,0 +1,281 @@
+"""The form of one operation, whichever of the eleven: typed, checked, shown before it changes something, sent once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from ..endpoints import ENDPOINTS
+from ..errors import InvalidInput, NotFound, SparkflyError
+from ..readback import ReadBack, read_back_of
+from .fields import Checked, asked_fields, check, shown_fields, values_of
+from .page import Action, Page
+from .python_line import python_line
+from .review import EFFECTS, RECOGNISED_BY, change_table, changes_of, warnings_of
+from .showing import error_notice, may_have_happened, notice, outcome_notice, record_table, result_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+
+    from ..endpoints import Endpoint
+    from ..session import Session
+
+__all__ = ["TITLES", "Form"]
+
+TITLES: Final[dict[str, tuple[str, str]]] = {
+    "issue_offer": ("Issue", "Issue the offer"),
+    "issue_offer_state": ("Create for a member", "Create the offer state"),
+    "create_offer_state": ("Create from a query", "Create the offer state"),
+    "get_offer_state": ("Get", "Get the offer state"),
+    "get_offer_state_by_offer": ("Get by offer", "Get the offer state"),
+    "list_offer_states": ("List", "List the offer states"),
+    "query_offer_states": ("Query", "Find the offer state"),
+    "update_offer_state": ("Update", "Update"),
+    "redeem_offer_state": ("Redeem", "Redeem"),
+    "void_offer_state": ("Void", "Void"),
+    "void_offer_state_by_identifier": ("Void by identifier", "Void"),
+}
+"""By operation: the title of the form, and what its button does."""
+
+LOOKS_NEEDED: Final = 2
+"""So often must an offer state be absent before it counts as not made."""
+UNREADABLE_FIRST: Final = (
+    "The service cannot be asked for an offer state by the merchant's identifier, so this one could not be read first. "
+    "With the member's key at Sparkfly, the form “Void” reads it."
+)
+SENT_ALREADY: Final = "This was sent already. Change a value, or choose “Send the same again” if a second one is meant."
+UNSETTLED: Final = "This may have happened already: look first. Another value can be sent at any time."
+
+
+class Form(Page):
+    """A form for one operation of the service; each operation has a class of its own in `sparkfly_nb.forms`.
+
+    Parameters
+    ----------
+    session : Session
+        Where it is sent.
+    **values
+        Texts or numbers that the fields begin with, by the API's names.
+
+    Attributes
+    ----------
+    result : pandas.DataFrame or None
+        What the last call returned, with the columns and dtypes of the Session's method.
+
+    Raises
+    ------
+    InvalidInput
+        There is no field of such a name.
+    """
+
+    endpoint: ClassVar[Endpoint]
+
+    def __init__(self, session: Session, **values: Any) -> None:
+        unknown = values.keys() - {field.name for field in asked_fields(self.endpoint)}
+        if unknown:
+            known = ", ".join(field.name for field in asked_fields(self.endpoint))
+            raise InvalidInput(f"{', '.join(sorted(unknown))} is no field of this form; it has {known}")
+        super().__init__(session.settings)
+        self._session = session
+        self._zone = session.settings.tz
+        self._reviewed: dict[str, Any] | None = None  # what was shown, and is sent with the second press
+        self._may_go = False
+        self._spent: dict[str, Any] | None = None  # what was sent last, and is not sent again unasked
+        self._lost: ReadBack | None = None
+        self._looks = 0
+        fields = shown_fields(self.endpoint, self._zone, values)
+        self._seen = self._seen._replace(typed={field["name"]: field["value"] for field in fields})
+        self.spec = {
+            "title": TITLES[self.endpoint.name][0],
+            "summary": self.endpoint.summary,
+            "fields": fields,
+            "one_of": "Give exactly one of these",
+        }
+        self._show()
+
+    # ---- how things stand
+
+    @property
+    def _is_careful(self) -> bool:
+        return self.endpoint.name in EFFECTS
+
+    def _check(self) -> Checked:
+        values = values_of(self.endpoint, self._seen.typed)
+        return check(self.endpoint, values, self._zone, self._seen.unfinished)
+
+    def _described(self) -> dict[str, Any]:
+        checked = self._check()
+        described: dict[str, Any] = {
+            "problems": checked.problems,
+            "python": {
+                "line": python_line(self.endpoint, checked.good, self._zone, wrong=checked.problems),
+                "ready": checked.sent is not None,
+            },
+            "locked": self._reviewed is not None,
+            "confirm": None,
+            "hint": "",
+        }
+        if self._reviewed is not None:
+            return described | self._described_in_review(self._reviewed)
+        is_spent = checked.sent is not None and checked.sent == self._spent
+        can_go = checked.sent is not None and not is_spent
+        title = TITLES[self.endpoint.name][1]
+        actions = [Action("review", f"Show what it would {title.lower()}", enabled=can_go)] if self._is_careful else []
+        if not self._is_careful:
+            actions.append(Action("send", title, enabled=can_go))
+        if is_spent:
+            described["hint"] = SENT_ALREADY if self._lost is None else UNSETTLED
+            if self._lost is not None and self._lost.call is not None:
+                actions.append(Action("look", "Look whether it happened"))
+            if self._lost is None or self._looks >= LOOKS_NEEDED or self._lost.call is None:
+                actions.append(Action("again", "Send the same again", "plain"))
+        return described | {"actions": actions}
+
+    def _described_in_review(self, reviewed: Mapping[str, Any]) -> dict[str, Any]:
+        state_id = str(reviewed["offerstate_id"])
+        confirm = None
+        if self._may_go and self._banner():
+            confirm = {"label": f"Type {state_id}, the ID of the offer state, to go on", "placeholder": ""}
+        go = confirm is None or self._seen.confirmation == state_id
+        label = f"{TITLES[self.endpoint.name][1]} offer state {state_id}"
+        actions = [Action("confirm", label, "danger", enabled=go)] if self._may_go else []
+        return {"actions": [*actions, Action("back", "Back", "plain")], "confirm": confirm}
+
+    def _handlers(self) -> Mapping[str, Callable[[], None]]:
+        return {
+            "send": self._on_send,
+            "review": self._on_review,
+            "confirm": self._on_confirm,
+            "back": self._on_back,
+            "again": self._on_again,
+            "look": self._on_look,
+        }
+
+    # ---- buttons
+
+    def _on_send(self) -> None:
+        sent = self._check().sent
+        if sent is not None:
+            self._carry_out(sent)
+
+    def _on_again(self) -> None:
+        self._spent = self._lost = None
+        self._notice = notice("info", "Ready to send the same once more.")
+
+    def _on_back(self) -> None:
+        self._reviewed = None
+
+    def _on_review(self) -> None:
+        sent = self._check().sent
+        if sent is None:
+            return
+        state_id = sent["offerstate_id"]
+        if "member_id" in sent:
+            try:
+                state = self._session.get_offer_state(sent["member_id"], state_id).iloc[0].to_dict()
+            except SparkflyError as error:
+                self._notice = error_notice(error)
+                return
+            changes = changes_of(self.endpoint, state, sent)
+            self._may_go = not all(change.same for change in changes)
+            self._tables = [
+                change_table(changes, f"What would change in offer state {state_id}", self._zone),
+                record_table(state, "The offer state now", self._zone, RECOGNISED_BY),
+            ]
+            warnings = warnings_of(state)
+        else:
+            self._may_go = True
+            warnings = [
+                f"It will void offer state {state_id} of member {sent['member_identifier']}.",
+                UNREADABLE_FIRST,
+            ]
+        self._reviewed = sent
+        if self._may_go:
+            self._focus = "confirm"
+            self._notice = notice("info", "Nothing was changed yet. Read what would change, then confirm.", *warnings)
+        else:
+            self._notice = notice("info", "Nothing would change: the offer state is like this already.")
+
+    def _on_confirm(self) -> None:
+        sent, self._reviewed = self._reviewed, None
+        if sent is not None:
+            self._carry_out(sent)
+
+    def _carry_out(self, sent: dict[str, Any]) -> None:
+        changes = self.endpoint.effect != "read"
+        if changes:
+            # Before the call: also when it is interrupted, the same is not sent again unasked.
+            self._spent, self._lost, self._looks = sent, read_back_of(sent), 0
+        try:
+            frame = getattr(self._session, self.endpoint.name)(**sent)
+        except SparkflyError as error:
+            unknown = may_have_happened(self.endpoint, error)
+            self._notice = error_notice(error, unknown=unknown, changes=changes)
+            if unknown:
+                self._notice["code"] = read_back_of(sent).line
+            else:
+                self._spent = self._lost = None
+            return
+        self._lost = None
+        self.result = frame
+        self._notice = outcome_notice(self.endpoint, frame, sent)
+        self._tables = result_tables(frame, self._zone)
+
+    def _on_look(self) -> None:
+        """Look whether a change whose answer was lost happened."""
+        lost, spent = self._lost, self._spent
+        if lost is None or lost.call is None or spent is None:
+            return
+        try:
+            found = getattr(self._session, lost.call)(*lost.by_position, **lost.by_name)
+        except NotFound:
+            found = None
+        except SparkflyError as error:
+            self._notice = error_notice(error, changes=False)
+            self._notice["lines"].append("It is still not known whether it happened. Look again.")
+            return
+        if found is not None and lost.external_ref_id is not None:
+            found = found[(found["external_ref_id"] == lost.external_ref_id).fillna(value=False)]
+        self.result = found
+        if found is None or found.empty:
+            self._tell_absent()
+            return
+        happened = self._did_happen(found, spent, lost)
+        self._tables = result_tables(found, self._zone)
+        if happened is True:
+            self._lost = None
+            self._notice = notice("done", "It happened: the service shows it.")
+        elif happened is False:
+            self._looks += 1
+            self._notice = notice(
+                "info", "The service does not show the change.",
+                "Look once more in a few seconds." if self._looks < LOOKS_NEEDED else "It can be sent again.",
+            )  # fmt: skip
+        else:
+            self._looks = LOOKS_NEEDED
+            self._notice = notice(
+                "info", "This is what the service holds, the newest first.",
+                "Nothing that was sent tells one offer state from another: see for yourself whether it is there. "
+                "With a reference of your own the form could tell.",
+            )  # fmt: skip
+
+    def _tell_absent(self) -> None:
+        self._looks += 1
+        if self._looks < LOOKS_NEEDED:
+            self._notice = notice("info", "It is not there yet.", "Wait a few seconds, then look once more.")
+        else:
+            self._notice = notice("info", "It is not there, looked at twice: it did not happen. It can be sent again.")
+
+    def _did_happen(self, found: pd.DataFrame, sent: Mapping[str, Any], lost: ReadBack) -> bool | None:
+        """Say whether what was found proves the change; None where it cannot."""
+        if self._is_careful:
+            return all(change.same for change in changes_of(self.endpoint, found.iloc[0].to_dict(), sent))
+        return True if lost.external_ref_id is not None else None
+
+
+def form_class(name: str, operation: str) -> type[Form]:
+    """Make the class of an operation's form."""
+    endpoint = ENDPOINTS[operation]
+    doc = f"{endpoint.summary}: a form for ``session.{operation}``; see `Form`."
+    return type(name, (Form,), {"endpoint": endpoint, "__doc__": doc, "__module__": "sparkfly_nb.forms"})

@@ -1,0 +1,43 @@
+"""The eleven forms, a class each, made from the table of operations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..endpoints import ENDPOINTS
+from .form import form_class
+
+if TYPE_CHECKING:
+    from .form import Form
+
+__all__ = [
+    "FORMS",
+    "CreateOfferState",
+    "GetOfferState",
+    "GetOfferStateByOffer",
+    "IssueOffer",
+    "IssueOfferState",
+    "ListOfferStates",
+    "QueryOfferStates",
+    "RedeemOfferState",
+    "UpdateOfferState",
+    "VoidOfferState",
+    "VoidOfferStateByIdentifier",
+]
+
+FORMS: Final[dict[str, type[Form]]] = {
+    operation: form_class("".join(map(str.capitalize, operation.split("_"))), operation) for operation in ENDPOINTS
+}
+"""The class of each operation's form, by the name of the Session's method."""
+
+IssueOffer = FORMS["issue_offer"]
+IssueOfferState = FORMS["issue_offer_state"]
+CreateOfferState = FORMS["create_offer_state"]
+GetOfferState = FORMS["get_offer_state"]
+GetOfferStateByOffer = FORMS["get_offer_state_by_offer"]
+ListOfferStates = FORMS["list_offer_states"]
+QueryOfferStates = FORMS["query_offer_states"]
+UpdateOfferState = FORMS["update_offer_state"]
+RedeemOfferState = FORMS["redeem_offer_state"]
+VoidOfferState = FORMS["void_offer_state"]
+VoidOfferStateByIdentifier = FORMS["void_offer_state_by_identifier"]

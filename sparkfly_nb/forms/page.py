@@ -1,0 +1,169 @@
+"""The widget under every form: it shows what Python describes, and brings what a person types and presses.
+
+The page (``front.js``) holds no rule of the service. It sends all that was typed with each press, so that what is sent
+is what was seen; values that were typed are no part of the widget's state, and so of no saved notebook.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import anywidget
+import traitlets
+
+from ..errors import SparkflyError
+from .showing import error_notice, notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pandas as pd
+
+    from ..settings import Settings
+
+__all__ = ["Action", "Page", "Press"]
+
+HERE: Final = Path(__file__).parent
+INTERRUPTED: Final = notice(
+    "unknown",
+    "This was interrupted: it may have happened.",
+    "Look at the offer state before you send it again. The log of the kernel says more.",
+)
+
+
+class Action(NamedTuple):
+    """One button: its name, what stands on it, its look (``main``, ``danger``, ``plain``), whether it can be used."""
+
+    name: str
+    label: str
+    look: str = "main"
+    enabled: bool = True
+
+
+class Press(NamedTuple):
+    """What the page held when a button was pressed, or a key."""
+
+    typed: Mapping[str, str]
+    unfinished: Sequence[str]
+    confirmation: str
+
+
+class Page(anywidget.AnyWidget):
+    """A form on a page; the base of every form here.
+
+    Attributes
+    ----------
+    result : pandas.DataFrame or None
+        The last frame that the form got.
+    """
+
+    _esm = HERE / "front.js"
+    _css = HERE / "front.css"
+    page_id = traitlets.Unicode().tag(sync=True)
+    spec = traitlets.Dict().tag(sync=True)
+    standing = traitlets.Dict().tag(sync=True)
+    progress = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, settings: Settings | None) -> None:
+        super().__init__()
+        self.page_id = uuid.uuid4().hex[:12]
+        self.result: pd.DataFrame | None = None
+        self._settings = settings
+        self._turn = 0
+        self._working = False
+        self._checked = ""
+        self._notice: dict[str, Any] | None = None
+        self._tables: list[dict[str, Any]] = []
+        self._focus = ""
+        self._seen = Press({}, (), "")
+        # Events may come in several threads: Jupyter serves widgets aside of cells where it can.
+        self._one_at_a_time = threading.RLock()
+        self.on_msg(self._on_message)
+
+    # ---- what a form adds
+
+    def _handlers(self) -> Mapping[str, Callable[[], None]]:
+        """Give what each button does, by its name."""
+        raise NotImplementedError
+
+    def _described(self) -> dict[str, Any]:
+        """Say how things stand: ``problems, ready, python, actions, confirm, locked``."""
+        raise NotImplementedError
+
+    # ---- events
+
+    def _on_message(self, _widget: object, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        with self._one_at_a_time:
+            self._seen = Press(
+                {name: str(text) for name, text in (message.get("typed") or {}).items()},
+                tuple(message.get("unfinished") or ()),
+                str(message.get("confirmation") or "").strip(),
+            )
+            if message.get("event") == "pressed":
+                self._on_pressed(message)
+            else:
+                self._checked = str(message.get("draft", ""))
+                self._focus = ""
+                if message.get("event") == "uploaded":
+                    self._on_uploaded(str(message.get("name", "")), bytes(buffers[0]) if buffers else b"")
+                self._show()
+
+    def _on_pressed(self, message: Mapping[str, Any]) -> None:
+        if message.get("turn") != self._turn:
+            return  # pressed twice, or in a second view of the same form: the first press counts
+        enabled = {action.name for action in self._described()["actions"] if action.enabled}
+        press = self._handlers().get(str(message.get("action"))) if message.get("action") in enabled else None
+        ended = False
+        self._working = True
+        self._notice, self._tables, self._focus = None, [], "notice"
+        self._show()
+        try:
+            if press is not None:
+                press()
+            ended = True
+        except SparkflyError as error:
+            self._notice = error_notice(error)
+            ended = True
+        finally:
+            if not ended:
+                self._notice = INTERRUPTED
+            self._turn += 1
+            self._working = False
+            self._checked = str(message.get("draft", ""))
+            self._show()
+
+    def _on_uploaded(self, name: str, content: bytes) -> None:
+        """Take a file; forms without a file field ignore it."""
+
+    # ---- showing
+
+    def _show(self) -> None:
+        """Tell the page how things stand."""
+        described = self._described()
+        self.standing = described | {
+            "actions": [action._asdict() for action in described["actions"]],
+            "banner": self._banner(),
+            "turn": self._turn,
+            "working": self._working,
+            "checked": self._checked,
+            "notice": self._notice,
+            "tables": self._tables,
+            "focus": self._focus,
+        }
+
+    def _banner(self) -> str:
+        return "PRODUCTION" if self._settings is not None and self._settings.is_production else ""
+
+    def _tell_progress(self, done: int, total: int, unit: str) -> None:
+        self.progress = {"done": done, "total": total, "unit": unit}
+
+    def _hand_over(self, file_name: str, content: bytes) -> None:
+        """Let the browser save a file; it passes through the page and stays in no state."""
+        self.send({"event": "file", "name": file_name}, [content])
+
+    def __repr__(self) -> str:
+        where = self._settings.environment if self._settings is not None else "not connected"
+        return f"<{type(self).__name__}: {self.spec.get('title', '')} ({where}); shown as a form in Jupyter and Voilà>"

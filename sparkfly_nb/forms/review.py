@@ -1,0 +1,95 @@
+"""What a change would change: the offer state as it is, beside what it would become."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pandas as pd
+
+from ..schema import OFFER_STATE, TIME
+from ..values import is_missing
+from .fields import label_of
+from .showing import cell_text, standing_of
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+
+    from ..endpoints import Endpoint
+
+__all__ = ["EFFECTS", "RECOGNISED_BY", "Change", "change_table", "changes_of", "warnings_of"]
+
+EFFECTS: Final[dict[str, dict[str, Any]]] = {
+    "update_offer_state": {},
+    "redeem_offer_state": {"status": "redeemed"},
+    "void_offer_state": {"status": "voided"},
+    "void_offer_state_by_identifier": {"status": "voided"},
+}
+"""Operations that are shown before they are sent, and what each does besides what it is told."""
+
+
+RECOGNISED_BY: Final = (
+    "offer_state_id", "member_id", "offer_name", "campaign_xid", "status", "credential_identifier",
+    "effective_expires_at",
+)  # fmt: skip
+"""By what a person sees that it is the offer state that they mean."""
+
+
+class Change(NamedTuple):
+    """One field: as it is, as it would be, and whether these are the same."""
+
+    name: str
+    now: Any
+    after: Any
+    same: bool
+
+
+def changes_of(endpoint: Endpoint, state: Mapping[Any, Any], sent: Mapping[str, Any]) -> list[Change]:
+    """Compare an offer state with what an operation would make of it."""
+    wanted = EFFECTS[endpoint.name] | {
+        field.name: sent[field.name] for field in endpoint.fields if field.place == "body" and field.name in sent
+    }
+    changes = []
+    for name, value in wanted.items():
+        now = state.get(name)
+        after = pd.Timestamp(value) if OFFER_STATE.get(name) == TIME else value
+        changes.append(Change(name, now, after, _is_same(name, now, after)))
+    return changes
+
+
+def _is_same(name: str, now: Any, after: Any) -> bool:
+    if is_missing(now):
+        return False
+    if name == "status" and standing_of(now) is not None:
+        return standing_of(now) == standing_of(after)
+    return bool(now == after)
+
+
+def change_table(changes: Sequence[Change], caption: str, zone: dt.tzinfo | None) -> dict[str, Any]:
+    """Show changes: field, now, after."""
+    return {
+        "kind": "list",
+        "caption": caption,
+        "columns": ["", "Now", "After"],
+        "numeric": [False, False, False],
+        "rows": [
+            [
+                label_of(change.name),
+                cell_text(change.now, zone) or "nothing",
+                "stays as it is" if change.same else cell_text(change.after, zone),
+            ]
+            for change in changes
+        ],
+        "more": "",
+    }
+
+
+def warnings_of(state: Mapping[Any, Any]) -> list[str]:
+    """Say what may make the service refuse."""
+    found = []
+    standing = standing_of(state.get("status"))
+    if standing not in (None, "open"):
+        found.append(f"It is {standing} already: the service may refuse.")
+    if state.get("locked") is True:
+        found.append("It is locked: the service may refuse.")
+    return found
