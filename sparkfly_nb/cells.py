@@ -148,7 +148,7 @@ def nanoseconds_of(stamps: NDArray[Any]) -> NDArray[np.int64]:
     """
     seconds = stamps.astype("datetime64[s]")
     fits = (seconds > FIRST_SECOND) & (seconds < LAST_SECOND)
-    return np.where(fits, stamps, np.datetime64("NaT")).astype("datetime64[ns]").view(np.int64)
+    return np.where(fits, stamps, np.datetime64("NaT", "s")).astype("datetime64[ns]").view(np.int64)
 
 
 def object_array(cells: Iterable[Any], rows: int) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -88,6 +89,7 @@ _WRITERS: Final[tuple[tuple[Any, Callable[[Any], str]], ...]] = (
     ((bool, np.bool_), lambda flag: "true" if flag else "false"),
     ((int, np.integer), lambda number: str(int(number))),
     ((float, np.floating), lambda number: repr(float(number))),
+    (Decimal, lambda number: f"{number:f}"),
     (dt.datetime, _time_cell),
     ((dt.date, pd.Timedelta), lambda value: str(value.isoformat())),
 )

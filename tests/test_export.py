@@ -8,6 +8,7 @@ import hashlib
 import json
 import random
 import re
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -177,6 +178,7 @@ def test_columns_of_pandas_own_dtypes_are_written_as_what_they_are(path):
             "objects": pd.Series([moment, {"a": True}], dtype=object),
             "others": pd.Series([dt.date(2024, 1, 1), np.bool_(True)], dtype=object),
             "spans": pd.to_timedelta(["01:00:00", None]),
+            "decimals": pd.Series([Decimal("-5.50"), Decimal("1E+3")], dtype=object),
         }
     )
 
@@ -184,8 +186,8 @@ def test_columns_of_pandas_own_dtypes_are_written_as_what_they_are(path):
 
     assert rows_as_a_spreadsheet_reads_them(path)[1:] == [
         ["1", "1", "-0.5", "true", "2024-01-01T12:00:00Z", "'=a", "-5", "2024-01-01T12:00:00Z", "2024-01-01",
-         "P0DT1H0M0S"],
-        ["-2", str(2**64 - 1), "", "false", "", "", "'=b", '{"a":true}', "true", ""],
+         "P0DT1H0M0S", "-5.50"],
+        ["-2", str(2**64 - 1), "", "false", "", "", "'=b", '{"a":true}', "true", "", "1000"],
     ]  # fmt: skip
 
 
