@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 import random
 import secrets
 import time
@@ -50,7 +49,6 @@ ADMIN_SECRET_HEADER: Final = "X-Sandbox-Secret"  # noqa: S105 - the name of a he
 
 _KEEPALIVE_S: Final = 300.0
 _BODY_LIMIT: Final = 1_048_576
-_log = logging.getLogger(__name__)
 
 
 class Sandbox:
