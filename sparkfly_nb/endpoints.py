@@ -114,6 +114,7 @@ _CHANGE = (
     Field("is_reward", "body", "flag", "whether the offer state is a reward"),
 )
 
+# fmt: off
 ENDPOINTS: Final[dict[str, Endpoint]] = {
     endpoint.name: endpoint
     for endpoint in (
@@ -194,6 +195,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         ),
     )
 }
+# fmt: on
 """The eleven operations, by the name of the Session's method."""
 
 
