@@ -293,6 +293,8 @@ def _issue_in_this_process():
         timeout=TIMEOUT,
     ) as session:  # fmt: skip
         quick(session)
+        session.tokens.current()
+        before = _sockets(session)  # the Session's own, for single calls
         _say("ready")
         sys.stdin.readline()
         told = {}
@@ -301,11 +303,14 @@ def _issue_in_this_process():
         except KeyboardInterrupt:
             told["interrupted"] = True
             told["threads"] = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-            me = psutil.Process()
-            told["children"] = [" ".join(child.cmdline())[:300] for child in me.children(recursive=True)]
-            port = urlsplit(task["base_url"]).port
-            told["sockets"] = [link for link in me.net_connections() if link.raddr and link.raddr.port == port]
+            told["children"] = [" ".join(child.cmdline())[:300] for child in psutil.Process().children(recursive=True)]
+            told["sockets"] = list(map(str, _sockets(session) - before))
         Path(task["result"]).write_bytes(pickle.dumps(told))
+
+
+def _sockets(session):
+    port = urlsplit(session.settings.base_url).port
+    return {link for link in psutil.Process().net_connections() if link.raddr and link.raddr.port == port}
 
 
 def _say(word):

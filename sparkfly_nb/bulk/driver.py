@@ -14,6 +14,7 @@ import joblib
 from joblib.externals.loky import reusable_executor
 
 from ..errors import ConfigurationError, RequestFailed, SparkflyError
+from .aside import work_aside
 from .job import SHARD_SECONDS, Wiring
 from .progress import progress_bar
 from .stops import CHILD_ENDS_S, stop_event
@@ -40,6 +41,14 @@ class WorkersLost(SparkflyError):
     """Worker processes died; stays inside the driver, which continues without them."""
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or _is_whole(value)
+
+
 @dataclass(frozen=True, slots=True)
 class BulkOptions:
     """How a bulk call goes about its work; the fields are the keyword arguments of the Session's bulk calls."""
@@ -54,13 +63,15 @@ class BulkOptions:
 
     def __post_init__(self) -> None:
         checks = (
-            ("concurrency", isinstance(self.concurrency, int) and 1 <= self.concurrency <= 10_000, "1 to 10,000"),
-            ("rate", self.rate is None or self.rate > 0, "above 0, in requests per second, or None"),
-            ("n_jobs", self.n_jobs is None or (isinstance(self.n_jobs, int) and self.n_jobs != 0), "not 0, or None"),
-            ("canary", isinstance(self.canary, int) and self.canary >= 0, "a number of rows, 0 for none"),
-            ("halt_above", 0 <= self.halt_above <= 1, "a share from 0 to 1; 1 never halts"),
-            ("settle_pause", 0 <= self.settle_pause <= 600, "0 to 600 seconds"),
-        )
+            ("concurrency", _is_whole(self.concurrency) and 1 <= self.concurrency <= 10_000, "1 to 10,000"),
+            ("rate", self.rate is None or (_is_number(self.rate) and self.rate > 0),
+             "above 0, in requests per second, or None"),
+            ("n_jobs", self.n_jobs is None or (_is_whole(self.n_jobs) and self.n_jobs != 0), "not 0, or None"),
+            ("canary", _is_whole(self.canary) and self.canary >= 0, "a number of rows, 0 for none"),
+            ("halt_above", _is_number(self.halt_above) and 0 <= self.halt_above <= 1,
+             "a share from 0 to 1; 1 never halts"),
+            ("settle_pause", _is_number(self.settle_pause) and 0 <= self.settle_pause <= 600, "0 to 600 seconds"),
+        )  # fmt: skip
         for name, good, allowed in checks:
             if not good:
                 raise ConfigurationError(f"{name}={getattr(self, name)!r} cannot be used: it must be {allowed}")
@@ -146,40 +157,24 @@ class Driver:
         KeyboardInterrupt
             After an interrupt, when what was in flight is finished and recorded.
         """
-        results: list[_T] = []
-        faults: list[BaseException] = []
-        interrupted = False
         context = contextvars.copy_context()
         had_loky = _loky_is_up()
-
-        def body() -> None:
-            try:
-                results.append(context.run(what))
-            except BaseException as fault:  # noqa: BLE001 - carried over to the waiting thread, which raises it
-                faults.append(fault)
-
-        with stop_event(self._stop_key) as self.stop:
-            thread = threading.Thread(target=body, name="sparkfly-nb-driver")
-            with progress_bar(rows, label, "row", shown=self.options.progress) as bar:
-                started = False
-                while not started or thread.is_alive():
-                    try:
-                        if not started:
-                            started = True
-                            thread.start()
-                        thread.join(LOOK_S)
-                        bar.update(self.rows_done - bar.n)
-                    except KeyboardInterrupt:
-                        interrupted = True
-                        self.stop.set()
-                bar.update(self.rows_done - bar.n)
+        with (
+            stop_event(self._stop_key) as self.stop,
+            progress_bar(rows, label, "row", shown=self.options.progress) as bar,
+        ):
+            ended = work_aside(
+                lambda: context.run(what),
+                "sparkfly-nb-driver",
+                self.stop.set,
+                look=lambda: bar.update(self.rows_done - bar.n),
+                look_s=LOOK_S,
+            )
         if not had_loky and _loky_is_up():
             reusable_executor.get_reusable_executor().shutdown(wait=True)
-        if interrupted:
+        if ended.interrupted:
             raise KeyboardInterrupt
-        if faults:
-            raise faults[0]
-        return results[0]
+        return ended.result()
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the run is stopped."""

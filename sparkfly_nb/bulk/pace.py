@@ -34,7 +34,7 @@ class Pace:
         self._lanes = lanes
         self._allowed = float(lanes)
         self._interval_s = 1.0 / rate if rate else 0.0
-        self._next_slot = time.monotonic()
+        self._next_slot = self._slot_after_last = time.monotonic()
         self._not_before = 0.0
         self._good_answers = 0
         self._closing = closing
@@ -42,7 +42,7 @@ class Pace:
     @property
     def pause_left_s(self) -> float:
         """Seconds until the next request may go: the service asked for a pause, or the rate does."""
-        return max(0.0, self._not_before - time.monotonic(), self._next_slot - time.monotonic())
+        return max(0.0, max(self._not_before, self._slot_after_last) - time.monotonic())
 
     async def turn(self, lane: int) -> bool:
         """Wait until this lane may send; False when the shard ends before that."""
@@ -55,7 +55,10 @@ class Pace:
             elif self._interval_s:
                 slot = max(self._next_slot, now)
                 self._next_slot = slot + self._interval_s
-                return await self._sleep_until(slot)
+                if not await self._sleep_until(slot):
+                    return False  # the slot was not used
+                self._slot_after_last = max(self._slot_after_last, slot + self._interval_s)
+                return True
             else:
                 return True
         return False

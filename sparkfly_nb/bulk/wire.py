@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -16,6 +15,7 @@ from ..attempt import MAX_ANSWER_BYTES
 from ..endpoints import TOKEN_HEADER, Request, address_of
 from ..retry import parse_retry_after
 from ..version import USER_AGENT
+from .aside import work_aside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -162,29 +162,17 @@ def in_own_loop(work: Callable[[], Coroutine[Any, Any, _T]], on_interrupt: Calla
     on_interrupt : callable
         Called when the waiting thread is interrupted; the coroutine is then expected to end by itself.
     """
-    results: list[_T] = []
-    faults: list[BaseException] = []
 
-    def body() -> None:
+    def body() -> _T:
         loop = _new_loop()
         try:
-            results.append(loop.run_until_complete(work()))
+            result = loop.run_until_complete(work())
             loop.run_until_complete(loop.shutdown_asyncgens())
-        except BaseException as fault:  # noqa: BLE001 - carried over to the waiting thread, which raises it
-            faults.append(fault)
+            return result
         finally:
             loop.close()
 
-    thread = threading.Thread(target=body, name="sparkfly-nb-shard")
-    thread.start()
-    while thread.is_alive():
-        try:
-            thread.join()
-        except KeyboardInterrupt:
-            on_interrupt()
-    if faults:
-        raise faults[0]
-    return results[0]
+    return work_aside(body, "sparkfly-nb-shard", on_interrupt).result()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -1,0 +1,309 @@
+"""What keeps a run from doing harm: canary, breaker, rate, pauses, tokens that end, a confirmation on production."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from bulk_world import CALM, CAMPAIGN, LATER, SOON, assert_true, members, quick, receipt_of, tiny_service
+from scripted_server import Answer, DropRead
+
+from sparkfly_nb import Session
+from sparkfly_nb.errors import AuthenticationError, ConfigurationError, ConfirmationRequired, RunHalted
+from sparkfly_nb.retry import RetryPolicy
+
+# ---- canary ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_canary_goes_first_is_read_back_and_then_the_rest_goes(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        result = session.issue_many(members(range(11, 111), expires_at=LATER), CAMPAIGN, canary=5, **CALM)
+    kinds = [("issue" if received.method == "POST" else "list") for _at, received in service.asked]
+    assert kinds[:10] == ["issue"] * 5 + ["list"] * 5
+    assert kinds[10:] == ["issue"] * 95
+    assert result.outcome.eq("issued").all()
+
+
+def changes_dates(service, number, record):
+    record["expires_at"] = "2030-09-02T00:00:00Z"
+
+
+def keeps_nothing(service, number, record):
+    return Answer(201, {"offer_state": receipt_of(record)})
+
+
+def makes_two(service, number, record):
+    service.states.append({**record, "offer_state_id": number + 1000})
+
+
+def shows_another_state(service, number, record):
+    service.states.append({**record, "offer_state_id": number + 1000})
+    return Answer(201, {"offer_state": receipt_of(record)})
+
+
+@pytest.mark.parametrize(
+    ("service_that", "why"),
+    [
+        (changes_dates, "expires_at is 2030-09-02T00:00:00Z, not 2030-09-01T00:00:00Z"),
+        (keeps_nothing, "0 offer states are there instead of one"),
+        (makes_two, "2 offer states are there instead of one"),
+        (shows_another_state, r"offer state 100\d is there, not \d"),
+    ],
+)
+def test_a_canary_that_does_not_hold_halts_the_run(tmp_path, service_that, why):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        service.on_issue = lambda number, record: service_that(service, number, record)
+        frame = members(range(11, 111), activates_at=SOON, expires_at=LATER)
+        with pytest.raises(RunHalted, match=rf"canary row \d does not hold: {why}") as halt:
+            session.issue_many(frame, CAMPAIGN, canary=5, **CALM)
+    assert len(service.issues()) == 5
+    assert halt.value.result.outcome.tolist() == ["issued"] * 5 + ["planned"] * 95
+
+
+def test_a_canary_of_refused_rows_halts_the_run(world, tmp_path):
+    with world.session(str(tmp_path / "ledger.db")) as session, pytest.raises(RunHalted, match="canary rows are not"):
+        session.issue_many(members([*range(1, 7), *world.member_ids[:50]]), CAMPAIGN, canary=10, **world.calm)
+    assert world.requests("issue_offer") == 10
+
+
+def test_a_lost_canary_row_is_settled_and_sent_again_before_the_rest_goes(world, tmp_path):
+    world.service.set_faults({"issue_offer:drop_before": 0.3, "issue_offer:commit_then_500": 0.3}, seed=4)
+    with world.session(str(tmp_path / "ledger.db")) as session:
+        result = session.issue_many(members(world.member_ids[:60]), CAMPAIGN, canary=20, halt_above=1, **world.calm)
+    assert_true(result, world.states())
+    assert result.outcome.eq("issued").all()
+
+
+def test_a_canary_is_possible_for_every_change(world, tmp_path):
+    with world.session(str(tmp_path / "ledger.db")) as session:
+        issued = session.issue_many(members(world.member_ids[:30]), CAMPAIGN, **world.calm)
+        frame = issued[["offer_state_id", "member_id"]]
+        ends = [
+            session.update_many(frame.assign(expires_at=LATER), canary=5, **CALM),
+            session.redeem_many(frame[:15], canary=5, **CALM),
+            session.void_many(frame[15:], canary=5, **CALM),
+        ]
+    assert [end.outcome.unique().tolist() for end in ends] == [["updated"], ["redeemed"], ["voided"]]
+
+
+# ---- breaker ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("concurrency", [1, 4, 64])
+def test_a_run_that_mostly_fails_is_halted_and_the_rest_is_sent_later(tmp_path, concurrency):
+    frame = members(range(1000, 2000))
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        service.on_issue = lambda number, _record: Answer(403, {"error": "not permitted"})
+        with pytest.raises(RunHalted, match=r"most rows fail.*not permitted") as halt:
+            session.issue_many(frame, CAMPAIGN, concurrency=concurrency, **CALM)
+        counts = halt.value.result.outcome.value_counts()
+        assert 50 <= counts["rejected"] <= 50 + 64 + 40
+        assert counts["planned"] == 1000 - counts["rejected"] == 1000 - len(service.issues())
+        service.on_issue = None
+        result = session.issue_many(frame, CAMPAIGN, **CALM)
+    assert result.outcome.value_counts().to_dict() == {"issued": counts["planned"], "rejected": counts["rejected"]}
+    assert pickle.loads(pickle.dumps(halt.value)).result.equals(halt.value.result)
+
+
+def test_a_service_that_breaks_down_late_is_noticed_soon(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        service.on_issue = lambda number, _record: Answer(403, {"error": "closed"}) if number > 1500 else None
+        with pytest.raises(RunHalted):
+            session.issue_many(members(range(1000, 5000)), CAMPAIGN, concurrency=4, **CALM)
+    assert 1550 <= len(service.issues()) < 2500
+
+
+def test_rows_that_fail_now_and_then_do_not_halt_a_run(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        counter = iter(range(10_000))
+        service.on_issue = lambda number, _record: Answer(404, {"error": "no"}) if next(counter) % 3 == 0 else None
+        result = session.issue_many(members(range(1000, 1300)), CAMPAIGN, concurrency=4, **CALM)
+    assert result.outcome.value_counts().to_dict() == {"issued": 200, "rejected": 100}
+
+
+def test_halt_above_one_never_halts(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        service.on_issue = lambda number, _record: Answer(403, {"error": "no"})
+        result = session.issue_many(members(range(1000, 1200)), CAMPAIGN, halt_above=1, **CALM)
+    assert result.outcome.eq("rejected").all()
+
+
+def test_a_service_that_lets_nothing_through_halts_the_run_with_all_rows_planned(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        session._runs.policy = RetryPolicy(max_attempts=2, base_s=0.001, cap_s=0.01)
+        service.on_issue = lambda number, _record: Answer(429)
+        with pytest.raises(RunHalted, match="lets nothing through: 429 too many requests") as halt:
+            session.issue_many(members([11, 12]), CAMPAIGN, concurrency=2, **CALM)
+        assert halt.value.result.outcome.tolist() == ["planned"] * 2
+        service.on_issue = None
+        assert session.issue_many(members([11, 12]), CAMPAIGN, **CALM).outcome.eq("issued").all()
+
+
+def test_a_service_that_is_not_there_halts_the_run_with_all_rows_planned(tmp_path):
+    import socket
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}/v1.0"
+        with Session("sandbox", base_url=address, token="t", ledger=str(tmp_path / "ledger.db")) as session:
+            quick(session)
+            with pytest.raises(RunHalted, match="lets nothing through: no connection") as halt:
+                session.issue_many(members([11]), CAMPAIGN, **CALM)
+    assert halt.value.result.outcome.tolist() == ["planned"]
+
+
+# ---- pace ------------------------------------------------------------------------------------------------------------
+
+
+def duration_of(service):
+    moments = [at for at, _received in service.asked]
+    return max(moments) - min(moments)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_rate_is_never_exceeded(tmp_path, n_jobs):
+    """One-sided: a slow machine can only be slower."""
+    import joblib
+
+    with tiny_service(tmp_path / "ledger.db") as (session, service), joblib.parallel_config("threading"):
+        session.issue_many(members(range(1000, 1060)), CAMPAIGN, rate=50, concurrency=2, n_jobs=n_jobs, **CALM)
+    assert duration_of(service) >= (60 - 1 - n_jobs) / 50
+
+
+def test_the_rate_holds_over_shards_and_for_read_backs(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+
+        def lost(number, record):
+            service.states.append(record)
+            return DropRead()
+
+        service.on_issue = lost
+        frame = members(range(1000, 1045)).rename(columns={"member_id": "member_identifier"})
+        frame["member_identifier"] = "M-" + frame.member_identifier.astype(str)
+        result = session.issue_many(frame, CAMPAIGN, rate=100, concurrency=1, **CALM)
+        assert result.settled_by.eq("readback").all()
+        assert len(service.asked) == 45 * 3
+    slots = len(service.asked) - 1 - 2  # two shards and a read-back begin without a wait
+    assert duration_of(service) >= slots / 100
+
+
+def test_a_shard_that_ends_early_does_not_make_a_low_rate_higher(tmp_path, monkeypatch):
+    from sparkfly_nb.bulk import runner
+
+    short = runner.SendJob
+    monkeypatch.setattr(runner, "SendJob", lambda *args, **kwargs: short(*args, seconds=0.05, **kwargs))
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        session.issue_many(members(range(1000, 1006)), CAMPAIGN, rate=5, **CALM)
+    assert 5 / 5 * 0.99 <= duration_of(service) < 4, "and slots that were not used are not lost"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_stops_all_requests_for_that_long(tmp_path, status):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        service.on_issue = lambda number, _record: (
+            Answer(status, headers={"Retry-After": "1"}) if len(service.issues()) == 11 else None
+        )
+        result = session.issue_many(members(range(1000, 1060)), CAMPAIGN, concurrency=1, **CALM)
+    moments = [at for at, _received in service.issues()]
+    assert moments[11] - moments[10] >= 1
+    assert result.outcome.eq("issued").all()
+    assert len(moments) == 61
+
+
+def test_a_bare_503_may_have_been_processed_and_slows_the_run_down(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        session._runs.policy = RetryPolicy(base_s=1.0, cap_s=1.0)
+
+        def busy(number, record):
+            if len(service.issues()) == 1:
+                service.states.append(record)
+                return Answer(503, {"error": "busy"})
+            return None
+
+        service.on_issue = busy
+        result = session.issue_many(members(range(1000, 1003)), CAMPAIGN, concurrency=1, **CALM)
+    moments = [at for at, _received in service.issues()]
+    assert moments[1] - moments[0] >= 0.5
+    assert len(service.states) == len(moments) == 3
+    assert result.settled_by.tolist() == ["readback", "response", "response"]
+
+
+# ---- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_that_ends_in_mid_run_is_renewed_and_every_row_is_sent(tmp_path):
+    with tiny_service(tmp_path / "ledger.db", identity="app", key="secret") as (session, service):
+
+        def end_token(number, _record):
+            if number in (30, 60, 90):
+                service.tokens = set()
+
+        service.on_issue = end_token
+        result = session.issue_many(members(range(1000, 1100)), CAMPAIGN, concurrency=8, **CALM)
+    assert service.authentications == 4
+    assert result.outcome.eq("issued").all()
+    assert sorted(state["member_id"] for state in service.states) == list(range(1000, 1100))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_all_tokens_of_the_sandbox_expire_and_every_row_is_issued_once(world, tmp_path, n_jobs):
+    with world.session(str(tmp_path / "ledger.db")) as session:
+        session.tokens.current()
+        world.service.expire_tokens()
+        result = session.issue_many(members(world.member_ids[:80]), CAMPAIGN, n_jobs=n_jobs, **world.calm)
+    assert_true(result, world.states())
+    assert result.outcome.eq("issued").all()
+
+
+def test_with_only_a_token_its_end_is_an_error_and_the_rest_stays_planned(tmp_path):
+    frame = members(range(1000, 1100))
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+
+        def end_token(number, _record):
+            if number == 40:
+                service.tokens = set()
+
+        service.on_issue = end_token
+        with pytest.raises(AuthenticationError, match="identity= and key="):
+            session.issue_many(frame, CAMPAIGN, concurrency=4, **CALM)
+        kept = session.run(session.runs().run[0])
+        assert kept.outcome.value_counts().to_dict() == {"issued": 40, "planned": 60}
+        service.tokens = {"given-token"}
+        assert session.issue_many(frame, CAMPAIGN, **CALM).outcome.eq("issued").all()
+    assert len(service.states) == 100
+
+
+# ---- before anything is sent -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("confirm", [None, 1, 3, 0])
+def test_a_wrong_confirmation_on_production_sends_and_records_nothing(tmp_path, confirm):
+    with (
+        Session("production", token="t", ledger=str(tmp_path / "ledger.db")) as session,
+        pytest.raises(ConfirmationRequired, match="give confirm=2, the number of rows") as refusal,
+    ):
+        session.issue_many(members([11, 12]), CAMPAIGN, confirm=confirm, **CALM)
+    assert refusal.value.rows == 2
+    with Session("production", token="t", ledger=str(tmp_path / "ledger.db")) as session:
+        assert session.runs().empty
+
+
+def test_a_right_confirmation_is_accepted(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, _service):
+        base_url = session.settings.base_url
+        with Session("production", base_url=base_url, token="given-token", ledger=session.ledger) as confirmed:
+            assert confirmed.settings.is_production
+            result = confirmed.issue_many(members([11, 12]), CAMPAIGN, confirm=2, **CALM)
+    assert result.outcome.eq("issued").all()
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"concurrency": 0}, {"rate": 0}, {"n_jobs": 0}, {"canary": -1}, {"halt_above": 1.5}, {"settle_pause": -1},
+     {"concurrency": "many"}, {"rate": "fast"}, {"halt_above": None}],
+)  # fmt: skip
+def test_an_option_that_cannot_be_is_refused_before_anything_is_sent(tmp_path, option):
+    (name,) = option
+    with tiny_service(tmp_path / "ledger.db") as (session, service), pytest.raises(ConfigurationError, match=name):
+        session.issue_many(members([11]), CAMPAIGN, **{**CALM, **option})
+    assert not service.asked
