@@ -78,12 +78,14 @@ class Wire:
         Lost
             Everything else that is no answer.
         """
-        # aiohttp sends a PUT again by itself when a kept connection breaks, by comparing the method with "PUT".
-        # In lower case it is on the wire what it was, and is sent once.
-        method = request.method if request.method == "GET" else request.method.lower()
         try:
             async with self._http.request(
-                method, self._url(request), data=request.body, headers=self._secrets, allow_redirects=False
+                request.method,
+                self._url(request),
+                data=request.body,
+                headers=self._secrets,
+                allow_redirects=False,
+                middlewares=_ONCE if request.method == "PUT" else (),
             ) as response:
                 body = await _read(response)
                 retry_after_s = parse_retry_after(response.headers.get("Retry-After"), time.time())
@@ -102,6 +104,19 @@ _NEVER_SENT: Final = (
     aiohttp.InvalidURL,
     aiohttp.ClientHttpProxyError,  # the proxy refused the tunnel
 )
+
+
+async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from what it does with a PUT when a kept connection breaks: sending it again by itself."""
+    try:
+        return await send(request)
+    except _NEVER_SENT:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise Lost(f"the connection broke before an answer came: {_words(error)}") from None
+
+
+_ONCE: Final = (_send_once,)
 
 
 def _words(error: BaseException) -> str:

@@ -1,11 +1,11 @@
-"""What bulk calls take from the environment: its proxy, looked up once per shard, and nothing from netrc."""
+"""How bulk calls reach the service: once per request, through the proxy of the environment, with nothing from netrc."""
 
 from __future__ import annotations
 
 import base64
 
 import pytest
-from scripted_server import Answer, ScriptedServer
+from scripted_server import Answer, DropRead, ScriptedServer
 
 from sparkfly_nb.bulk.job import Row, SendJob, Wiring
 from sparkfly_nb.bulk.worker import send_shard
@@ -22,10 +22,10 @@ def _no_lower_case_proxies(monkeypatch):
         monkeypatch.delenv(variable, raising=False)
 
 
-def send(base_url):
-    """Send one row to a service that is not on this machine."""
+def send(base_url, rows=(ROW,), operation="issue"):
+    """Send rows one after the other, to a service that is not on this machine."""
     wiring = Wiring(base_url, Secret("token"), 1, None, 5, 30, False, RetryPolicy(max_attempts=1), "no stop")
-    return send_shard((SendJob(wiring, "issue", 0, [ROW]),))
+    return send_shard((SendJob(wiring, operation, 0, rows),))
 
 
 def outcomes(report):
@@ -84,3 +84,13 @@ def test_the_netrc_of_the_person_is_not_used_in_bulk(monkeypatch, tmp_path):
         send(service.base_url)
 
         assert "authorization" not in service.received[0].headers
+
+
+def test_a_put_whose_kept_connection_breaks_is_sent_once():
+    updated = Answer(200, {"offer_state": {"offer_state_id": 7, "member_id": 1009}})
+    rows = [Row(position, {"member_id": 1009, "offerstate_id": 7, "value": position}) for position in (0, 1)]
+    with ScriptedServer(updated, DropRead()) as service:  # a third request would be outside the script
+        report = send(service.base_url, rows, "update")
+
+        assert [received.connection for received in service.received] == [1, 1]
+    assert outcomes(report) == ["updated", "unknown"]
