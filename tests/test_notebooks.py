@@ -33,6 +33,26 @@ PROMISES = {
         ('== "kept"', r"(?s)(kept: it was redeemed.*){3}"),
         ("session.runs", r"(?s)void of welcome.*used.*welcome"),
     ],
+    "03_campaign_audit": [
+        ("audit = session.audit", r"complete: all 300 members were read"),
+        ("summary = audit.summary", r"0 +complete +all members were read +0.0"),
+        ("pivot_table(index=\"segment\"", r"(?s)lapsed.*new +0.0 +0.0 +0.0.*regular.*vip"),
+        ("exceptions = audit.exceptions", r"(?s)missing +error +73.*duplicate +error +40.*foreign +error +15"),
+        ("audit.plot", r"AuditPage size"),
+        ('["activity"].value_counts', r"issued +328\nredeemed +123\nvoided +34"),
+        ("audit.to_csv", r"manifest.json"),
+        ("sf.verify", r"states.csv +328"),
+        ("sf.read_audit", r"\(True, True, True\)"),
+    ],
+    "04_void_from_dataframe": [
+        ("before = ", r"duplicate +5"),
+        ("voided = ", r"voided +5"),
+        ("result = session.void_many", r"\(7, {'voided': 7}\)"),
+        ("repeated = ", r"nothing is sent\n{'voided': 7}"),
+        ("totals = ", r"(?s)offer_states_changed.*12.0.*incomplete +57.0 +45.0 +-12.0.*voided +0.0 +12.0 +12.0"),
+        ("after.exceptions", r"voided_though_planned +7"),
+        ("after.to_csv", r"states.csv +65"),
+    ],
 }
 """For each notebook: a piece of a cell, and what that cell must show."""
 

@@ -164,12 +164,15 @@ def _totals(states: pd.DataFrame, now: Audit, earlier: Audit) -> pd.DataFrame:
     )
     ours, theirs = (audit.summary().iloc[1:] for audit in (now, earlier))
     merged = theirs.merge(ours, on=keys, how="outer", suffixes=("_earlier", "_now"), sort=False)
-    order = {
-        tuple(key): place
-        for place, key in enumerate(pd.concat([ours, theirs])[keys].astype("object").fillna("").to_numpy())
-    }
-    place = [order[tuple(key)] for key in merged[keys].astype("object").fillna("").to_numpy()]
-    merged = merged.iloc[np.argsort(place, kind="stable")]
+    # In the order of the summary; a status that only one of the two knows stands beside the others.
+    names = pd.concat([ours, theirs])[["metric", "detail"]].fillna("")
+    metrics = {metric: place for place, metric in enumerate(names["metric"].unique())}
+    lines = {line: place for place, line in enumerate(names.drop_duplicates().itertuples(index=False, name=None))}
+    place = [
+        (metrics[metric], lines[metric, detail])
+        for metric, detail in merged[["metric", "detail"]].fillna("").itertuples(index=False, name=None)
+    ]
+    merged = merged.iloc[sorted(range(len(merged)), key=place.__getitem__)]
     # A status that only one of the two knows counted 0 in the other; a rate that is missing stays so.
     counts = (merged["metric"] == "status").to_numpy()
     before, after = (

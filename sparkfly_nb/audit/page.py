@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from sparkfly_nb.settings import ADDRESSES
+
 from .summary import count_members, incompleteness
 
 if TYPE_CHECKING:
@@ -66,8 +68,9 @@ def _shown(metric: str, value: Any) -> str:
 
 def _where(audit: Audit) -> str:
     facts = audit.facts
-    place = " at ".join(part for part in (facts.environment, facts.address) if part)
-    return f"{moment(audit)}{', ' if place else ''}{place}"
+    usual = ADDRESSES.get(facts.environment, "")
+    place = facts.environment if usual in (None, facts.address) else f"{facts.environment} at {facts.address}"
+    return ", ".join(part for part in (moment(audit), place.strip()) if part)
 
 
 def text_of(audit: Audit) -> str:
