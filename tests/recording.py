@@ -84,10 +84,15 @@ def _clean_address(address, root):
 
 
 class PlayedAnswer(vcr.stubs.VCRHTTPResponse):
-    """vcrpy's answer, read as urllib3 lets one read: with its argument that decompresses."""
+    """vcrpy's answer with all of urllib3's that the wire uses; how much of it vcrpy has depends on its version."""
 
     def read1(self, amt=-1, *, decode_content=None):
         return self._content.read1(amt)
+
+    def release_conn(self):
+        release = getattr(super(), "release_conn", None)
+        if release is not None:
+            release()
 
 
 class Annotated:
