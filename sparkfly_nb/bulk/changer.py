@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Changer"]
 
+COUNTED_ROWS: Final = 50
+"""So many rows in a row that were carried out are counted together; a failure is counted at once."""
+
 
 class Changer:
     """Sends the rows of one shard and keeps the report."""
@@ -31,6 +34,7 @@ class Changer:
         self._policy = policy
         self._operation = operation
         self._breaker = Breaker(operation.done, halt_above)
+        self._uncounted = 0
         self.report = report
 
     async def send(self, lane: int, row: Row) -> bool:
@@ -46,7 +50,12 @@ class Changer:
         if outcome is None:
             return False
         self.report.outcomes.append(outcome)
-        self.report.tripped = self.report.tripped or self._breaker.count([outcome])
+        self._uncounted += 1
+        if outcome.outcome == self._operation.done and self._uncounted < COUNTED_ROWS:
+            return True
+        latest = self.report.outcomes[-self._uncounted :]
+        self._uncounted = 0
+        self.report.tripped = self.report.tripped or self._breaker.count(latest)
         return self.report.tripped is None
 
     async def _send(self, lane: int, row: Row, endpoint: Endpoint, request: Request) -> Outcome | None:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS_TO_SEND", "Ledger", "PlannedRow", "Run", "end_rows", "ledger_time", "row_to_send"]
 
-READ_CHUNK_ROWS: Final = 20_000
+READ_CHUNK_ROWS: Final = 2_000
+"""Few enough that a chunk is worked on while it is in the processor's cache."""
 _END_COLUMNS: Final = (
     "outcome", "http_status", "error", "trace", "settled_by", "offer_state_id",
     "offer_id", "credential_identifier", "activates_at", "expires_at",

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RunBook", "run_name"]
 
-SHARD_ROUNDS: Final = 40
-"""Rows of a shard per request in flight: enough that its last requests, which are not in full flight, matter little."""
+SHARD_ROUNDS: Final = 80
+"""Rows of a shard per request in flight: enough that its connections, and its last requests, matter little."""
 
 
 class RunBook:
