@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,15 +68,16 @@ def bulk_service():
 class World:
     """The sandbox as one test sees it: what happened since the test began."""
 
-    def __init__(self, service):
+    def __init__(self, service, name):
         self.service = service
         self.member_ids = [member["member_id"] for member in service.members()]
         self.identifiers = [member["member_identifier"] for member in service.members()]
         truth = service.truth()
         self._first = 1 + max(state["offer_state_id"] for state in truth["offer_states"])
         self._before = Counter(truth["requests"])
-        # References are made from the run's name: each test has its own, as others issued in this sandbox before.
-        self.calm = {**CALM, "run": f"run-{uuid.uuid4().hex[:8]}"}
+        # References are made from the run's name, so each test has its own, as others issued in this sandbox before. It
+        # is the same each time: which requests are hit by a fault depends on what is asked.
+        self.calm = {**CALM, "run": name}
 
     def session(self, ledger, *, timeout=TIMEOUT, **arguments):
         return quick(
@@ -112,8 +112,8 @@ class World:
 
 
 @pytest.fixture
-def world(bulk_service):
-    yield World(bulk_service)
+def world(bulk_service, request):
+    yield World(bulk_service, request.node.name)
     bulk_service.set_faults({})
 
 

@@ -1,96 +1,111 @@
-"""How bulk calls reach the service: once per request, through the proxy of the environment, with nothing from netrc."""
+"""A request that changes something is on the wire once, whatever the HTTP library would like to do about it."""
 
 from __future__ import annotations
 
-import base64
+import asyncio
 
 import pytest
-from scripted_server import Answer, DropRead, ScriptedServer
+from scripted_server import RECEIPT, STATE, VALUES, Answer, DropRead, Half, Raw, ScriptedServer, Slow
 
-from sparkfly_nb.bulk.job import Row, SendJob, Wiring
-from sparkfly_nb.bulk.worker import send_shard
+from sparkfly_nb.bulk.job import Wiring
+from sparkfly_nb.bulk.wire import Lost, NotSent, open_wire
+from sparkfly_nb.endpoints import ENDPOINTS, assemble
 from sparkfly_nb.retry import RetryPolicy
 from sparkfly_nb.settings import Secret
 
-RECEIPT = Answer(201, {"offer_state": {"id": 7, "member_id": 1009, "offer_id": 3, "campaign_id": "SUMMER26"}})
-ROW = Row(0, {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "one"})
+
+def ask(server, *names, timeout_s=0.5, base_url=None):
+    """Send requests one after the other over one connection where it is kept; give what each came to."""
+    wiring = Wiring(
+        base_url=base_url or server.base_url,
+        token=Secret("a-token"),
+        concurrency=1,
+        rate=None,
+        connect_timeout_s=2,
+        read_timeout_s=timeout_s,
+        is_loopback=True,
+        policy=RetryPolicy(),
+        stop_key="none",
+    )
+
+    async def all_of_them():
+        ends = []
+        async with open_wire(wiring) as wire:
+            for name in names:
+                try:
+                    ends.append(await wire.ask(assemble(ENDPOINTS[name], VALUES[name])))
+                except (Lost, NotSent) as fault:
+                    ends.append(fault)
+        return ends
+
+    return asyncio.run(all_of_them())
 
 
-@pytest.fixture(autouse=True)
-def _no_lower_case_proxies(monkeypatch):
-    for variable in ("http_proxy", "https_proxy", "no_proxy"):
-        monkeypatch.delenv(variable, raising=False)
+CHANGES = [name for name, endpoint in ENDPOINTS.items() if endpoint.effect != "read"]
 
 
-def send(base_url, rows=(ROW,), operation="issue"):
-    """Send rows one after the other, to a service that is not on this machine."""
-    wiring = Wiring(base_url, Secret("token"), 1, None, 5, 30, False, RetryPolicy(max_attempts=1), "no stop")
-    return send_shard((SendJob(wiring, operation, 0, rows),))
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_sent_once_even_where_a_kept_connection_breaks(name):
+    with ScriptedServer(Answer(200, {"offer_state": STATE}), DropRead()) as server:
+        first, second = ask(server, "get_offer_state", name)
+    assert first.status == 200
+    assert isinstance(second, Lost)
+    assert [received.connection for received in server.received] == [1, 1], "the connection was kept"
+    assert [received.method for received in server.received] == ["GET", ENDPOINTS[name].method]
 
 
-def outcomes(report):
-    return [outcome.outcome for outcome in report.outcomes]
+def test_a_read_may_be_sent_again_where_a_kept_connection_breaks():
+    """The library does so by itself; this shows that the test above could fail."""
+    answer = Answer(200, {"offer_state": STATE})
+    with ScriptedServer(answer, DropRead(), answer) as server:
+        ends = ask(server, "get_offer_state", "get_offer_state")
+    assert [end.status for end in ends] == [200, 200]
+    assert len(server.received) == 3
 
 
-def test_rows_go_through_the_proxy_that_the_environment_names(monkeypatch):
-    with ScriptedServer(RECEIPT) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
-
-        assert outcomes(send("http://service.example/v1.0")) == ["issued"]
-        assert proxy.received[0].target == "http://service.example/v1.0/members/offer_states/issue"
-
-
-def test_a_proxy_may_be_named_without_its_scheme(monkeypatch):
-    with ScriptedServer(RECEIPT) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{proxy.port}")
-
-        assert outcomes(send("http://service.example/v1.0")) == ["issued"]
+BROKEN = {
+    "half a body": Half(Answer(201, {"offer_state": RECEIPT})),
+    "an endless head": Slow("head"),
+    "an endless body": Slow("body"),
+    "no HTTP": Raw(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "a bad length": Raw(b"HTTP/1.1 201 Created\r\nContent-Length: minus one\r\n\r\n{}"),
+    "a bad chunk": Raw(b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}"),
+    "bad compression": Raw(b"HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"),
+    "nothing": Raw(b""),
+    "a switch of protocol": Raw(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+}
 
 
-def test_hosts_that_the_environment_excludes_are_reached_directly(monkeypatch):
-    with ScriptedServer() as proxy, ScriptedServer(RECEIPT) as service:
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-        assert outcomes(send(service.base_url)) == ["issued"]
-        assert proxy.connections == 0
-
-
-def test_the_proxy_is_asked_for_a_tunnel_with_its_own_password_and_gets_no_token(monkeypatch):
-    with ScriptedServer(Answer(407)) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://person:secret%40@127.0.0.1:{proxy.port}")
-        send("https://service.example/v1.0")
-
-        received = proxy.received[0]
-        assert received.method == "CONNECT"
-        assert received.headers["proxy-authorization"] == "Basic " + base64.b64encode(b"person:secret@").decode()
-        assert "x-auth-token" not in received.headers
+@pytest.mark.parametrize("step", BROKEN.values(), ids=BROKEN)
+def test_whatever_is_no_whole_answer_is_lost_and_sent_once(step):
+    with ScriptedServer(step) as server:
+        (end,) = ask(server, "issue_offer", timeout_s=0.2)
+    assert isinstance(end, Lost) or end.status == 101
+    assert len(server.received) == 1
 
 
-def test_a_row_that_the_proxy_did_not_let_through_was_surely_not_sent(monkeypatch):
-    with ScriptedServer(Answer(403)) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        report = send("https://service.example/v1.0")
-
-    assert outcomes(report) == []
-    assert "no connection" in report.hindrance
+def test_without_a_connection_nothing_was_sent():
+    with ScriptedServer(listens=False) as server:
+        (end,) = ask(server, "issue_offer")
+    assert isinstance(end, NotSent)
 
 
-def test_the_netrc_of_the_person_is_not_used_in_bulk(monkeypatch, tmp_path):
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login somebody password something\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    with ScriptedServer(RECEIPT) as service:
-        send(service.base_url)
+def test_a_redirect_is_not_followed_and_no_cookie_is_kept():
+    steps = (
+        Answer(307, headers={"Location": "http://127.0.0.1:1/elsewhere", "Set-Cookie": "a=b"}),
+        Answer(201, {"offer_state": RECEIPT}),
+    )
+    with ScriptedServer(*steps) as server:
+        ends = ask(server, "issue_offer", "issue_offer")
+    assert [end.status for end in ends] == [307, 201]
+    assert "cookie" not in server.received[1].headers
 
-        assert "authorization" not in service.received[0].headers
 
-
-def test_a_put_whose_kept_connection_breaks_is_sent_once():
-    updated = Answer(200, {"offer_state": {"offer_state_id": 7, "member_id": 1009}})
-    rows = [Row(position, {"member_id": 1009, "offerstate_id": 7, "value": position}) for position in (0, 1)]
-    with ScriptedServer(updated, DropRead()) as service:  # a third request would be outside the script
-        report = send(service.base_url, rows, "update")
-
-        assert [received.connection for received in service.received] == [1, 1]
-    assert outcomes(report) == ["updated", "unknown"]
+def test_a_fault_shows_no_token():
+    with ScriptedServer(DropRead()) as server:
+        (end,) = ask(server, "issue_offer")
+    seen, fault = [], end
+    while fault is not None:
+        seen.append(repr(fault) + str(vars(fault)))
+        fault = fault.__cause__
+    assert "a-token" not in "".join(seen)

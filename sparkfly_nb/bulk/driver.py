@@ -231,7 +231,8 @@ class Driver:
 
 
 def _loky_is_up() -> bool:
-    return getattr(reusable_executor, "_executor", None) is not None
+    executor = getattr(reusable_executor, "_executor", None)
+    return executor is not None and not executor._flags.shutdown  # noqa: SLF001 - it stays there when it has ended
 
 
 @contextlib.contextmanager

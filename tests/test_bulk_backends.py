@@ -1,0 +1,197 @@
+"""The same results wherever the work is done: in threads, processes, Dask workers, scripts and Jupyter."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import threading
+import warnings
+from contextlib import contextmanager, nullcontext
+
+import joblib
+import pandas as pd
+import psutil
+import pytest
+from bulk_world import CALM, CAMPAIGN, LATER, assert_true, members, quick, tiny_service
+
+from sparkfly_nb import Session
+from sparkfly_nb.errors import ConfigurationError
+
+FAULTS = {
+    f"issue_offer:{name}": 0.05
+    for name in ("commit_then_drop", "commit_then_500", "half_body", "drop_before", "status_429_bare", "token_revoked")
+}
+
+
+@pytest.fixture(scope="module")
+def dask_cluster():
+    """Two worker processes, restarted by their nannies when they die."""
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        # distributed leaves sockets and loops of its own to the garbage collector while it starts and stops
+        warnings.filterwarnings("ignore", category=ResourceWarning, module=r"(distributed|tornado|asyncio|socket)")
+        with (
+            distributed.LocalCluster(
+                n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+
+
+@contextmanager
+def configured(backend, request):
+    if backend == "dask":
+        request.getfixturevalue("dask_cluster")
+    with joblib.parallel_config(backend) if backend else nullcontext():
+        yield
+
+
+BACKENDS = [(None, 1), (None, 2), ("loky", 2), ("threading", 2), ("dask", 2)]
+
+
+@pytest.fixture(scope="module")
+def reference_result(tmp_path_factory):
+    """What one worker gives in a fresh sandbox."""
+    return issue_in_fresh_sandbox(tmp_path_factory.mktemp("reference") / "ledger.db", n_jobs=1)
+
+
+def issue_in_fresh_sandbox(ledger, **arguments):
+    """Issue under faults in a sandbox that is the same each time."""
+    with Session.sandbox(members=150, seed=9, faults=FAULTS, fault_seed=2, ledger=str(ledger)) as session:
+        quick(session)
+        frame = members([*(member["member_id"] for member in session.service.members()), 1], expires_at=LATER)
+        frame.index = frame.index + 500
+        result = session.issue_many(frame, CAMPAIGN, run="the same", halt_above=1, **CALM, **arguments)
+        assert_true(result, session.service.truth(generated=False)["offer_states"])
+        return result
+
+
+SAME = ["outcome", "member_id", "offer_id", "campaign_id", "external_ref_id", "expires_at"]
+
+
+@pytest.mark.parametrize(("backend", "n_jobs"), BACKENDS[1:])
+def test_every_backend_gives_the_same_results(tmp_path, request, reference_result, backend, n_jobs):
+    with configured(backend, request):
+        result = issue_in_fresh_sandbox(tmp_path / "ledger.db", n_jobs=n_jobs)
+    pd.testing.assert_frame_equal(result[SAME], reference_result[SAME])
+    assert result.attrs == reference_result.attrs
+    assert result.outcome.tolist() == ["issued"] * 150 + ["rejected"]
+
+
+@pytest.mark.parametrize(("backend", "n_jobs"), BACKENDS)
+def test_every_backend_lists_the_same(world, tmp_path, request, backend, n_jobs):
+    ids = world.member_ids[:200]
+    with world.session(str(tmp_path / "ledger.db")) as session:
+        expected = session.list_many(ids, n_jobs=1, progress=False)
+        with configured(backend, request):
+            listed = session.list_many(ids, n_jobs=n_jobs, progress=False, concurrency=8)
+    keys = ["member_id", "offer_state_id"]
+    pd.testing.assert_frame_equal(
+        listed.sort_values(keys, ignore_index=True), expected.sort_values(keys, ignore_index=True)
+    )
+
+
+def test_a_dask_worker_that_is_killed_in_mid_run_leaves_every_reference_exactly_once(world, tmp_path, dask_cluster):
+    ids = world.member_ids[:300]
+    pids = list(dask_cluster.run(os.getpid).values())
+
+    def kill_one():
+        world.wait_for_requests("issue_offer", 60)
+        os.kill(pids[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    with world.session(str(tmp_path / "ledger.db"), timeout=(0.5, 0.5)) as session, joblib.parallel_config("dask"):
+        killer.start()
+        result = session.issue_many(members(ids), CAMPAIGN, n_jobs=2, concurrency=8, rate=150, **world.calm)
+        killer.join()
+    assert_true(result, world.states())
+    assert result.outcome.eq("issued").all()
+    assert not psutil.pid_exists(pids[0])
+    dask_cluster.wait_for_workers(2, timeout=30)
+
+
+def test_a_worker_process_that_is_killed_leaves_every_reference_exactly_once(world, tmp_path):
+    ids = world.member_ids[:300]
+
+    def kill_one():
+        world.wait_for_requests("issue_offer", 60)
+        loky_workers()[0].kill()
+
+    killer = threading.Thread(target=kill_one)
+    with world.session(str(tmp_path / "ledger.db")) as session, joblib.parallel_config("loky"):
+        killer.start()
+        with warnings.catch_warnings():
+            # loky says on its own account that a worker stopped
+            warnings.filterwarnings("ignore", message="A worker stopped", category=UserWarning)
+            result = session.issue_many(members(ids), CAMPAIGN, n_jobs=2, concurrency=8, rate=150, **world.calm)
+        killer.join()
+    assert_true(result, world.states())
+    assert result.outcome.eq("issued").all()
+
+
+def test_a_backend_that_cannot_give_results_one_by_one_is_refused(tmp_path):
+    with (
+        tiny_service(tmp_path / "ledger.db") as (session, service),
+        joblib.parallel_config("multiprocessing"),
+        pytest.raises(ConfigurationError, match="use loky or threading"),
+    ):
+        session.issue_many(members([11, 12]), CAMPAIGN, n_jobs=2, **CALM)
+    assert not service.asked
+
+
+def test_it_works_where_an_event_loop_runs_already_as_in_jupyter(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+
+        async def cell():
+            result = session.issue_many(members(range(11, 31)), CAMPAIGN, **CALM)
+            listed = session.list_many(result.member_id, progress=False)
+            await asyncio.sleep(0)
+            return result, listed
+
+        result, listed = asyncio.run(cell())
+    assert result.outcome.eq("issued").all()
+    assert len(listed) == len(service.states) == 20
+
+
+def loky_workers():
+    return [child for child in psutil.Process().children() if "popen_loky" in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize("backend", [None, "threading", "loky"])
+def test_no_thread_and_no_process_stays_behind(world, tmp_path, backend):
+    before = set(threading.enumerate())
+    with world.session(str(tmp_path / "ledger.db")) as session, configured(backend, None):
+        for run in ("one", "another"):
+            task = {**world.calm, "run": f"{world.calm['run']} {run}", "allow_duplicates": True}
+            session.issue_many(members(world.member_ids[:40]), CAMPAIGN, n_jobs=2 if backend else 1, **task)
+            assert set(threading.enumerate()) <= before
+            assert not loky_workers()
+
+
+def test_what_goes_to_a_worker_holds_the_token_and_never_the_key(world, tmp_path, monkeypatch):
+    from sparkfly_nb.bulk import driver
+
+    sent = []
+    dispatched = driver.Driver.dispatch
+
+    def dispatch(self, function, jobs):
+        def seen():
+            for job in jobs:
+                sent.append((repr(job), pickle.dumps(job)))
+                yield job
+
+        return dispatched(self, function, seen())
+
+    monkeypatch.setattr(driver.Driver, "dispatch", dispatch)
+    with world.session(str(tmp_path / "ledger.db")) as session:
+        session.issue_many(members(world.member_ids[:5]), CAMPAIGN, **world.calm)
+        token = session.tokens.current()[0].reveal()
+    assert sent
+    for shown, pickled in sent:
+        assert token not in shown
+        assert token.encode() in pickled
+        assert world.service.key.reveal().encode() not in pickled
+        assert world.service.identity.reveal().encode() not in pickled
