@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import tempfile
 from pathlib import Path
@@ -63,19 +64,29 @@ def read_upload(content: bytes) -> pd.DataFrame:
         It is no CSV file in UTF-8, or it has no rows.
     """
     try:
-        header = content.partition(b"\n")[0].decode("utf-8-sig")
-        separator = ";" if ";" in header and "," not in header else ","
-        frame = pd.read_csv(
-            io.BytesIO(content), dtype=str, encoding="utf-8-sig", sep=separator, keep_default_na=False, na_values=[""],
-            index_col=False,
-        )  # fmt: skip
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidInput("the file is not UTF-8; in Excel, save it as “CSV UTF-8”") from None
-    except ValueError as error:
-        raise InvalidInput(f"this is no CSV file that can be read: {str(error).strip()[:200]}") from None
-    if frame.empty:
-        raise InvalidInput("the file has no rows below its header line")
-    return frame.rename(columns=lambda name: str(name).strip())
+    header = text.partition("\n")[0]
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_separator_of(header))
+    try:
+        # Not with pandas: it drops the cells of a row that has too many, and fills up one that has too few.
+        numbered = [(lines.line_num, cells) for cells in lines if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise InvalidInput(f"this is no CSV file that can be read: line {lines.line_num}: {error}") from None
+    if len(numbered) < 2:
+        raise InvalidInput("the file has no rows below a header line")
+    names = [name.strip() for name in numbered[0][1]]
+    for number, cells in numbered[1:]:
+        if len(cells) != len(names):
+            raise InvalidInput(f"line {number} has {len(cells)} cells, and the header has {len(names)}; mend the line")
+    rows = [[cell.strip() or None for cell in cells] for _, cells in numbered[1:]]
+    return pd.DataFrame(rows, columns=names, dtype="string")
+
+
+def _separator_of(header: str) -> str:
+    """Tell the semicolons that Excel writes in much of Europe."""
+    return ";" if ";" in header and "," not in header else ","
 
 
 def look_at(session: Session, frame: pd.DataFrame, operation: str, campaign_id: str) -> Looked:

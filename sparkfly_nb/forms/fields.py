@@ -161,11 +161,13 @@ def check(
         _, sent = build(_without_required(endpoint), good, zone)
     except InvalidInput as error:
         text = str(error).removeprefix(f"{endpoint.name}: ")
-        place = text.partition(" ")[0]
-        nothing_yet = bool(endpoint.one_of) and not any(name in good for name in endpoint.one_of)
-        place = place if place in values else ""
-        if not (nothing_yet and any(name in problems for name in endpoint.one_of)):
-            problems.setdefault(place, {"level": NEEDED if nothing_yet else WRONG, "text": text})
+        chosen = [name for name in endpoint.one_of if name in good]
+        if endpoint.one_of and len(chosen) != 1:
+            if chosen or not any(name in problems for name in endpoint.one_of):
+                problems[""] = {"level": WRONG if chosen else NEEDED, "text": text}
+        else:
+            place = text.partition(" ")[0]  # the message begins with the field that it is about
+            problems.setdefault(place if place in values else "", {"level": WRONG, "text": text})
     return Checked(None if problems else sent, problems, good)
 
 

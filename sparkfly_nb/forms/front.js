@@ -52,6 +52,7 @@ class View {
       (field.one_of ? group : this.fields).append(place);
     }
     this.general = make("p", { className: "sf-problem", id: `${this.id}-general`, role: "status" });
+    group?.append(this.general); // how the values of a group go together is said in the group
     this.notice = make("section", { className: "sf-notice", tabIndex: -1, hidden: true });
     this.tables = make("div", { className: "sf-tables" });
     this.confirm = make("div", { className: "sf-confirm" });
@@ -73,7 +74,7 @@ class View {
     this.below = make("div", {});
     this.form = make(
       "form", { className: "sf-form", noValidate: true, autocomplete: "off", ariaLabel: spec.title },
-      this.banner, heading, summary, this.fields, this.general, this.above, this.confirm, this.hint, this.actions,
+      this.banner, heading, summary, this.fields, group ? "" : this.general, this.above, this.confirm, this.hint, this.actions,
       this.barBox, this.below, this.python,
     );
     this.form.addEventListener("submit", (event) => event.preventDefault());

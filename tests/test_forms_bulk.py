@@ -1,0 +1,295 @@
+"""The form for many rows, without a browser: looked at, counted, carried out, and what was rejected handed back."""
+
+from __future__ import annotations
+
+import threading
+
+import pandas as pd
+import pytest
+from form_hand import Hand
+from scripted_server import RECEIPT, Answer, ScriptedServer
+
+from sparkfly_nb import InvalidInput, Session, forms
+from sparkfly_nb.bulk.progress import progress_bar, progress_told_to
+from sparkfly_nb.export import read_csv
+from sparkfly_nb.forms.bulk_rows import csv_bytes, read_upload
+from sparkfly_nb.sandbox.process import SandboxProcess
+
+LOST_AND_UNREADABLE = {"issue_offer:commit_then_drop": 1.0, "list_offer_states:status_401": 1.0}
+
+
+@pytest.fixture(scope="module")
+def service():
+    """A sandbox of this module: the members of other tests hold other things."""
+    with SandboxProcess.start(members=40) as started:
+        yield started
+
+
+@pytest.fixture
+def session(service, tmp_path):
+    with Session(
+        "sandbox",
+        base_url=service.base_url,
+        identity=service.identity.reveal(),
+        key=service.key.reveal(),
+        ledger=str(tmp_path / "ledger.db"),
+    ) as connected:
+        yield connected
+
+
+@pytest.fixture
+def members(service):
+    return pd.DataFrame(service.members(6))
+
+
+def csv_of(frame):
+    return frame.to_csv(index=False).encode()
+
+
+def made_for(service, campaign):
+    return [
+        state for state in service.truth(generated=False)["offer_states"]
+        if state["campaign_xid"] == campaign and state["status"] != "voided"
+    ]  # fmt: skip
+
+
+def issue(session, rows, campaign, **typed):
+    """Go through preview and number to the end."""
+    hand = Hand(forms.BulkForm(session, rows, campaign_id=campaign)).type(**typed).press("preview")
+    return hand.confirm(hand.standing["confirm"]["label"].split()[-1]).press("run")
+
+
+def test_a_frame_is_issued_row_by_row_and_the_result_has_its_index(session, service, members):
+    rows = members[["member_id"]].set_index(pd.Index(list("abcdef")))
+    hand = issue(session, rows, "VIP26")
+
+    assert hand.notice["title"] == "Ended: 6 issued."
+    assert list(hand.form.result.index) == list("abcdef")
+    assert {state["member_id"] for state in made_for(service, "VIP26")} == set(members.member_id)
+
+
+def test_a_preview_sends_nothing(session, service, members):
+    hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="TENCUPS")).press("preview")
+
+    assert hand.notice["title"] == "6 rows looked at; nothing was sent yet."
+    assert made_for(service, "TENCUPS") == []
+
+
+def test_only_the_right_number_of_rows_starts_the_run(session, service, members):
+    hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="TENCUPS")).press("preview")
+    for wrong in ("", "5", "66", "six"):
+        hand.confirm(wrong).press("run")
+        assert not hand.can("run")
+    assert made_for(service, "TENCUPS") == []
+
+    assert hand.confirm("6").can("run")
+
+
+def test_an_uploaded_file_keeps_leading_zeros_and_its_rows_go_out(session, service):
+    identifiers = [member["member_identifier"] for member in service.members(3)]
+    hand = Hand(forms.BulkForm(session, campaign_id="BIRTHDAY"))
+    assert not hand.can("preview")
+    hand.upload(csv_of(pd.DataFrame({"member_identifier": identifiers})))
+    assert hand.standing["hint"] == "3 rows in members.csv"
+    hand.press("preview").confirm("3").press("run")
+
+    assert hand.notice["title"] == "Ended: 3 issued."
+    assert hand.form.result.member_identifier.tolist() == identifiers
+    assert read_upload(b"\xef\xbb\xbfmember_identifier\n007\n").member_identifier.tolist() == ["007"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no rows"),
+        (b"member_id\n", "no rows"),
+        ("member_id\nZürich\n".encode("latin-1"), "not UTF-8"),
+        (b'a,b\n"1,2\n', "no CSV file"),
+        (b"a,b\n1,2\n1,2,3\n", "line 3 has 3 cells"),
+        (b"a,b\n\n1\n", "line 3 has 1 cells"),
+    ],
+)
+def test_what_is_no_csv_file_is_refused_beside_the_field(session, content, words):
+    hand = Hand(forms.BulkForm(session, campaign_id="VIP26")).upload(content)
+
+    assert words in hand.problem("rows")
+    assert not hand.can("preview")
+
+
+def test_a_file_of_a_european_excel_is_read_too():
+    assert read_upload(b"member_id;reason\n1009;a, b\n").to_dict("records") == [{"member_id": "1009", "reason": "a, b"}]
+
+
+def test_a_file_that_lacks_a_column_says_which(session):
+    hand = Hand(forms.BulkForm(session, campaign_id="VIP26")).upload(b"name\nAnn\n").press("preview")
+
+    assert "needs a column member_id" in hand.said
+    assert not hand.can("run")
+
+
+def test_while_a_row_has_a_problem_nothing_is_sent_unless_it_is_left_out(session, service, members):
+    rows = pd.DataFrame({"member_id": [*members.member_id.astype(str), "nobody", "1001"], "note": range(8)})
+    hand = Hand(forms.BulkForm(session, rows, campaign_id="WELCOME26")).press("preview")
+    assert "6 valid, 1 invalid, 1 duplicate" in hand.said
+    assert [row[1] for row in hand.standing["tables"][0]["rows"][:2]] == ["invalid", "duplicate"]
+    assert not hand.can("run")
+
+    hand.press("back").type(leave_out="yes").press("preview").confirm("6").press("run")
+
+    assert hand.notice["title"] == "Ended: 6 issued."
+    assert hand.form.rejected[["member_id", "note", "outcome"]].to_numpy().tolist() == [
+        ["nobody", 6, "left out"], ["1001", 7, "left out"],
+    ]  # fmt: skip
+    assert len(made_for(service, "WELCOME26")) == 6
+
+
+def test_rejected_rows_are_handed_over_as_csv_with_the_reason(session, members, tmp_path):
+    rows = pd.DataFrame({"member_id": [members.member_id[0], 99_999_999], "name": ["=1+1", "Zoë"]})
+    hand = issue(session, rows, "WINBACK26")
+    sent = []
+    hand.form.send = lambda message, buffers: sent.append((message, buffers))
+    hand.press("save")
+
+    [(message, [content])] = sent
+    (tmp_path / "rejected.csv").write_bytes(content)
+    saved = read_csv(tmp_path / "rejected.csv", {"member_id": "Int64"})
+    assert message["name"] == "rejected.csv"
+    assert saved[["member_id", "name", "outcome"]].to_numpy().tolist() == [[99_999_999, "Zoë", "rejected"]]
+    assert "Member not found" in saved.error[0]
+    assert hand.notice["title"].startswith("1 rejected row handed")
+
+
+def test_a_frame_with_times_that_have_no_zone_can_be_handed_back(tmp_path):
+    frame = pd.DataFrame({"when": pd.to_datetime(["2027-01-01"]), "name": ["=cmd()"]})
+
+    assert csv_bytes(frame).decode().splitlines()[1].startswith("2027-01-01")
+    assert "\r\n" in csv_bytes(frame).decode()
+
+
+def test_progress_is_told_row_by_row_while_it_runs(session, members):
+    hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="VIP26"))
+    seen = []
+    hand.form.observe(lambda change: seen.append(dict(change.new)), "progress")
+    hand.press("preview").confirm("6").press("run")
+
+    assert seen[0] == {"done": 0, "total": 6, "unit": "row"}
+    assert seen[-1] == {"done": 6, "total": 6, "unit": "row"}
+
+
+def test_a_press_that_comes_twice_runs_once(session, service, members):
+    hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="SUMMER26", operation="issue"))
+    hand.press("preview").confirm("6")
+    turn = hand.standing["turn"]
+    hand.press("run", turn=turn).press("run", turn=turn).press("run")
+
+    assert len(session.runs()) == 1
+    assert len(made_for(service, "SUMMER26")) == 6
+
+
+def test_a_void_shows_what_it_would_void_and_what_it_would_not(session, service, members):
+    issued = issue(session, members[["member_id"]].head(3), "TENCUPS").form.result
+    session.void_offer_state(issued.member_id[0], issued.offer_state_id[0])
+    wrong = issued.tail(1).assign(offer_state_id=999_999_999)
+    hand = Hand(forms.BulkForm(session, pd.concat([issued, wrong], ignore_index=True), operation="void"))
+    hand.press("preview")
+
+    [table] = hand.standing["tables"]
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
+    assert [row["Verdict"] for row in rows] == ["not found", "valid", "valid", "valid"]
+    assert [row["Status"] for row in rows] == ["", "voided", "incomplete", "incomplete"]
+    assert "voided already" in rows[1]["Problem"]
+
+    hand.press("back").type(leave_out="yes").press("preview").confirm("3").press("run")
+
+    assert hand.notice["title"] == "Ended: 3 voided."
+    assert made_for(service, "TENCUPS") == []
+    assert hand.form.rejected.offer_state_id.tolist() == [999_999_999]
+
+
+def test_the_line_of_python_stands_there(session, members):
+    hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="VIP26")).type(reason="June")
+    assert hand.standing["python"] == {
+        "line": "result = session.issue_many(plan, campaign_id='VIP26', reason='June', confirm=...)", "ready": False,
+    }  # fmt: skip
+    hand.press("preview")
+
+    assert hand.standing["python"]["line"].endswith("confirm=6)")
+    assert hand.standing["python"]["ready"]
+
+
+def test_on_production_the_number_is_what_the_session_asks_for(service, members, tmp_path):
+    with Session(
+        "production", base_url=service.base_url, identity=service.identity.reveal(), key=service.key.reveal(),
+        ledger=str(tmp_path / "ledger.db"),
+    ) as session:  # fmt: skip
+        hand = issue(session, members[["member_id"]], "WINBACK26")
+
+        assert hand.standing["banner"] == "PRODUCTION"
+        assert hand.notice["title"] == "Ended: 6 issued."
+
+
+def test_unknown_rows_are_read_back_with_a_button(members, tmp_path):
+    with (
+        SandboxProcess.start(members=10, faults=LOST_AND_UNREADABLE) as broken,
+        Session("sandbox", base_url=broken.base_url, identity=broken.identity.reveal(), key=broken.key.reveal(),
+                ledger=str(tmp_path / "ledger.db")) as session,
+    ):  # fmt: skip
+        run = session.issue_many
+        session.issue_many = lambda rows, **options: run(rows, **options, settle_pause=0.0)
+        hand = issue(session, members[["member_id"]].head(2), "SUMMER26")
+        assert hand.notice["kind"] in ("unknown", "refused")
+        assert hand.can("settle")
+        broken.set_faults({})
+        hand.press("settle")
+
+        assert hand.notice["title"] == "Ended: 2 issued."
+        assert not hand.can("settle")
+        assert len(made_for(broken, "SUMMER26")) == 2
+
+
+def test_a_run_that_is_halted_says_why_and_keeps_what_ended(tmp_path):
+    refused = Answer(403, {"error": "campaign is <b>not</b> yours"})
+    with (
+        ScriptedServer(answer=lambda _received: refused) as server,
+        Session("sandbox", base_url=server.base_url, token="t", ledger=str(tmp_path / "l.db")) as session,
+    ):
+        rows = pd.DataFrame({"member_id": range(1, 401)})
+        hand = issue(session, rows, "SUMMER26")
+
+        assert "most rows fail" in hand.said
+        assert len(hand.form.result) == 400
+        assert len(hand.form.rejected)
+
+
+def test_only_frames_and_known_operations_are_taken(session):
+    with pytest.raises(InvalidInput, match="a DataFrame is needed, not list"):
+        forms.BulkForm(session, [1, 2])
+    with pytest.raises(InvalidInput, match="operation 'redeem' is not known"):
+        forms.BulkForm(session, operation="redeem")
+
+
+def test_changing_the_frame_after_the_preview_changes_nothing_of_what_is_sent(tmp_path):
+    receipt = Answer(201, {"offer_state": RECEIPT})
+    with (
+        ScriptedServer(receipt) as server,
+        Session("sandbox", base_url=server.base_url, token="t", ledger=str(tmp_path / "l.db")) as session,
+    ):
+        rows = pd.DataFrame({"member_id": [2]})
+        hand = Hand(forms.BulkForm(session, rows, campaign_id="SUMMER26")).press("preview")
+        rows.loc[0, "member_id"] = 3
+        hand.confirm("1").press("run")
+
+        assert server.received[0].json["offer_state"]["member_id"] == 2
+
+
+def test_a_listener_hears_progress_of_its_own_thread_only():
+    heard = []
+    with progress_told_to(lambda *told: heard.append(told)):
+        with progress_bar(3, "label", "row", shown=True) as bar:
+            bar.update(2)
+            bar.update(0)
+        other = threading.Thread(target=lambda: progress_bar(1, "x", "row", shown=False).close())
+        other.start()
+        other.join()
+
+    assert heard == [(0, 3, "row"), (2, 3, "row")]

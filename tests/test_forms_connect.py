@@ -1,0 +1,126 @@
+"""The form that connects, without a browser: a Session comes out, and the key goes nowhere else."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import pickle
+
+import pytest
+from form_hand import Hand
+
+from sparkfly_nb import ConfigurationError, forms
+
+WRONG = "5ecret-wrong-key"
+
+
+@pytest.fixture
+def credentials(sandbox_service):
+    return {"identity": sandbox_service.identity.reveal(), "key": sandbox_service.key.reveal()}
+
+
+@pytest.fixture
+def hand(sandbox_service):
+    hand = Hand(forms.Connect("sandbox", base_url=sandbox_service.base_url))
+    yield hand
+    if hand.form.session is not None:
+        hand.form.session.close()
+
+
+def connect(hand, **secrets):
+    """Type what a page tells of secrets, which is that they are there, then press with the secrets themselves."""
+    hand.type(**dict.fromkeys(secrets, "given"))
+    hand.typed |= secrets
+    hand.press("connect")
+    hand.typed |= dict.fromkeys(secrets, "")
+    return hand
+
+
+def test_environment_identity_and_key_make_a_session(hand, credentials):
+    heard = []
+    hand.form.on_connect(heard.append)
+    connect(hand, **credentials)
+
+    assert hand.notice["title"] == "Connected to sandbox."
+    assert heard == [hand.form.session]
+    assert len(hand.form.session.list_offer_states(1001)) > 0
+
+
+def test_the_button_waits_for_identity_and_key(hand):
+    assert not hand.can("connect")
+    assert not hand.type(identity="given").can("connect")
+    assert hand.type(key="given").can("connect")
+
+
+def test_credentials_that_are_not_accepted_make_no_session_and_are_not_repeated(hand, credentials):
+    connect(hand, identity=credentials["identity"], key=WRONG)
+
+    assert hand.notice["kind"] == "refused"
+    assert "were not accepted" in hand.said
+    assert hand.form.session is None
+    assert WRONG not in hand.shown()
+
+
+def test_the_secrets_are_in_no_state_no_repr_and_no_log(hand, credentials, caplog):
+    states = []
+    hand.form.observe(lambda _change: states.append(hand.shown()))
+    with caplog.at_level(logging.DEBUG):
+        connect(hand, **credentials)
+
+    everything = [*states, hand.shown(), repr(hand.form), repr(vars(hand.form)), caplog.text]
+    for secret in credentials.values():
+        assert not any(secret in text for text in everything)
+
+
+def test_a_form_that_was_used_holds_no_key_but_that_of_its_session(hand, credentials):
+    connect(hand, identity=credentials["identity"], key=WRONG)
+    gc.collect()
+
+    assert WRONG not in repr(hand.form._seen)
+    assert WRONG not in str(hand.form.__dict__)
+
+
+def test_production_is_announced_before_anything_is_typed(sandbox_service):
+    hand = Hand(forms.Connect())
+    assert [value for value, _ in hand.form.spec["fields"][0]["choices"]] == ["staging", "production"]
+    assert hand.standing["banner"] == ""
+    hand.type(environment="production")
+
+    assert hand.standing["banner"] == "PRODUCTION"
+    assert hand.standing["actions"][0]["label"] == "Connect to production"
+
+
+def test_the_line_of_python_reads_the_secrets_from_the_environment(hand, credentials):
+    connect(hand, **credentials)
+
+    line = hand.standing["python"]["line"]
+    assert 'key=os.environ["SPARKFLY_KEY"]' in line
+    compile(line, "pasted", "exec")
+
+
+def test_the_key_is_a_password_field_that_python_never_fills(hand):
+    fields = {field["name"]: field for field in hand.form.spec["fields"]}
+
+    assert fields["key"]["input"] == "password"
+    assert fields["key"]["secret"]
+    assert fields["key"]["value"] == fields["identity"]["value"] == ""
+
+
+def test_an_environment_that_needs_an_address_says_so():
+    with pytest.raises(ConfigurationError, match=r"Session\.sandbox\(\)"):
+        forms.Connect("sandbox")
+
+
+def test_a_key_with_a_line_break_is_refused_without_being_shown(hand):
+    connect(hand, identity="me", key="5ecret\nkey")
+
+    assert hand.notice["kind"] == "refused"
+    assert "5ecret" not in hand.shown()
+    assert hand.form.session is None
+
+
+def test_the_form_is_not_pickled_with_its_session(hand, credentials):
+    connect(hand, **credentials)
+
+    with pytest.raises((TypeError, AttributeError, ConfigurationError, pickle.PicklingError)):
+        pickle.dumps(hand.form)
