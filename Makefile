@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 PYTEST_ARGS ?=
+LAB_ARGS ?=
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
@@ -35,7 +36,7 @@ notebooks: $(VENV)/.dev  ## Run the notebooks again and keep their outputs in th
 	$(RUN) tests/notebook_runs.py
 
 lab: $(VENV)/.lab  ## Open JupyterLab with the notebooks
-	$(RUN) -m jupyterlab notebooks
+	$(RUN) -m jupyterlab $(LAB_ARGS) notebooks
 
 bench: $(VENV)/.dev  ## Measure against the SDK and write the table of benchmarks/README.md
 	$(RUN) benchmarks/run.py
