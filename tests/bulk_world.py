@@ -232,7 +232,7 @@ def tiny_service(ledger, **arguments):
 class Issuer:
     """A process that runs one bulk call, and can be interrupted and killed."""
 
-    def __init__(self, world, ledger, place, *, ids, backend=None, **arguments):
+    def __init__(self, world, ledger, place, *, ids, backend=None, void_run=None, **arguments):
         self.result_path = Path(place) / f"result-{os.urandom(4).hex()}.pickle"
         task = {
             "base_url": world.service.base_url,
@@ -241,8 +241,9 @@ class Issuer:
             "ledger": ledger,
             "ids": list(ids),
             "backend": backend,
+            "void_run": void_run,
             "result": str(self.result_path),
-            "arguments": {**world.calm, **arguments},
+            "arguments": {**(CALM if void_run else world.calm), **arguments},
         }
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", __file__],
@@ -299,7 +300,10 @@ def _issue_in_this_process():
         sys.stdin.readline()
         told = {}
         try:
-            told["result"] = session.issue_many(members(task["ids"]), CAMPAIGN, **task["arguments"])
+            if task["void_run"]:
+                told["result"] = session.void_run(task["void_run"], **task["arguments"])
+            else:
+                told["result"] = session.issue_many(members(task["ids"]), CAMPAIGN, **task["arguments"])
         except KeyboardInterrupt:
             told["interrupted"] = True
             told["threads"] = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]

@@ -171,42 +171,61 @@ class RunBook:
         issued = [row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk]
         self._check_confirm(len(issued), confirm)
         driver = self.driver(options)
-        name, digest = f"void of {issue.run}", f"void of {issue.digest}"
-        undo = self._new_run("void", name, digest, issue.campaign_id, reason, len(issued))
-        undo = undo._replace(undoes=issue.run)
 
-        def work() -> Run:
+        def work() -> list[Run]:
             Runner(driver, ledger, issue).settle()
-            issued = {row["position"]: row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk}
-            known = ledger.find(run=undo.run) or ledger.create(
-                undo._replace(row_count=len(issued)),
-                planned_voids([list(issued.values())]),
-                self._bounds(sorted(issued), driver),
-            )
-            open_rows = {row.position for row in ledger.rows_of(known, outcome="planned")}
-            to_read = [row for row in ledger.rows_of(issue, outcome="issued") if row.position in open_rows]
-            verdicts = [
-                verdict_before_voiding(issued[row.position], row, reading)
-                for row, reading in Runner(driver, ledger, issue).read_back(to_read)
-            ]
-            if driver.stop.is_set():
-                return known
-            ended = [verdict for verdict in verdicts if verdict is not None]
-            ledger.end(known.run_no, ended)
-            driver.rows_done += len(ended)
-            Runner(driver, ledger, known).carry_out()
-            voided = [row["position"] for chunk in ledger.chunks(known.run_no, only="voided") for row in chunk]
-            ledger.mark_undone(issue.run_no, voided)
-            return known
+            undos = self._undos(issue, reason, driver)
+            for undo in undos:
+                if not driver.stop.is_set():
+                    self._carry_out_undo(issue, undo, driver)
+            return undos
 
-        known = driver.work(work, rows=len(issued), label="void_run")
-        result = result_frame(ledger, known)
-        result.index = pd.Index([row.position for row in ledger.rows_of(known)], dtype="int64")
+        undos = driver.work(work, rows=len(issued), label="void_run")
+        frames = []
+        for undo in undos:
+            frame = result_frame(ledger, undo)
+            frame.index = pd.Index([row.position for row in ledger.rows_of(undo)], dtype="int64")
+            frames.append(frame)
         unknown = result_frame(ledger, issue).query("outcome == 'unknown'")
-        if len(unknown):
-            result = pd.concat([result, unknown]).sort_index()
-            result.attrs["run"] = known.run
+        frames = [frame for frame in (*frames, unknown) if len(frame)] or frames[:1]
+        result = pd.concat(frames).sort_index() if len(frames) > 1 else frames[0]
+        result.attrs["run"] = undos[-1].run
         return result
+
+    def _undos(self, issue: Run, reason: str | None, driver: Driver) -> list[Run]:
+        """Give the runs that undo an issue run, with a new one for what was issued since the last of them."""
+        ledger = self.ledger
+        undos = [run for run, _counts in reversed(ledger.all_runs()) if run.undoes == issue.run]
+        there = {row.position for undo in undos for row in ledger.rows_of(undo)}
+        issued = [row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk]
+        rest = [row for row in issued if row["position"] not in there]
+        if undos and not rest:
+            return undos
+        part = f", part {len(undos) + 1}" if undos else ""
+        new = self._new_run(
+            "void", f"void of {issue.run}{part}", f"void of {issue.digest}{part}", issue.campaign_id, reason, len(rest)
+        )
+        bounds = self._bounds([row["position"] for row in rest], driver)
+        return [*undos, ledger.create(new._replace(undoes=issue.run), planned_voids([rest]), bounds)]
+
+    def _carry_out_undo(self, issue: Run, undo: Run, driver: Driver) -> None:
+        """Read back what an undo has not ended yet, keep what is not as it was issued, void the others."""
+        ledger = self.ledger
+        open_rows = {row.position for row in ledger.rows_of(undo, outcome="planned")}
+        issued = {row["position"]: row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk}
+        to_read = [row for row in ledger.rows_of(issue, outcome="issued") if row.position in open_rows]
+        verdicts = [
+            verdict_before_voiding(issued[row.position], row, reading)
+            for row, reading in Runner(driver, ledger, issue).read_back(to_read)
+        ]
+        if driver.stop.is_set():
+            return
+        ended = [verdict for verdict in verdicts if verdict is not None]
+        ledger.end(undo.run_no, ended)
+        driver.rows_done += len(ended)
+        Runner(driver, ledger, undo).carry_out()
+        voided = [row["position"] for chunk in ledger.chunks(undo.run_no, only="voided") for row in chunk]
+        ledger.mark_undone(issue.run_no, voided)
 
     def settle(self, run: str, options: BulkOptions) -> pd.DataFrame:
         """Read back the unknown rows of a run; `BulkCalls.settle` says how."""
