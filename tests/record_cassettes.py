@@ -14,13 +14,14 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_type_hints
 
 import recording
 from cassette_scenarios import ALL, SANDBOX_WORLD, World
 
 from sparkfly_nb.errors import SparkflyError
 from sparkfly_nb.sandbox import SandboxProcess
-from sparkfly_nb.settings import ADDRESSES, VARIABLES
+from sparkfly_nb.settings import VARIABLES, Settings
 
 SANDBOX_STARTS = dt.datetime(2026, 6, 30, 12, tzinfo=dt.timezone.utc)
 
@@ -69,23 +70,26 @@ def record(scenario, name, folder, world, *, source, tmp_path, **arguments):
 @contextmanager
 def source_from_environment():
     """Give where to record: a name, the world there, how to connect, and how to set faults (None where one cannot)."""
-    environment = os.environ.get("SPARKFLY_ENVIRONMENT", "sandbox")
-    if environment == "production":
-        sys.exit("cassettes are not recorded against production: the calls change what members hold")
+    environment = os.environ.get(VARIABLES["environment"], "sandbox")
     if environment == "sandbox":
         with SandboxProcess.start(members=12, now=SANDBOX_STARTS, fault_times={"retry_after_s": 0}) as sandbox:
             secrets = {"identity": sandbox.identity.reveal(), "key": sandbox.key.reveal()}
             connection = {"environment": "sandbox", "base_url": sandbox.base_url, **secrets}
             yield "the sandbox of sparkfly_nb", SANDBOX_WORLD, connection, sandbox.set_faults
         return
-    connection = {name: os.environ[VARIABLES[name]] for name in ("identity", "key")}
-    base_url = os.environ.get(VARIABLES["base_url"], ADDRESSES[environment])
-    world = World(**{
-        name: kind(os.environ[f"SPARKFLY_CASSETTE_{name.upper()}"])
-        for name, kind in {"member_id": int, "member_identifier": str, "other_member_id": int, "offer_id": int,
-                           "campaign_id": str, "suspended_campaign_id": str}.items()
-    })  # fmt: skip
-    yield environment, world, {"environment": environment, "base_url": base_url, **connection}, None
+    variables = {name: f"SPARKFLY_CASSETTE_{name.upper()}" for name in World._fields}
+    missing = [
+        name for name in (*variables.values(), VARIABLES["identity"], VARIABLES["key"]) if name not in os.environ
+    ]
+    if missing:
+        sys.exit(f"to record from {environment}, set {', '.join(missing)}")
+    connection = {name: os.environ[VARIABLES[name]] for name in ("environment", "identity", "key")}
+    connection["base_url"] = os.environ.get(VARIABLES["base_url"])
+    if Settings.make(**connection).is_production:
+        sys.exit("cassettes are not recorded from production: the calls change what members hold")
+    kinds = get_type_hints(World)
+    world = World(**{name: kinds[name](os.environ[variable]) for name, variable in variables.items()})
+    yield environment, world, connection, None
 
 
 def main():
