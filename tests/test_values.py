@@ -95,6 +95,13 @@ def test_an_id_in_an_address_is_the_same_however_it_is_written(value):
     assert READERS["id"](value, None) == "1009"
 
 
+@pytest.mark.parametrize(
+    "moment", [dt.datetime(1, 1, 1, tzinfo=UTC), dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
+)
+def test_every_year_that_rfc_3339_can_write_is_written(moment):
+    assert to_rfc3339(as_time(moment)) == moment.replace(tzinfo=None).isoformat() + "Z"
+
+
 @pytest.mark.parametrize("year", [12_000, -44])
 def test_a_year_that_rfc_3339_cannot_write_is_refused(year):
     moment = np.datetime64(year - 1970, "Y").astype("datetime64[s]")
