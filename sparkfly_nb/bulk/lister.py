@@ -24,7 +24,7 @@ __all__ = ["BLOCK_MEMBERS", "listing_failed", "member_ids_of", "read_blocks"]
 
 BLOCK_MEMBERS: Final = 5_000
 """Members that are read before their frame is handed on."""
-ROUNDS_PER_LANE: Final = 8
+ROUNDS_PER_LANE: Final = 25
 
 
 def member_ids_of(members: Any) -> list[int]:

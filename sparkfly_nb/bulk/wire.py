@@ -26,6 +26,8 @@ __all__ = ["Answer", "Lost", "NotSent", "Wire", "in_own_loop", "open_wire"]
 
 _T = TypeVar("_T")
 CHUNK_BYTES: Final = 1 << 16
+READ_BYTES: Final = 1 << 18
+"""Held per connection before reading pauses: a usual page comes without one."""
 
 
 class NotSent(Exception):
@@ -158,10 +160,11 @@ async def open_wire(wiring: Wiring) -> AsyncIterator[Wire]:
         "User-Agent": USER_AGENT,
     }
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=wiring.concurrency),
+        connector=aiohttp.TCPConnector(limit=0),  # there are as many lanes as requests that may be in flight
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
         timeout=timeout,
+        read_bufsize=READ_BYTES,
         **({} if wiring.is_loopback else _proxy_for(wiring.base_url)),
     ) as http:
         yield Wire(http, wiring)
