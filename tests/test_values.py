@@ -165,11 +165,12 @@ def test_a_time_that_daylight_saving_skips_or_repeats_is_refused(wall):
      dt.datetime(9999, 12, 31, 23, tzinfo=dt.timezone(dt.timedelta(hours=-5))),
      dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=5))), dt.datetime(2026, 1, 1, tzinfo=dt.tzinfo()), 0,
      1_800_000_000, 1.5, True, None, pd.NaT, np.datetime64("NaT", "s"), [], "2026-07-01T12:00:00+99:00",
-     "2026-07-01T12:00ZZ"],
+     "2026-07-01T12:00ZZ", "2026", "2026-W27-3"],
 )  # fmt: skip
-def test_what_is_no_time_is_refused(value):
+@pytest.mark.parametrize("tz", [None, UTC])
+def test_what_is_no_time_is_refused(value, tz):
     with pytest.raises(InvalidInput):
-        as_time(value)
+        as_time(value, tz)
 
 
 @pytest.mark.parametrize(
