@@ -105,7 +105,7 @@ def line(name, figures, beside=None):
             f"{median(figures, 'stub_busy'):.0%}"]  # fmt: skip
 
 
-def speed(pairs, rows):
+def speed(pairs, rows, *, judged):
     """Compare with the SDK at the default concurrency."""
     with running_stub() as stub:
         measured = in_pairs(
@@ -122,6 +122,8 @@ def speed(pairs, rows):
         ["", "rows/s", "to the SDK", "CPU µs/row", "stub busy"],
         [line(name, figures, base) for name, figures in measured.items()],
     )
+    if not judged:
+        return
     times, cpu = ratio(measured["n_jobs=1"], base, rows_per_s), median(measured["n_jobs=1"], cpu_us)
     more = ratio(measured["n_jobs=2"], measured["n_jobs=1"], rows_per_s)
     print(f"\nwanted: {WANTED_RATIO:.0f}x the SDK: {verdict(times >= WANTED_RATIO)}; "
@@ -129,7 +131,7 @@ def speed(pairs, rows):
           f"at most {WANTED_CPU_US} µs of CPU per row: {verdict(cpu <= WANTED_CPU_US)}")  # fmt: skip
 
 
-def latency(pairs, rows):
+def latency(pairs, rows, *, judged):
     """Compare with the ideal where each answer takes a while."""
     ideal = LATENCY_CONCURRENCY / (LATENCY_MS / 1e3)
     with running_stub(LATENCY_MS) as stub:
@@ -147,11 +149,13 @@ def latency(pairs, rows):
         [[name, f"{median(figures, rows_per_s):,.0f}", f"{median(figures, rows_per_s) / ideal:.2f}",
           f"{median(figures, cpu_us):,.0f}"] for name, figures in measured.items()],
     )  # fmt: skip
+    if not judged:
+        return
     share = median(measured["n_jobs=1"], rows_per_s) / ideal
     print(f"\nwanted: {WANTED_IDEAL_SHARE:.2f} of the ideal: {verdict(share >= WANTED_IDEAL_SHARE)}")
 
 
-def scale(sizes, pairs):
+def scale(sizes, pairs, *, judged):
     """See whether a row costs the same in a large frame as in a small one, and how much memory it all takes."""
     with running_stub() as stub:
         # the smaller sizes stand around the large ones, so that a slower machine in between shows
@@ -165,6 +169,8 @@ def scale(sizes, pairs):
         [[f"{rows:,}", f"{median(figures, rows_per_s):,.0f}", f"{median(figures, cpu_us):,.0f}",
           f"{median(figures, 'peak_mb'):,.0f}"] for rows, figures in measured.items()],
     )  # fmt: skip
+    if not judged:
+        return
     costs = [median(figures, cpu_us) for figures in measured.values()]
     peak = median(measured[sizes[-1]], "peak_mb")
     flat = max(costs) / costs[0]
@@ -186,14 +192,15 @@ def main():
         side(name, base_url, *map(int, numbers))
         return
     print_machine()
-    pairs, rows, sizes = (1, 400, (200, 400)) if options.quick else (
-        options.pairs, options.rows, (10_000, 100_000, 1_000_000))  # fmt: skip
+    pairs, rows, sizes = options.pairs, options.rows, (10_000, 100_000, 1_000_000)
+    if options.quick:
+        pairs, rows, sizes = 1, 400, (200, 400)
     if options.only in (None, "speed"):
-        speed(pairs, rows)
+        speed(pairs, rows, judged=not options.quick)
     if options.only in (None, "latency"):
-        latency(pairs, rows)
+        latency(pairs, rows, judged=not options.quick)
     if options.only in (None, "scale"):
-        scale(sizes, 1 if options.quick else 3)
+        scale(sizes, min(pairs, 3), judged=not options.quick)
 
 
 if __name__ == "__main__":

@@ -42,15 +42,26 @@ def in_fresh_process(script, *arguments, stub=None):
     anything up.
     """
     before = stub.counts() if stub else None
-    command = [sys.executable, str(Path(script).resolve()), "--side", *map(str, arguments)]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1800)
-    if ended.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{ended.stdout}{ended.stderr}")
-    figures = json.loads(ended.stdout.splitlines()[-1])
+    [figures] = in_fresh_processes(script, [arguments])
     if stub:
         after = stub.counts()
         figures["stub_busy"] = (after["cpu_s"] - before["cpu_s"]) / figures["seconds"]
         figures["answered"] = after["issued"] + after["listed"] - before["issued"] - before["listed"]
+    return figures
+
+
+def in_fresh_processes(script, calls):
+    """Run functions of a script at the same time, each in a process of its own; give the figures of each."""
+    commands = [[sys.executable, str(Path(script).resolve()), "--side", *map(str, call)] for call in calls]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for command in commands
+    ]
+    figures = []
+    for command, process in zip(commands, processes, strict=True):
+        out, err = process.communicate(timeout=1800)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{out}{err}")
+        figures.append(json.loads(out.splitlines()[-1]))
     return figures
 
 

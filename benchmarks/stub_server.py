@@ -20,13 +20,14 @@ from pathlib import Path
 
 import orjson
 import uvloop
-from bench_frames import offer_state
+from samples import offer_state
 
 TOKEN = "benchmark-token"
 STATES_PER_MEMBER = 20
 MEMBER = 987654321
 """Stands for the member in the listing that is prepared; the digits occur nowhere else in it."""
 MEMBER_IN_BODY = re.compile(rb'"member_id": ?(\d+)')
+NO_MEMBER = (b"", b"0")
 LENGTH_IN_HEAD = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 CREATED = (
     b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -94,7 +95,7 @@ class StubProtocol(asyncio.Protocol):
         if request.startswith(b"POST /v1.0/members/offer_states/issue "):
             counts = self.counts
             counts.issued += 1
-            member = MEMBER_IN_BODY.search(request, head_end)[1]
+            member = (MEMBER_IN_BODY.search(request, head_end) or NO_MEMBER)[1]
             key = 70_000_000 + counts.issued
             answer = CREATED % (RECEIPT_BYTES + len(member) + 2 * len(b"%d" % key), key, member, key)
         elif request.startswith(b"GET /v1.0/members/"):

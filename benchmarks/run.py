@@ -1,0 +1,78 @@
+"""All benchmarks, one after the other; their tables go into README.md beside this file. ``make bench`` calls this."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+FOLDER = Path(__file__).resolve().parent
+README = FOLDER / "README.md"
+BEGIN, END = "<!-- measured by run.py: begin -->", "<!-- measured by run.py: end -->"
+
+
+class Benchmark(NamedTuple):
+    """One script, and what it is given for a short look."""
+
+    script: str
+    quick: tuple[str, ...] | None
+
+
+BENCHMARKS = {
+    "stub": Benchmark("bench_stub.py", ("--quick",)),
+    "issue": Benchmark("bench_issue.py", ("--quick",)),
+    "list": Benchmark("bench_list.py", ("--quick",)),
+    "frames": Benchmark("bench_frames.py", ("--rows", "2000", "--csv")),
+    "audit": Benchmark("bench_audit.py", ("2000",)),
+    "sandbox": Benchmark("bench_sandbox.py", None),
+}
+"""In the order in which they run; the sandbox has no short look."""
+
+
+def run(benchmark, *, quick):
+    """Run a benchmark, show its lines as they come, and give them; None where it failed."""
+    command = [sys.executable, "-u", str(FOLDER / benchmark.script), *(benchmark.quick if quick else ())]
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    return "".join(lines) if process.returncode == 0 else None
+
+
+def keep(tables):
+    """Put the tables into the README, between its two marks."""
+    text = README.read_text()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    README.write_text(before + BEGIN + "\n\n" + "\n".join(tables) + "\n" + END + after)
+
+
+def main():
+    """Run what was asked for; say which benchmarks failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="default: all of them")
+    parser.add_argument("--quick", action="store_true", help="a few rows each, within a minute; README.md stays")
+    options = parser.parse_args()
+    names = options.names or [name for name in BENCHMARKS if not options.quick or BENCHMARKS[name].quick]
+    tables, failed = [], []
+    for name in names:
+        print(f"\n==== {name}: {BENCHMARKS[name].script}", flush=True)
+        table = run(BENCHMARKS[name], quick=options.quick and BENCHMARKS[name].quick is not None)
+        if table is None:
+            failed.append(name)
+        else:
+            tables.append(f"### {name}, {time.strftime('%Y-%m-%d')}\n\n{table}")
+    if not options.quick and not options.names and not failed:
+        keep(tables)
+        print(f"\nwritten to {README}")
+    if failed:
+        print(f"\nfailed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
