@@ -30,7 +30,8 @@ LINES_PER_MODULE = 400
 LAYERS = (
     {"errors", "version"},
     {"values", "schema", "settings", "readback"},
-    {"endpoints"},
+    {"endpoints", "answers"},
+    {"answers"},
     {"retry", "faults", "paging", "cells", "columns", "frames", "csv_cells", "csv_reading", "export"},
     {"attempt", "sending", "auth", "transport"},
     {"calls", "bulk"},
