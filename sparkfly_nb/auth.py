@@ -6,17 +6,8 @@ import copy
 import threading
 from typing import TYPE_CHECKING, Final
 
-from .endpoints import (
-    AUTH_PATH,
-    IDENTITY_HEADER,
-    KEY_HEADER,
-    TOKEN_HEADER,
-    TOKEN_LIFETIME_S,
-    Endpoint,
-    Request,
-    Verdict,
-    read_refusal,
-)
+from .answers import Verdict, read_refusal
+from .endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, TOKEN_LIFETIME_S, Endpoint, Request
 from .errors import AuthenticationError, SparkflyError, UnreadableAnswer
 from .settings import Secret
 

@@ -22,7 +22,7 @@ from .endpoints import PAGE_ROWS
 from .errors import IncompleteListing, UnreadableAnswer
 
 if TYPE_CHECKING:
-    from .endpoints import Page
+    from .answers import Page
 
 __all__ = ["RESTARTS", "Listing", "Taken"]
 

@@ -32,7 +32,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long a request is tried; what may be sent again at all is decided by `endpoints.judge`.
+    """How often and how long a request is tried; what may be sent again at all is decided by `answers.judge`.
 
     Attributes
     ----------

@@ -1,12 +1,11 @@
-"""A request, sent until its answer is final: `endpoints.judge` says what an answer allows, and here it is done."""
+"""A request, sent until its answer is final: `answers.judge` says what an answer allows, and here it is done."""
 
 from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .attempt import scrubbed
-from .endpoints import (
+from .answers import (
     Verdict,
     api_error,
     in_words,
@@ -18,6 +17,7 @@ from .endpoints import (
     read_records,
     read_refusal,
 )
+from .attempt import scrubbed
 from .errors import ConnectionFailed, RequestFailed, SparkflyError, UnreadableAnswer
 from .faults import Lost
 from .retry import parse_retry_after

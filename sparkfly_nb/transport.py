@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .answers import Verdict, read_refusal
 from .attempt import MAX_ANSWER_BYTES, Wire
 from .auth import HOW_TO_RENEW, Tokens
-from .endpoints import ENDPOINTS, TOKEN_HEADER, Verdict, build, read_refusal
+from .endpoints import ENDPOINTS, TOKEN_HEADER, build
 from .errors import AuthenticationError
 from .paging import Listing
 from .retry import Clock, RetryPolicy

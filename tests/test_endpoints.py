@@ -12,13 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scripted_server import INDEX, RECEIPT, STATE, VALUES
 
-from sparkfly_nb.endpoints import (
-    ENDPOINTS,
-    Request,
+from sparkfly_nb.answers import (
     Verdict,
-    address_of,
     api_error,
-    build,
     judge,
     outcome_unknown,
     read_index,
@@ -27,6 +23,7 @@ from sparkfly_nb.endpoints import (
     read_records,
     read_refusal,
 )
+from sparkfly_nb.endpoints import ENDPOINTS, Request, address_of, build
 from sparkfly_nb.errors import ApiError, InvalidInput, NotFound, ServerError, SparkflyError, UnreadableAnswer
 
 BASE = "https://api.sparkfly.com/v1.0"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkfly_nb.endpoints import PAGE_ROWS, Page
+from sparkfly_nb.answers import Page
+from sparkfly_nb.endpoints import PAGE_ROWS
 from sparkfly_nb.errors import IncompleteListing, UnreadableAnswer
 from sparkfly_nb.paging import RESTARTS, Listing
 

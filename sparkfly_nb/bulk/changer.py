@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..endpoints import Endpoint, Request, Verdict, assemble, judge, read_json, read_receipt, read_refusal
+from ..answers import Verdict, judge, read_json, read_receipt, read_refusal
+from ..endpoints import Endpoint, Request, assemble
 from ..errors import UnreadableAnswer
 from .breaker import Breaker
 from .job import Outcome, Row, SendReport

@@ -5,18 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..endpoints import (
-    ENDPOINTS,
-    Endpoint,
-    Verdict,
-    api_error,
-    assemble,
-    judge,
-    read_index,
-    read_json,
-    read_records,
-    read_refusal,
-)
+from ..answers import Verdict, api_error, judge, read_index, read_json, read_records, read_refusal
+from ..endpoints import ENDPOINTS, Endpoint, assemble
 from ..errors import ApiError, ConnectionFailed, RequestFailed, SparkflyError
 from ..paging import Listing
 from .job import Reading, Row
