@@ -9,7 +9,7 @@ LAB_ARGS ?=
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check cassettes notebooks lab bench clean
+.PHONY: help demo test chaos check cassettes notebooks lab console bench clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ notebooks: $(VENV)/.dev  ## Run the notebooks again and keep their outputs in th
 
 lab: $(VENV)/.lab  ## Open JupyterLab with the notebooks
 	$(RUN) -m jupyterlab $(LAB_ARGS) notebooks
+
+console: $(VENV)/.lab  ## Serve the forms of notebooks/05_forms.ipynb as a page, to this machine only
+	$(RUN) -m voila notebooks/05_forms.ipynb --Voila.ip=127.0.0.1
 
 bench: $(VENV)/.dev  ## Measure against the SDK and write the table of benchmarks/README.md
 	$(RUN) benchmarks/run.py

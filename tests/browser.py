@@ -27,9 +27,14 @@ FLAGS = (
 START_S = 90
 WAIT_MS = 60_000
 FOLDERS = {
-    "IPYTHONDIR": "ipython", "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data",
-    "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTERLAB_SETTINGS_DIR": "lab", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "XDG_DATA_HOME": "share",
-}  # fmt: skip
+    "IPYTHONDIR": "ipython",
+    "JUPYTER_CONFIG_DIR": "config",
+    "JUPYTER_DATA_DIR": "data",
+    "JUPYTER_RUNTIME_DIR": "runtime",
+    "JUPYTERLAB_SETTINGS_DIR": "lab",
+    "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+    "XDG_DATA_HOME": "share",
+}
 """Where Jupyter would look for what a person has set up, and leave things."""
 LAB_SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -148,6 +153,11 @@ def _free_port():
         return held.getsockname()[1]
 
 
+def open_voila(page, server, name, *, theme="light"):
+    """Open a notebook as a page of Voilà."""
+    page.goto(f"{server.root}/voila/render/{name}?theme={theme}")
+
+
 def open_lab(page, server, name, *, theme="JupyterLab Light"):
     """Open a notebook in JupyterLab alone on the page, and run all of it."""
     page.goto(f"{server.root}/doc/tree/{name}?reset")
@@ -196,6 +206,14 @@ class OnPage:
     def press(self, action):
         self.button(action).click(timeout=WAIT_MS)
         return self
+
+    def wait_enabled(self, action):
+        """Wait until a button can be used."""
+        self.box.locator(f'button[data-action="{action}"]:enabled').wait_for(timeout=WAIT_MS)
+
+    def wait_answered(self):
+        """Wait until Python has looked at all that was typed."""
+        self.box.and_(self.page.locator('form[data-answered="true"]')).wait_for(timeout=WAIT_MS)
 
     def wait_notice(self, *kinds):
         """Wait for a notice of one of the kinds, and give its text."""

@@ -74,6 +74,8 @@ def main():
         }
         for number, cell in enumerate(notebook.cells):
             cell.id = f"{path.stem[:2]}-{number:02d}"
+            for output in cell.get("outputs", []):  # a widget without its kernel would show as an error
+                output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
             cell.metadata = {name: value for name, value in cell.metadata.items() if name == "tags"}
         nbformat.write(notebook, path)
         sys.stdout.write(f"{path.relative_to(ROOT)}: {len(notebook.cells)} cells\n")

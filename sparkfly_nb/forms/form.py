@@ -121,7 +121,7 @@ class Form(Page):
         is_spent = checked.sent is not None and checked.sent == self._spent
         can_go = checked.sent is not None and not is_spent
         title = TITLES[self.endpoint.name][1]
-        actions = [Action("review", f"Show what it would {title.lower()}", enabled=can_go)] if self._is_careful else []
+        actions = [Action("review", "Show what would change", enabled=can_go)] if self._is_careful else []
         if not self._is_careful:
             actions.append(Action("send", title, enabled=can_go))
         if is_spent:

@@ -124,6 +124,7 @@ class View {
   onTyped(field) {
     if (!field.secret) this.keep();
     this.draft += 1;
+    if (!this.model.get("standing").locked) this.form.classList.add("sf-stale"); // the result is of other values
     this.ask();
     this.refreshButtons();
   }
@@ -231,6 +232,9 @@ class View {
     this.asked = this.draft;
     this.model.send({ event: "pressed", action: action.name, turn: this.pressedTurn, ...this.seen({ secrets: true }) });
     for (const { field, input } of this.inputs.values()) if (field.secret) input.value = "";
+    this.shown = ""; // what the last press said is not the answer to this one
+    this.notice.hidden = true;
+    this.tables.replaceChildren();
     this.refreshButtons();
   }
 
@@ -279,6 +283,7 @@ class View {
     const shown = JSON.stringify([standing.notice, standing.tables]);
     if (shown === this.shown) return;
     this.shown = shown;
+    this.form.classList.remove("sf-stale");
     const notice = standing.notice;
     this.notice.hidden = !notice;
     this.notice.className = `sf-notice sf-${notice?.kind ?? "info"}`;
@@ -357,6 +362,7 @@ class View {
       button.textContent = working && at === 0 ? "Working…" : described[at].label;
     });
     this.form.setAttribute("aria-busy", String(working));
+    this.form.dataset.answered = String(!working && this.answered() === this.draft);
     if (this.answered() >= this.draft) clearTimeout(this.slow);
     this.form.classList.toggle("sf-waiting", slow && this.answered() < this.draft);
     if (!working) this.barBox.hidden = true;

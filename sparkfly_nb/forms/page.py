@@ -164,6 +164,11 @@ class Page(anywidget.AnyWidget):
         """Let the browser save a file; it passes through the page and stays in no state."""
         self.send({"event": "file", "name": file_name}, [content])
 
+    @property
+    def python(self) -> str:
+        """The line of Python that does the same as the form, as it stands on the page."""
+        return str(self.standing["python"]["line"])
+
     def __repr__(self) -> str:
         where = self._settings.environment if self._settings is not None else "not connected"
         return f"<{type(self).__name__}: {self.spec.get('title', '')} ({where}); shown as a form in Jupyter and Voilà>"
