@@ -28,6 +28,7 @@ __all__ = [
     "read_receipt",
     "read_records",
     "read_refusal",
+    "read_success",
 ]
 
 
@@ -151,6 +152,32 @@ def read_index(parsed: Any) -> Page:
             if isinstance(value, int) and not isinstance(value, bool):
                 counts[at] = value
     return Page(read_records(parsed), *counts)
+
+
+def read_success(endpoint: Endpoint, body: bytes) -> Any:
+    """Read the body of a success as the operation promises it.
+
+    Returns
+    -------
+    dict, list of dict, Page or None
+        A change's receipt, a read's offer states, a page of a listing, or nothing.
+
+    Raises
+    ------
+    UnreadableAnswer
+        It is something else: of a change it proves nothing.
+    """
+    if endpoint.answer == "nothing" and not body.strip():
+        return None
+    parsed = read_json(body)
+    if endpoint.answer == "nothing":
+        said = isinstance(parsed, dict) and (parsed.get("error") or parsed.get("errors"))
+        if said:
+            raise UnreadableAnswer(f"the answer holds an error: {in_words(said)[:200]}")
+        return None
+    if endpoint.answer == "offer_states":
+        return read_index(parsed)
+    return read_receipt(parsed) if endpoint.effect == "change" else read_records(parsed)
 
 
 def read_refusal(status: int, body: bytes) -> tuple[str, str | None]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .endpoints import Request
     from .settings import Secret, Settings
 
-__all__ = ["MAX_ANSWER_BYTES", "Answer", "Wire", "scrubbed"]
+__all__ = ["MAX_ANSWER_BYTES", "Answer", "Wire", "cleared", "scrubbed"]
 
 MAX_ANSWER_BYTES: Final = 256 * 2**20
 """The longest body that is read, after decompression."""
@@ -141,7 +141,7 @@ class Wire:
                 return Lost(may_have_been_sent=True, why="it was interrupted while under way", interrupted=True)
             except FAULTS as error:
                 return lost_by(error)
-        return answer if answer.status < 300 else answer._replace(body=_cleared(answer.body, secrets.values()))
+        return answer if answer.status < 300 else answer._replace(body=cleared(answer.body, secrets.values()))
 
     @contextmanager
     def _connections(self) -> Iterator[None]:
@@ -209,7 +209,7 @@ class Wire:
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
 
 
-def _cleared(body: bytes, secrets: Iterable[Secret]) -> bytes:
+def cleared(body: bytes, secrets: Iterable[Secret]) -> bytes:
     """Blank out secrets in a refusal, however the JSON of the service spells them; what is no JSON is not shown."""
     try:
         return scrubbed(orjson.dumps(orjson.loads(body)).decode(), secrets, spelled=_in_json).encode()

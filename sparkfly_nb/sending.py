@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from .answers import (
     Verdict,
     api_error,
-    in_words,
     judge,
     outcome_unknown,
-    read_index,
-    read_json,
-    read_receipt,
-    read_records,
     read_refusal,
+    read_success,
 )
 from .attempt import scrubbed
 from .errors import ConnectionFailed, RequestFailed, SparkflyError, UnreadableAnswer
@@ -206,14 +202,4 @@ def read_answer(endpoint: Endpoint, answer: Answer) -> Any:
     """
     if answer.flaw:
         raise UnreadableAnswer(answer.flaw)
-    if endpoint.answer == "nothing" and not answer.body.strip():
-        return None
-    parsed = read_json(answer.body)
-    if endpoint.answer == "nothing":
-        said = isinstance(parsed, dict) and (parsed.get("error") or parsed.get("errors"))
-        if said:
-            raise UnreadableAnswer(f"the answer holds an error: {in_words(said)[:200]}")
-        return None
-    if endpoint.answer == "offer_states":
-        return read_index(parsed)
-    return read_receipt(parsed) if endpoint.effect == "change" else read_records(parsed)
+    return read_success(endpoint, answer.body)

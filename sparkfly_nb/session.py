@@ -163,10 +163,12 @@ class Session(SingleCalls, BulkChanges, AuditCall):
 
     def close(self) -> None:
         """Close the connections and stop what was started; calling it again does nothing."""
-        self._close_runs()
-        self.transport.close()
-        if self.service is not None:
-            self.service.stop()
+        try:
+            self._close_runs()
+        finally:
+            self.transport.close()
+            if self.service is not None:
+                self.service.stop()
 
     def __enter__(self) -> Self:
         return self

@@ -36,7 +36,7 @@ PROMISES = {
     "03_campaign_audit": [
         ("audit = session.audit", r"complete: all 300 members were read"),
         ("summary = audit.summary", r"0 +complete +all members were read +0.0"),
-        ("pivot_table(index=\"segment\"", r"(?s)lapsed.*new +0.0 +0.0 +0.0.*regular.*vip"),
+        ('pivot_table(index="segment"', r"(?s)lapsed.*new +0.0 +0.0 +0.0.*regular.*vip"),
         ("exceptions = audit.exceptions", r"(?s)missing +error +73.*duplicate +error +40.*foreign +error +15"),
         ("audit.plot", r"AuditPage size"),
         ('["activity"].value_counts', r"issued +328\nredeemed +123\nvoided +34"),

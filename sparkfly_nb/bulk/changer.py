@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..answers import Verdict, judge, read_json, read_receipt, read_refusal
+from ..answers import Verdict, judge, read_refusal, read_success
 from ..endpoints import Endpoint, Request, assemble
 from ..errors import UnreadableAnswer
 from .breaker import Breaker
@@ -101,12 +101,10 @@ class Changer:
     def _outcome(self, row: Row, endpoint: Endpoint, verdict: Verdict, answer: Answer, attempts: int) -> Outcome:
         if verdict is Verdict.DONE:
             self._pace.speed_up()
-            record: dict[str, Any] = {}
-            if endpoint.answer != "nothing":
-                try:
-                    record = read_receipt(read_json(answer.body))
-                except UnreadableAnswer as fault:
-                    return Outcome(row.position, "unknown", answer.status, str(fault), None, attempts)
+            try:
+                record: dict[str, Any] = read_success(endpoint, answer.body) or {}
+            except UnreadableAnswer as fault:
+                return Outcome(row.position, "unknown", answer.status, str(fault), None, attempts)
             strange = _contradiction(row.sent, record)
             if strange:
                 return Outcome(row.position, "unknown", answer.status, strange, None, attempts)

@@ -146,9 +146,8 @@ class Runner:
             return 0
         again, ended = [], []
         for row, proof in absent:
-            # Doing a void once more changes nothing, so each call tries it anew.
-            resends = self._reopenings if self._operation.by_id.effect == "void" else row.resends
-            if resends < MAX_RESENDS:
+            # Each call tries anew: a process that was killed may have claimed rows that it never came to send.
+            if self._reopenings < MAX_RESENDS:
                 again.append(row)
             else:
                 ended.append(_given_up(row, proof))

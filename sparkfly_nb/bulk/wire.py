@@ -11,7 +11,7 @@ import aiohttp
 from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
-from ..attempt import MAX_ANSWER_BYTES
+from ..attempt import MAX_ANSWER_BYTES, cleared
 from ..endpoints import TOKEN_HEADER, Request, address_of
 from ..retry import parse_retry_after
 from ..version import USER_AGENT
@@ -60,6 +60,7 @@ class Wire:
         self._urls: dict[str, URL] = {}
         # with each request: aiohttp would show the headers of a ClientSession to a proxy, unencrypted
         self._secrets = {TOKEN_HEADER: wiring.token.reveal()}
+        self._token = wiring.token
 
     def _url(self, request: Request) -> URL:
         address = address_of(self._base_url, request)
@@ -90,6 +91,8 @@ class Wire:
                 middlewares=_ONCE if request.method == "PUT" else (),
             ) as response:
                 body = await _read(response)
+                if response.status >= 300 or (b'"error' in body and request.method != "GET"):
+                    body = cleared(body, (self._token,))  # what is said of a fault is kept in the ledger
                 retry_after_s = parse_retry_after(response.headers.get("Retry-After"), time.time())
                 return Answer(response.status, body, retry_after_s)
         except _NEVER_SENT as error:

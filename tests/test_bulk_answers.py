@@ -1,0 +1,47 @@
+"""What a service says beside its status counts, and what it echoes is kept nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from bulk_world import CALM, quick
+from scripted_server import Answer, ScriptedServer
+
+from sparkfly_nb import Session
+
+TOKEN = "tok-5ecret-token-2026"
+ROW = pd.DataFrame({"member_id": [7], "offer_state_id": [9]})
+
+
+def connected(server, tmp_path):
+    return quick(Session("sandbox", base_url=server.base_url, token=TOKEN, ledger=str(tmp_path / "ledger.db")))
+
+
+def test_a_void_that_is_answered_with_an_error_is_not_called_voided(tmp_path):
+    def answer(received):
+        if received.method == "POST":
+            return Answer(200, {"error": "it is locked"})
+        return Answer(200, {"offer_state": {"offer_state_id": 9, "member_id": 7, "status": "incomplete"}})
+
+    with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
+        result = session.void_many(ROW, halt_above=1.0, **CALM)
+    assert result["outcome"].tolist() == ["rejected"]
+    assert result["error"].str.contains("does not show it").all()
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [TOKEN, TOKEN.replace("t", "\\u0074"), f"/{TOKEN}/".replace("/", "\\/")],
+    ids=["plain", "escaped", "slashed"],
+)
+@pytest.mark.parametrize("status", [403, 422, 500, 200])
+def test_a_token_that_the_service_repeats_reaches_neither_result_nor_ledger(tmp_path, status, echo):
+    said = f'{{"error": "no rights for {echo}", "errors": {{"token": "{echo}"}}}}'.encode()
+    with ScriptedServer(answer=lambda _: Answer(status, said)) as server, connected(server, tmp_path) as session:
+        result = session.update_many(ROW.assign(value=3), halt_above=1.0, **CALM)
+        assert "no rights" in str(result["error"].iloc[0]) or status in (200, 500)
+        assert TOKEN not in result.to_csv()
+    for path in Path(tmp_path).iterdir():
+        assert TOKEN.encode() not in path.read_bytes()
