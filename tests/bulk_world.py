@@ -59,8 +59,9 @@ def ledger(request, tmp_path):
 # ---- the sandbox -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bulk_service():
+    """A sandbox for each file: what all its tests made is asked for again and again."""
     with SandboxProcess.start(members=400, seed=3) as service:
         yield service
 
@@ -104,9 +105,10 @@ class World:
         """How often the sandbox was asked for an operation since the test began."""
         return self.service.truth(generated=False)["requests"].get(operation, 0) - self._before[operation]
 
-    def wait_for_requests(self, operation, number):
+    def wait_for_requests(self, operation, number, unless=lambda: False):
+        """Wait until the sandbox was asked so often, or something else has happened."""
         until = time.monotonic() + PATIENCE_S
-        while self.requests(operation) < number:
+        while self.requests(operation) < number and not unless():
             assert time.monotonic() < until, f"{operation} was not asked {number} times"
             time.sleep(0.02)
 
@@ -252,7 +254,11 @@ class Issuer:
         )  # fmt: skip
         self.process.stdin.write(json.dumps(task) + "\n")
         self.process.stdin.flush()
-        assert self.said() == "ready"
+        try:
+            assert self.said() == "ready"
+        except BaseException:
+            self.__exit__()
+            raise
 
     def said(self):
         return self.process.stdout.readline().strip()
@@ -264,6 +270,9 @@ class Issuer:
 
     def interrupt(self):
         os.killpg(self.process.pid, signal.SIGINT)  # as a terminal and Jupyter do
+
+    def has_ended(self):
+        return self.process.poll() is not None
 
     def kill(self):
         self.process.kill()

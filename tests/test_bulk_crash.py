@@ -24,7 +24,8 @@ def run_until_done(world, ledger, tmp_path, seed, kills, rows=300, **arguments):
         with Issuer(world, ledger, tmp_path, **task) as issuer:
             issuer.go()
             # A number of requests, not of seconds: on any machine the kill hits the run, not its beginning or its end.
-            world.wait_for_requests("issue_offer", asked + chance.randint(1, rows // (kills + 1)))
+            moment = asked + chance.randint(1, rows // (kills + 1))
+            world.wait_for_requests("issue_offer", moment, unless=issuer.has_ended)
             issuer.kill()
     with Issuer(world, ledger, tmp_path, **task) as issuer:
         return issuer.go().report()["result"]
@@ -42,8 +43,8 @@ def assert_each_once(result, world, rows):
 def test_killed_several_times_every_reference_is_there_exactly_once(world, tmp_path, workers, kills):
     seed = random.randrange(10**6)  # shown when the test fails
     ledger = str(tmp_path / "ledger.db")
-    result = run_until_done(world, ledger, tmp_path, seed, kills, rate=600, **WORKERS[workers])
-    assert_each_once(result, world, 300)
+    result = run_until_done(world, ledger, tmp_path, seed, kills, rows=200, rate=400, **WORKERS[workers])
+    assert_each_once(result, world, 200)
     assert result.settled_by.value_counts().get("readback", 0) > 0, "a kill left rows that had to be read back"
 
 

@@ -67,7 +67,7 @@ def test_a_canary_of_refused_rows_halts_the_run(world, tmp_path):
 
 
 def test_a_lost_canary_row_is_settled_and_sent_again_before_the_rest_goes(world, tmp_path):
-    world.service.set_faults({"issue_offer:drop_before": 0.3, "issue_offer:commit_then_500": 0.3}, seed=4)
+    world.service.set_faults({"issue_offer:drop_before": 0.1, "issue_offer:commit_then_500": 0.3}, seed=4)
     with world.session(str(tmp_path / "ledger.db")) as session:
         result = session.issue_many(members(world.member_ids[:60]), CAMPAIGN, canary=20, halt_above=1, **world.calm)
     assert_true(result, world.states())
