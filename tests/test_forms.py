@@ -11,9 +11,10 @@ from form_hand import Hand
 from scripted_server import INDEX, STATE, VALUES, Answer, DropRead, ScriptedServer, success
 
 from sparkfly_nb import InvalidInput, Session, forms
-from sparkfly_nb.endpoints import ENDPOINTS
+from sparkfly_nb.endpoints import ENDPOINTS, build
 from sparkfly_nb.forms.fields import asked_fields
 from sparkfly_nb.forms.review import EFFECTS
+from sparkfly_nb.readback import read_back_of
 from sparkfly_nb.sandbox.process import SandboxProcess
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -301,6 +302,23 @@ def test_after_an_interrupt_the_form_can_be_used_and_does_not_send_again(on_serv
         assert hand.can("look")
 
 
+def test_after_a_fault_of_ours_the_form_can_be_used_and_does_not_send_again(on_server, monkeypatch, caplog):
+    with ScriptedServer() as server:
+        session = on_server(server)
+        hand = hand_of(session, "issue_offer").type(**typed("issue_offer"))
+
+        def faulty(**_values):
+            raise RuntimeError("a fault of ours")
+
+        monkeypatch.setattr(session, "issue_offer", faulty)
+        hand.press("send")
+
+        assert "a fault of ours" in caplog.text  # ipywidgets writes it into the log, and goes on
+        assert hand.notice["kind"] == "unknown"
+        assert not hand.standing["working"]
+        assert not hand.can("send")
+
+
 # ---- against the sandbox: the result, in words and as a frame --------------------------------------------------------
 
 
@@ -452,6 +470,28 @@ def test_only_after_two_looks_that_find_nothing_it_can_be_sent_again(on_server):
         hand.press("again").press("send")
 
         assert hand.notice["kind"] == "done"
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_look_is_the_call_that_the_line_of_python_says(name):
+    _, sent = build(ENDPOINTS[name], VALUES[name])
+    look = read_back_of(sent)
+    if look.call is None:
+        assert "member_id" not in sent
+        return
+    called = []
+
+    class AnySession:
+        def __getattr__(self, method):
+            def call(*by_position, **by_name):
+                called.append((method, by_position, by_name))
+                return pd.DataFrame({"external_ref_id": [look.external_ref_id]})
+
+            return call
+
+    eval(look.line, {"session": AnySession()})
+
+    assert called == [(look.call, look.by_position, look.by_name)]
 
 
 def test_without_a_reference_a_look_shows_what_is_there_and_leaves_the_verdict_to_the_person(on_server):

@@ -25,6 +25,7 @@ class View {
     this.draft = 0; // counts what was typed
     this.asked = -1; // the draft that Python was asked about last
     this.pressedTurn = null; // the turn of a press that is not answered yet
+    this.enteredDraft = null; // the draft in which Enter was pressed
     this.touched = new Set();
     this.inputs = new Map();
     this.marked = null;
@@ -137,8 +138,17 @@ class View {
 
   onKey(event) {
     if (event.key !== "Enter" || event.isComposing) return;
-    if (event.target.tagName === "BUTTON" || event.target.type === "file") return; // Enter presses it already
+    // A button or a file field is pressed by Enter already; on a text that is read, Enter means nothing.
+    if (!event.target.matches("input:not([type=file]), select")) return;
     event.preventDefault();
+    if (event.repeat) return; // held down: one Enter is meant
+    this.enteredDraft = this.draft; // carried out when Python has looked at it, unless more is typed
+    this.followEnter();
+  }
+
+  followEnter() {
+    if (this.enteredDraft !== this.draft || this.answered() !== this.draft || this.isWorking()) return;
+    this.enteredDraft = null;
     const first = (this.model.get("standing").actions ?? [])[0];
     if (first && this.usable(first)) this.press(first);
     else this.goToFirstProblem();
@@ -264,6 +274,7 @@ class View {
     this.refreshButtons();
     this.moveFocus(standing);
     if (this.draft > this.asked) this.ask();
+    this.followEnter();
   }
 
   refreshConfirm(standing) {
