@@ -16,6 +16,7 @@ from ..endpoints import TOKEN_HEADER, Request, address_of
 from ..retry import parse_retry_after
 from ..version import USER_AGENT
 from .aside import work_aside
+from .watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -54,8 +55,9 @@ class Answer(NamedTuple):
 class Wire:
     """Sends requests over one pool of connections."""
 
-    def __init__(self, http: aiohttp.ClientSession, wiring: Wiring) -> None:
+    def __init__(self, http: aiohttp.ClientSession, watch: Watch, wiring: Wiring) -> None:
         self._http = http
+        self._watch = watch
         self._base_url = wiring.base_url
         self._urls: dict[str, URL] = {}
         # with each request: aiohttp would show the headers of a ClientSession to a proxy, unencrypted
@@ -81,6 +83,7 @@ class Wire:
         Lost
             Everything else that is no answer.
         """
+        task = self._watch.begin()
         try:
             async with self._http.request(
                 request.method,
@@ -97,10 +100,14 @@ class Wire:
                 return Answer(response.status, body, retry_after_s)
         except _NEVER_SENT as error:
             raise NotSent(f"no connection: {_words(error)}") from None
-        except asyncio.TimeoutError:
-            raise Lost("no answer in time") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except asyncio.CancelledError:
+            if self._watch.has_cancelled(task):
+                raise Lost("no answer in time") from None
+            raise
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
             raise Lost(f"the connection broke before the answer was complete: {_words(error)}") from None
+        finally:
+            self._watch.end(task)
 
 
 _NEVER_SENT: Final = (
@@ -152,11 +159,6 @@ def _proxy_for(base_url: str) -> dict[str, Any]:
 @asynccontextmanager
 async def open_wire(wiring: Wiring) -> AsyncIterator[Wire]:
     """Open the connections of one shard and close them after it."""
-    timeout = aiohttp.ClientTimeout(
-        total=wiring.connect_timeout_s + wiring.read_timeout_s,
-        sock_connect=wiring.connect_timeout_s,
-        sock_read=wiring.read_timeout_s,
-    )
     headers = {
         "Accept": "application/json",
         "Content-Type": "application/json",
@@ -166,11 +168,15 @@ async def open_wire(wiring: Wiring) -> AsyncIterator[Wire]:
         connector=aiohttp.TCPConnector(limit=0),  # there are as many lanes as requests that may be in flight
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
-        timeout=timeout,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=wiring.connect_timeout_s),
         read_bufsize=READ_BYTES,
         **({} if wiring.is_loopback else _proxy_for(wiring.base_url)),
     ) as http:
-        yield Wire(http, wiring)
+        watch = Watch(wiring.connect_timeout_s, wiring.read_timeout_s)
+        try:
+            yield Wire(http, watch, wiring)
+        finally:
+            watch.close()
 
 
 def in_own_loop(work: Callable[[], Coroutine[Any, Any, _T]], on_interrupt: Callable[[], None]) -> _T:
