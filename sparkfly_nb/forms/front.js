@@ -396,7 +396,9 @@ class View {
     if (this.marked === null) this.marked = mark; // what was so before this view was drawn moves nothing
     if (standing.working || mark === this.marked || !standing.focus) return;
     this.marked = mark;
-    if (!this.root.contains(document.activeElement) && document.activeElement !== document.body) return; // busy elsewhere
+    // A button that was disabled has lost the focus to what is around the form; anyone busy elsewhere keeps it.
+    const active = document.activeElement ?? document.body;
+    if (!this.root.contains(active) && !active.contains(this.root)) return;
     if (standing.focus === "confirm" && this.confirmInput) this.confirmInput.focus();
     else if (standing.focus === "problem") this.goToFirstProblem();
     else if (!this.notice.hidden) this.notice.focus();
