@@ -60,8 +60,8 @@ class Page(anywidget.AnyWidget):
         The last frame that the form got.
     """
 
-    _esm = HERE / "front.js"
-    _css = HERE / "front.css"
+    _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("nodes.js", "front.js"))
+    _css = (HERE / "front.css").read_text(encoding="utf-8")
     page_id = traitlets.Unicode().tag(sync=True)
     spec = traitlets.Dict().tag(sync=True)
     standing = traitlets.Dict().tag(sync=True)
