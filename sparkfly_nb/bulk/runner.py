@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,7 +51,7 @@ class Runner:
         self._run = run
         self._operation = OPERATIONS[run.operation]
         self._claimant = Claimant(ledger, run, after_death_s=driver.after_death_s, after_loss_s=driver.after_loss_s)
-        self._reopenings = 0
+        self._sent_again: Counter[int] = Counter()
         self._breaker = Breaker(self._operation.done, driver.options.halt_above)
 
     # ---- the whole
@@ -147,14 +148,14 @@ class Runner:
         again, ended = [], []
         for row, proof in absent:
             # Each call tries anew: a process that was killed may have claimed rows that it never came to send.
-            if self._reopenings < MAX_RESENDS:
+            if self._sent_again[row.position] < MAX_RESENDS:
                 again.append(row)
             else:
                 ended.append(_given_up(row, proof))
         self._ledger.end(self._run.run_no, ended)
         self._driver.rows_done += sum(outcome.outcome != "unknown" for outcome in ended)
         self._ledger.reopen(self._run.run_no, again)
-        self._reopenings += bool(again)
+        self._sent_again.update(row.position for row in again)
         return len(again)
 
     def _read_and_record(self, rows: Sequence[Row]) -> list[tuple[Row, Proof]]:
