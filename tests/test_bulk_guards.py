@@ -187,11 +187,26 @@ def test_the_rate_holds_over_shards_and_for_read_backs(tmp_path):
     assert duration_of(service) >= slots / 100
 
 
-def test_a_shard_that_ends_early_does_not_make_a_low_rate_higher(tmp_path, monkeypatch):
+@pytest.fixture
+def short_shards(monkeypatch):
+    """Let workers hand back what they hold after a twentieth of a second instead of five."""
     from sparkfly_nb.bulk import runner
 
-    short = runner.SendJob
-    monkeypatch.setattr(runner, "SendJob", lambda *args, **kwargs: short(*args, seconds=0.05, **kwargs))
+    job = runner.SendJob
+    monkeypatch.setattr(runner, "SendJob", lambda *args, **kwargs: job(*args, seconds=0.05, **kwargs))
+
+
+@pytest.mark.usefixtures("short_shards")
+def test_a_run_that_fails_a_few_rows_at_a_time_is_halted_too(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        service.on_issue = lambda number, _record: Answer(403, {"error": "not permitted"})
+        with pytest.raises(RunHalted, match="most rows fail"):
+            session.issue_many(members(range(1000, 1200)), CAMPAIGN, rate=200, concurrency=1, **CALM)
+    assert 50 <= len(service.issues()) < 100
+
+
+@pytest.mark.usefixtures("short_shards")
+def test_a_shard_that_ends_early_does_not_make_a_low_rate_higher(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         session.issue_many(members(range(1000, 1006)), CAMPAIGN, rate=5, **CALM)
     assert 5 / 5 * 0.99 <= duration_of(service) < 4, "and slots that were not used are not lost"

@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from sparkfly_nb.bulk.claims import Claimant
-from sparkfly_nb.bulk.job import Outcome
+from sparkfly_nb.bulk.job import Outcome, Row
 from sparkfly_nb.bulk.ledger import Ledger, PlannedRow, Run
 from sparkfly_nb.bulk.settle import MAX_RESENDS
 from sparkfly_nb.bulk.tables import claimants
@@ -203,10 +204,15 @@ class LedgerStates(RuleBasedStateMachine):
         self.outcomes.update({row.position: "planned" for row in again})
         self.resends.update(row.position for row in again)
 
-    @rule(position=st.integers(0, 19), word=st.sampled_from(["issued", "rejected", "unknown"]))
-    def a_late_word_changes_no_end(self, position, word):
-        if self.outcomes.get(position) in ("issued", "rejected"):
-            self.ledger.end(self.run.run_no, [Outcome(position, word, error="late")])
+    def ended(self):
+        return [position for position, end in self.outcomes.items() if end in ("issued", "rejected")]
+
+    @precondition(lambda self: self.ended())
+    @rule(chance=st.data(), word=st.sampled_from(["issued", "rejected", "unknown"]))
+    def a_late_word_changes_no_end(self, chance, word):
+        position = chance.draw(st.sampled_from(self.ended()))
+        self.ledger.end(self.run.run_no, [Outcome(position, word, error="late")])
+        self.ledger.reopen(self.run.run_no, [Row(position, {}, self.resends[position])])
 
     @precondition(lambda self: self.outcomes)
     @rule()
@@ -263,3 +269,23 @@ class LedgerStates(RuleBasedStateMachine):
 
 TestLedgerStates = LedgerStates.TestCase
 TestLedgerStates.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+
+
+@pytest.mark.parametrize("word", ["rejected", "unknown"])
+def test_an_ended_row_keeps_its_end(ledger, word):
+    opened = Ledger(ledger)
+    run = opened.create(a_run(2), [[PlannedRow(at, 1000 + at, None, None, f"r-{at}", {}) for at in (0, 1)]], [(0, 1)])
+    worker = Claimant(opened, run)
+    worker.beat()
+    claim = worker.claim()
+    worker.record(claim.shard, [Outcome(at, "issued", 201, offer_state_id=7 + at) for at in (0, 1)])
+    opened.end(run.run_no, [Outcome(0, word, 500, error="late")])
+    worker.record(claim.shard, [Outcome(1, word, 500, error="late")])
+    opened.reopen(run.run_no, claim.rows)
+    (rows,) = opened.chunks(run.run_no)
+    assert [(row["outcome"], row["offer_state_id"], row["error"]) for row in rows] == [
+        ("issued", at, None) for at in (7, 8)
+    ]
+    assert worker.claim() is None
+    worker.leave()
+    opened.close()
