@@ -149,4 +149,4 @@ STANDING_OF_STATUS: Final[dict[str, str]] = {
     "void": "voided",
     "voided": "voided",
 }
-"""Statuses that speak for themselves, in lower case; the vocabulary is open, others say nothing by themselves."""
+"""Statuses that speak for themselves, in lower case. The vocabulary is open; an audit tells others by activities."""

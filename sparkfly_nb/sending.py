@@ -188,18 +188,7 @@ def _times(attempts: int) -> str:
 
 
 def read_answer(endpoint: Endpoint, answer: Answer) -> Any:
-    """Read the body of a success as the operation promises it.
-
-    Returns
-    -------
-    dict, list of dict, Page or None
-        A change's receipt, a read's offer states, a page of a listing, or nothing.
-
-    Raises
-    ------
-    UnreadableAnswer
-        It is something else, or it broke off.
-    """
+    """Read the body of a success with `read_success`; one that broke off is unreadable, too."""
     if answer.flaw:
         raise UnreadableAnswer(answer.flaw)
     return read_success(endpoint, answer.body)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .tables import STANDING_OF_STATUS, STANDINGS
+from sparkfly_nb.schema import STANDING_OF_STATUS
+
+from .tables import STANDINGS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,7 +19,6 @@ __all__ = [
     "KINDS",
     "PLAN",
     "STANDINGS",
-    "STANDING_OF_STATUS",
     "SUMMARY",
     "TIMELINE_COUNTS",
     "TOTAL",
@@ -98,17 +97,6 @@ STANDINGS: Final[dict[str, str]] = {
 *Held* is what is not voided. *Live* is what is open or redeemed: what costs, or still can. A member with two live
 offer states of one campaign was given it twice, even where one of them is used already.
 """
-
-STANDING_OF_STATUS: Final[dict[str, str]] = {
-    "incomplete": "open",
-    "complete": "redeemed",
-    "completed": "redeemed",
-    "redeemed": "redeemed",
-    "expired": "expired",
-    "void": "voided",
-    "voided": "voided",
-}
-"""Statuses that speak for themselves, in lower case. Of any other one the offer state's activities decide."""
 
 
 class Kind(NamedTuple):
