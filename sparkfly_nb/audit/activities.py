@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sparkfly_nb.cells import FRACTION, json_text, parse_times
-from sparkfly_nb.schema import FLAG, INTEGER, TEXT
-
+from ..cells import FRACTION, json_text, parse_times
+from ..schema import FLAG, INTEGER, TEXT
 from .tables import ACTIVITY, typed
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sparkfly_nb.errors import AuditFileError
+from ..errors import AuditFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

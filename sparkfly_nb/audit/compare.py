@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sparkfly_nb.errors import InvalidInput
-from sparkfly_nb.schema import TIME
-from sparkfly_nb.values import to_rfc3339
-
+from ..errors import InvalidInput
+from ..schema import TIME
+from ..values import to_rfc3339
 from .standing import mask_of
 from .tables import CHANGE, TOTAL, typed
 

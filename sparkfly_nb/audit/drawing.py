@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sparkfly_nb.errors import AuditFileError, ConfigurationError, InvalidInput
-
+from ..errors import AuditFileError, ConfigurationError, InvalidInput
 from .page import campaign_name, campaign_title, headline, moment
 from .standing import mask_of
 from .summary import groups_of

@@ -9,12 +9,11 @@ import zoneinfo
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from sparkfly_nb.errors import AuditFileError, InvalidInput
-from sparkfly_nb.export import CsvWriter
-from sparkfly_nb.schema import OFFER_STATE, TIME
-from sparkfly_nb.values import to_rfc3339
-from sparkfly_nb.version import __version__
-
+from ..errors import AuditFileError, InvalidInput
+from ..export import CsvWriter
+from ..schema import OFFER_STATE, TIME
+from ..values import to_rfc3339
+from ..version import __version__
 from .aside import replacing
 from .summary import count_members
 from .tables import KINDS

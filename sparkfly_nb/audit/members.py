@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sparkfly_nb.cells import FRACTION, json_text
-from sparkfly_nb.columns import ReadColumn, read_flags, read_integers, read_texts, read_times
-from sparkfly_nb.errors import ConfigurationError, InvalidInput, InvalidRows
-from sparkfly_nb.schema import FLAG, INTEGER, TEXT, TIME, UNREAD
-from sparkfly_nb.values import is_missing
-
+from ..cells import FRACTION, json_text
+from ..columns import ReadColumn, read_flags, read_integers, read_texts, read_times
+from ..errors import ConfigurationError, InvalidInput, InvalidRows
+from ..schema import FLAG, INTEGER, TEXT, TIME, UNREAD
+from ..values import is_missing
 from .tables import PLAN, dtype_of, typed
 
 if TYPE_CHECKING:

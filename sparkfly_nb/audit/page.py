@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sparkfly_nb.settings import ADDRESSES
-
+from ..settings import ADDRESSES
 from .summary import count_members, incompleteness
 
 if TYPE_CHECKING:

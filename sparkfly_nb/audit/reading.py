@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from sparkfly_nb.errors import InvalidInput
-from sparkfly_nb.schema import UNREAD
-
+from ..errors import InvalidInput
+from ..schema import UNREAD
 from .findings import Ground, is_issue_run
 from .members import read_plan
 from .result import Audit, Facts

@@ -7,11 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sparkfly_nb.errors import AuditFileError, InvalidInput
-from sparkfly_nb.export import read_csv
-from sparkfly_nb.schema import INTEGER, TEXT
-from sparkfly_nb.values import as_time
-
+from ..errors import AuditFileError, InvalidInput
+from ..export import read_csv
+from ..schema import INTEGER, TEXT
+from ..values import as_time
 from .findings import Ground
 from .handover import FILES, FORMAT, FORMAT_VERSION, MANIFEST, digest_of, zone_of
 from .result import Audit, Facts

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
-from sparkfly_nb.errors import InvalidInput
-from sparkfly_nb.values import as_integer, as_text, as_time, is_missing
-
+from ..errors import InvalidInput
+from ..values import as_integer, as_text, as_time, is_missing
 from .standing import mask_of
 
 if TYPE_CHECKING:

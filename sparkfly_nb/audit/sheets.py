@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sparkfly_nb.cells import json_text
-from sparkfly_nb.errors import AuditFileError, ConfigurationError, InvalidInput
-from sparkfly_nb.schema import LIST, OFFER_STATE
-from sparkfly_nb.values import to_rfc3339
-
+from ..cells import json_text
+from ..errors import AuditFileError, ConfigurationError, InvalidInput
+from ..schema import LIST, OFFER_STATE
+from ..values import to_rfc3339
 from .aside import replacing
 from .handover import described
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from sparkfly_nb.schema import STANDING_OF_STATUS
-
+from ..schema import STANDING_OF_STATUS
 from .tables import STANDINGS
 
 if TYPE_CHECKING:

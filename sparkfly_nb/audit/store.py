@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sparkfly_nb.cells import json_text
-from sparkfly_nb.frames import empty_frame
-from sparkfly_nb.schema import LIST, OFFER_STATE, TEXT, TIME
-
+from ..cells import json_text
+from ..frames import empty_frame
+from ..schema import LIST, OFFER_STATE, TEXT, TIME
 from .activities import EventFields, events_frame, turning_points
 from .tables import ACTIVITY, dtype_of
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from sparkfly_nb.errors import InvalidInput
-
+from ..errors import InvalidInput
 from .standing import mask_of
 from .tables import SUMMARY, typed
 

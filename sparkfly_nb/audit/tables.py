@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
-from sparkfly_nb.cells import FRACTION, STRING
-from sparkfly_nb.schema import FLAG, INTEGER, TEXT, TIME
+from ..cells import FRACTION, STRING
+from ..schema import FLAG, INTEGER, TEXT, TIME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

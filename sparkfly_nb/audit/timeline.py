@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from sparkfly_nb.errors import InvalidInput
-
+from ..errors import InvalidInput
 from .tables import TIMELINE_COUNTS
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from sparkfly_nb.endpoints import ENDPOINTS
-from sparkfly_nb.frames import frame_of
-from sparkfly_nb.schema import OFFER_STATE, RECEIPT, VOIDED
+from ..endpoints import ENDPOINTS
+from ..frames import frame_of
+from ..schema import OFFER_STATE, RECEIPT, VOIDED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sparkfly_nb.transport import Transport
+    from ..transport import Transport
 
 __all__ = ["Calls", "Id", "TimeLike"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sparkfly_nb.frames import FrameBuilder
-from sparkfly_nb.schema import OFFER_STATE
-
+from ..frames import FrameBuilder
+from ..schema import OFFER_STATE
 from .base import Calls
 
 if TYPE_CHECKING:

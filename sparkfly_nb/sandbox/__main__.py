@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from sparkfly_nb.errors import SandboxError, SparkflyError
-from sparkfly_nb.settings import VARIABLES
-
+from ..errors import SandboxError, SparkflyError
+from ..settings import VARIABLES
 from .clock import Clock
 from .description import describe
 from .faults import FAULT_TIMES, FAULTS, FaultPlan, FaultTimes

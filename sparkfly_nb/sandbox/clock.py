@@ -7,7 +7,7 @@ import re
 import time
 from typing import Final
 
-from sparkfly_nb.errors import InvalidInput
+from ..errors import InvalidInput
 
 __all__ = ["Clock", "read_rfc3339", "to_text"]
 

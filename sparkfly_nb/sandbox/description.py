@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sparkfly_nb.endpoints import (
+from ..endpoints import (
     AUTH_PATH,
     ENDPOINTS,
     IDENTITY_HEADER,
@@ -14,9 +14,8 @@ from sparkfly_nb.endpoints import (
     Endpoint,
     Field,
 )
-from sparkfly_nb.schema import OFFER_STATE, RECEIPT
-from sparkfly_nb.values import INT64_MAX, INT64_MIN
-
+from ..schema import OFFER_STATE, RECEIPT
+from ..values import INT64_MAX, INT64_MIN
 from .reading import BODY_FIELDS, PATH_KEY_MAX, TEXT_LIMIT, takes_body
 from .rules import MAX_PER_PAGE, PER_PAGE
 from .server import BASE_PATH

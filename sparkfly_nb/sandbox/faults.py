@@ -8,9 +8,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from sparkfly_nb.endpoints import ENDPOINTS
-from sparkfly_nb.errors import InvalidInput
-
+from ..endpoints import ENDPOINTS
+from ..errors import InvalidInput
 from .rules import CREATES
 
 if TYPE_CHECKING:

@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from sparkfly_nb.endpoints import TOKEN_LIFETIME_S
-from sparkfly_nb.errors import InvalidInput, SandboxError
-from sparkfly_nb.settings import Secret
-
+from ..endpoints import TOKEN_LIFETIME_S
+from ..errors import InvalidInput, SandboxError
+from ..settings import Secret
 from .faults import FaultPlan, FaultTimes
 from .server import ADMIN_PATH, ADMIN_SECRET_HEADER
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from sparkfly_nb.endpoints import ENDPOINTS, Endpoint, Field
-from sparkfly_nb.errors import InvalidInput, SparkflyError
-from sparkfly_nb.values import CONTROL, INT64_MAX, INT64_MIN
-
+from ..endpoints import ENDPOINTS, Endpoint, Field
+from ..errors import InvalidInput, SparkflyError
+from ..values import CONTROL, INT64_MAX, INT64_MIN
 from .clock import read_rfc3339
 
 if TYPE_CHECKING:

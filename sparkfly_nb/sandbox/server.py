@@ -15,7 +15,7 @@ import orjson
 from aiohttp import web
 from aiohttp.web_exceptions import HTTPException
 
-from sparkfly_nb.endpoints import (
+from ..endpoints import (
     AUTH_PATH,
     ENDPOINTS,
     IDENTITY_HEADER,
@@ -24,8 +24,7 @@ from sparkfly_nb.endpoints import (
     TOKEN_LIFETIME_S,
     Endpoint,
 )
-from sparkfly_nb.errors import InvalidInput
-
+from ..errors import InvalidInput
 from .clock import to_text
 from .faults import AUTH, FaultPlan, FaultTimes, alter_page, alter_record
 from .reading import Given, Refusal, read_request, takes_body

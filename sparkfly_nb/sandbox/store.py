@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from sparkfly_nb.errors import SandboxError
-
+from ..errors import SandboxError
 from .merchant import CAMPAIGNS, CHANNELS, OFFERS, Member, generate_members, generate_states
 
 if TYPE_CHECKING:
