@@ -68,7 +68,7 @@ class _Findings:
         found: Iterable[str],
     ) -> None:
         members = list(member_ids)
-        rows = (
+        rows: tuple[list[Any], ...] = (
             [kind] * len(members),
             members,
             [None] * len(members) if state_ids is None else list(state_ids),
