@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ..errors import LedgerError
 from .ledger import ROWS_TO_SEND, end_rows, ledger_time, row_to_send
+from .many_rows import rows_at_once
 from .tables import claimants, rows, shards
 
 if TYPE_CHECKING:
@@ -95,9 +96,7 @@ class Claimant:
                 ).first()
                 if found is None:
                     return None
-                planned = connection.execute(
-                    ROWS_TO_SEND.where(_planned_within(run_no, found)).order_by(rows.c.position)
-                ).all()
+                planned = rows_at_once(connection, ROWS_TO_SEND.where(_planned_within(run_no, found)))
                 state = "sent" if planned else "settled"
                 connection.execute(
                     sa.update(shards)

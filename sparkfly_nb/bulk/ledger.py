@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from ..errors import LedgerError
 from .job import Outcome, Row
-from .many_rows import execute_for_rows
+from .many_rows import execute_for_rows, rows_at_once
 from .tables import make_engine, make_tables, rows, runs, shards
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ __all__ = ["ROWS_TO_SEND", "Ledger", "PlannedRow", "Run", "end_rows", "ledger_ti
 READ_CHUNK_ROWS: Final = 2_000
 """Few enough that a chunk is worked on while it is in the processor's cache."""
 _END_COLUMNS: Final = (
-    "outcome", "http_status", "error", "trace", "settled_by", "offer_state_id",
+    "outcome", "http_status", "error", "trace", "settled_by", "answered_member_id",
     "offer_id", "credential_identifier", "activates_at", "expires_at",
 )  # fmt: skip
 
@@ -273,7 +274,7 @@ class Ledger:
         if outcome is not None:
             query = query.where(rows.c.outcome == outcome)
         with self.transaction(writing=False) as connection:
-            return [row_to_send(run, *row) for row in connection.execute(query.limit(first))]
+            return [row_to_send(run, *row) for row in rows_at_once(connection, query.limit(first))]
 
     def safe_in_s(self, run_no: int) -> float:
         """Give the seconds until no worker of a dead claimant can still be sending: only then absence is a proof."""
@@ -285,25 +286,28 @@ class Ledger:
 
 def end_rows(connection: sa.Connection, run_no: int, outcomes: Sequence[Outcome]) -> None:
     """Write outcomes over rows that have not ended yet; an ended row stays as it is."""
-    if not outcomes:
-        return
-    changes: dict[str, Any] = {name: sa.bindparam("new_" + name) for name in _END_COLUMNS}
-    for kept in ("offer_state_id",):  # asked for by a void, answered by an issue: an answer that is silent keeps it
-        changes[kept] = sa.func.coalesce(sa.bindparam("new_" + kept, type_=sa.BigInteger), rows.c[kept])
-    changes["answered_member_id"] = sa.bindparam("new_member_id")
-    changes["attempts"] = rows.c.attempts + sa.bindparam("new_attempts")
-    execute_for_rows(
-        connection,
-        sa.update(rows)
-        .where(
-            rows.c.run_no == run_no,
-            rows.c.position == sa.bindparam("new_position"),
-            sa.or_(rows.c.outcome == "planned", rows.c.outcome == "unknown"),
+    is_open = sa.or_(rows.c.outcome == sa.literal_column("'planned'"), rows.c.outcome == sa.literal_column("'unknown'"))
+    fields = ["answered_member_id" if name == "member_id" else name for name in Outcome._fields]
+    if connection.dialect.name == "sqlite":  # where an insert, which is an update here, takes many rows at once
+        insert = sqlite.insert(rows)
+        statement: sa.Insert | sa.Update = insert.on_conflict_do_update(
+            index_elements=[rows.c.run_no, rows.c.position], set_=_changes(insert.excluded), where=is_open
         )
-        .values(changes),
-        ["new_" + name for name in Outcome._fields],
-        outcomes,
-    )
+        execute_for_rows(connection, statement, fields, outcomes, run_no=run_no, resends=0, undone=False)
+        return
+    new = {name: sa.bindparam("new_" + name, type_=rows.c[name].type) for name in fields}
+    statement = sa.update(rows).where(rows.c.run_no == run_no, rows.c.position == new["position"], is_open)
+    execute_for_rows(connection, statement.values(_changes(new)), ["new_" + name for name in fields], outcomes)
+
+
+def _changes(new: Any) -> dict[str, Any]:
+    """Give what is written over a row, from the values of its outcome."""
+    return {
+        **{name: new[name] for name in _END_COLUMNS},
+        # asked for by a void, answered by an issue: an answer that is silent keeps it
+        "offer_state_id": sa.func.coalesce(new["offer_state_id"], rows.c.offer_state_id),
+        "attempts": rows.c.attempts + new["attempts"],
+    }
 
 
 ROWS_TO_SEND: Final = sa.select(*(rows.c[name] for name in (*PlannedRow._fields, "resends")))
