@@ -262,7 +262,7 @@ def assemble(endpoint: Endpoint, sent: Mapping[str, Any]) -> Request:
             query.append((field.name, str(value)))
         else:
             body[field.name] = value
-    encoded = orjson.dumps({"offer_state": body}) if endpoint.has_body else None
+    encoded = orjson.dumps({"offer_state": body}) if body or endpoint.has_body else None
     return Request(endpoint.method, path, tuple(query), encoded)
 
 

@@ -115,13 +115,25 @@ class FrameBuilder:
         else:
             names = list(dict.fromkeys(chain.from_iterable(records)))
             cells_of = ([record.get(name) for record in records] for name in names)
+        self.add_columns(zip(names, cells_of, strict=True), len(records))
+
+    def add_columns(self, columns: Iterable[tuple[str, Sequence[Any]]], rows: int) -> None:
+        """Take rows that are columns already.
+
+        Parameters
+        ----------
+        columns : iterable of tuple
+            Names and cells, as many in each as there are rows.
+        rows : int
+            How many.
+        """
         before = self._waiting_rows
-        for name, cells in zip(names, cells_of, strict=True):
+        for name, cells in columns:
             column = self._waiting.setdefault(name, [])
             if len(column) < before:
                 column.extend([None] * (before - len(column)))
             column.extend(self._shared_cells(name, cells))
-        self._waiting_rows = before + len(records)
+        self._waiting_rows = before + rows
         if self._waiting_rows >= CHUNK_ROWS:
             self._settle()
 

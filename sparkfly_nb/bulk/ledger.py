@@ -166,22 +166,27 @@ class Ledger:
 
     def chunks(self, run_no: int, *, only: str | None = None) -> Iterator[list[dict[str, Any]]]:
         """Give the rows of a run in order, some at a time, as mappings by column; `only` one outcome if given."""
-        last, names = -1, rows.c.keys()
+        query = sa.select(rows) if only is None else sa.select(rows).where(rows.c.outcome == only)
+        names = rows.c.keys()
+        for chunk in self._paged(run_no, query):
+            yield [dict(zip(names, row, strict=True)) for row in chunk]
+
+    def columns(self, run_no: int, names: Sequence[str]) -> Iterator[dict[str, tuple[Any, ...]]]:
+        """Give columns of the rows of a run in order, some rows at a time."""
+        for chunk in self._paged(run_no, sa.select(rows.c.position, *(rows.c[name] for name in names))):
+            yield dict(zip(("position", *names), zip(*chunk, strict=True), strict=True))
+
+    def _paged(self, run_no: int, query: sa.Select[Any]) -> Iterator[Sequence[sa.Row[Any]]]:
+        """Give what a query of rows finds in a run, in order and some at a time."""
+        query = query.where(rows.c.run_no == run_no).order_by(rows.c.position).limit(READ_CHUNK_ROWS)
+        last = -1
         while True:
-            query = (
-                sa.select(rows)
-                .where(rows.c.run_no == run_no, rows.c.position > last)
-                .order_by(rows.c.position)
-                .limit(READ_CHUNK_ROWS)
-            )
-            if only is not None:
-                query = query.where(rows.c.outcome == only)
             with self.transaction(writing=False) as connection:
-                chunk = [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+                chunk = connection.execute(query.where(rows.c.position > last)).all()
             if not chunk:
                 return
             yield chunk
-            last = chunk[-1]["position"]
+            last = chunk[-1].position
 
     def issued_elsewhere(self, address: str, campaign_id: str, run_no: int) -> dict[tuple[str, Any], str]:
         """Give who was, or may have been, issued an offer of this campaign in another run of this ledger, and in which.

@@ -10,6 +10,8 @@ from ..frames import FrameBuilder, frame_of
 from ..schema import RESULT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import pandas as pd
 
     from .ledger import Ledger, Run
@@ -36,6 +38,8 @@ RUNS: Final[dict[str, str]] = {
     "digest": "string",
 }
 """One run of the ledger per row."""
+LEDGER_COLUMNS: Final = (*(name for name in RESULT if name != "campaign_id"), "answered_member_id", "payload")
+"""What a result needs of the ledger's rows."""
 
 
 def result_frame(ledger: Ledger, run: Run, index: pd.Index | None = None) -> pd.DataFrame:
@@ -56,8 +60,8 @@ def result_frame(ledger: Ledger, run: Run, index: pd.Index | None = None) -> pd.
         The columns and dtypes of ``schema.RESULT``, one row per row of the plan; ``attrs["run"]`` names the run.
     """
     builder = FrameBuilder(RESULT, where=f"run {run.run}")
-    for chunk in ledger.chunks(run.run_no):
-        builder.add([_result_row(run, row) for row in chunk])
+    for columns in ledger.columns(run.run_no, LEDGER_COLUMNS):
+        builder.add_columns(_result_columns(run, columns), len(columns["position"]))
     frame = builder.frame()
     if index is not None:
         frame.index = index
@@ -65,26 +69,19 @@ def result_frame(ledger: Ledger, run: Run, index: pd.Index | None = None) -> pd.
     return frame
 
 
-def _result_row(run: Run, row: dict[str, Any]) -> dict[str, Any]:
-    asked = orjson.loads(row["payload"]) if row["payload"] else {}
-    member_id = row["answered_member_id"]
-    return {
-        "outcome": row["outcome"],
-        "offer_state_id": row["offer_state_id"],
-        "member_id": row["member_id"] if member_id is None else member_id,
-        "member_identifier": row["member_identifier"],
-        "offer_id": row["offer_id"],
-        "campaign_id": run.campaign_id,
-        "external_ref_id": row["external_ref_id"],
-        "credential_identifier": row["credential_identifier"],
-        "activates_at": row["activates_at"] or asked.get("activates_at"),
-        "expires_at": row["expires_at"] or asked.get("expires_at"),
-        "http_status": row["http_status"],
-        "error": row["error"],
-        "trace": row["trace"],
-        "attempts": row["attempts"],
-        "settled_by": row["settled_by"],
-    }
+def _result_columns(run: Run, columns: dict[str, tuple[Any, ...]]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Make the columns of a result of those of the ledger: what was answered, or what was asked for."""
+    asked = [orjson.loads(payload) if payload else {} for payload in columns["payload"]]
+    for name in RESULT:
+        if name == "campaign_id":
+            yield name, [run.campaign_id] * len(asked)
+        elif name == "member_id":
+            both = zip(columns["answered_member_id"], columns["member_id"], strict=True)
+            yield name, [given if answered is None else answered for answered, given in both]
+        elif name in ("activates_at", "expires_at"):
+            yield name, [found or sent.get(name) for found, sent in zip(columns[name], asked, strict=True)]
+        else:
+            yield name, columns[name]
 
 
 def runs_frame(ledger: Ledger) -> pd.DataFrame:
