@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +23,7 @@ __all__ = ["claimants", "default_path", "make_engine", "make_tables", "rows", "r
 
 BUSY_TIMEOUT_S: Final = 30
 """How long SQLite waits for another writer before the ledger counts as locked, unless its address has ``timeout``."""
+BUSY_LOOK_S: Final = 0.02
 
 MAKING_LOCK: Final = 0x5F4C_ED6E
 """The number of the lock, among those of the database, under which tables are made."""
@@ -182,8 +185,22 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     """Let readers and one writer work side by side, and let nothing recorded get lost with the power."""
     raw: Any = connection
     raw.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+    _write_ahead(raw)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
         raw.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(raw: Any) -> None:
+    """Switch the file to a write-ahead log, once: SQLite does not wait by itself where two processes do so at once."""
+    until = time.monotonic() + raw.execute("PRAGMA busy_timeout").fetchone()[0] / 1000
+    while True:
+        try:
+            if raw.execute("PRAGMA journal_mode=WAL").fetchone()[0] == "wal":
+                return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(BUSY_LOOK_S)
 
 
 def _begin(connection: sa.Connection) -> None:
