@@ -45,3 +45,23 @@ def test_a_token_that_the_service_repeats_reaches_neither_result_nor_ledger(tmp_
         assert TOKEN not in result.to_csv()
     for path in Path(tmp_path).iterdir():
         assert TOKEN.encode() not in path.read_bytes()
+
+
+def test_absence_by_reference_is_believed_only_where_the_service_finds_a_confirmed_row(tmp_path):
+    """One description of the query wants member_id too: then a 404 says nothing, and nothing may be sent again."""
+    issues = []
+
+    def answer(received):
+        if received.method != "POST":
+            return Answer(404, {"error": "OfferState not found - not found"})
+        asked = received.json["offer_state"]
+        issues.append(asked["member_identifier"])
+        if asked["member_identifier"] == "M-2":
+            return Answer(500, {"error": "lost"})
+        return Answer(201, {"offer_state": {"id": len(issues), "member_id": 70 + len(issues), "offer_id": 3}})
+
+    plan = pd.DataFrame({"member_identifier": ["M-1", "M-2", "M-3"]})
+    with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
+        result = session.issue_many(plan, "SUMMER26", halt_above=1.0, **CALM)
+    assert result["outcome"].tolist() == ["issued", "unknown", "issued"]
+    assert sorted(issues) == ["M-1", "M-2", "M-3"]
