@@ -120,7 +120,8 @@ def read_receipt(parsed: Any) -> dict[str, Any]:
     errors = parsed.get("errors") if isinstance(parsed, dict) else None
     if errors:
         raise UnreadableAnswer(f"the answer names errors: {in_words(errors)[:200]}")
-    if isinstance(key, bool) or not isinstance(key, (int, str)) or not re.fullmatch("[0-9]+", str(key)):
+    is_id = key >= 0 if type(key) is int else isinstance(key, str) and re.fullmatch("[0-9]+", key)
+    if not is_id:
         raise UnreadableAnswer("the answer names no offer state")
     return record
 

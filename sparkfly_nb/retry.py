@@ -92,7 +92,9 @@ def parse_retry_after(header: str | None, now: float) -> float | None:
     float or None
         Seconds to wait, from 0 to `RETRY_AFTER_CAP_S`; None where the header is missing or means nothing.
     """
-    text = (header or "").strip()
+    if header is None:
+        return None
+    text = header.strip()
     if re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?", text):
         wait_s = float(text)
     else:
