@@ -90,11 +90,13 @@ class Runner:
         """Send and settle, as long as there are rows, of shards with a lower number where one is given."""
         while not self._driver.stop.is_set():
             self._send_planned(below)
+            # in this order: what another process is just claiming is still planned here, or at work there
+            planned = self._claimant.finds_planned(below)
             others = self._claimant.recover(below)
             reopened = 0 if self._driver.stop.is_set() else self._settle_unknown()
             if others:
                 self._driver.sleep(OTHERS_LOOK_S)
-            elif not reopened and not self._claimant.finds_planned(below):
+            elif not reopened and not planned:
                 return
 
     # ---- sending
