@@ -219,4 +219,6 @@ class BulkReads(BulkPart):
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Put typed frames together; extra columns go to the end."""
     full = [frame for frame in frames if len(frame)]
-    return pd.concat(full, ignore_index=True) if full else frames[0]
+    if len(full) > 1:
+        return pd.concat(full, ignore_index=True)
+    return full[0] if full else frames[0]
