@@ -16,6 +16,7 @@ from ..endpoints import TOKEN_HEADER, Request, address_of
 from ..retry import parse_retry_after
 from ..version import USER_AGENT
 from .aside import work_aside
+from .garbage import fewer_collections
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -199,7 +200,8 @@ def in_own_loop(work: Callable[[], Coroutine[Any, Any, _T]], on_interrupt: Calla
         finally:
             loop.close()
 
-    return work_aside(body, "sparkfly-nb-shard", on_interrupt).result()
+    with fewer_collections():
+        return work_aside(body, "sparkfly-nb-shard", on_interrupt).result()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
