@@ -16,7 +16,7 @@ from .schema import FLAG, INTEGER, LIST, TEXT, TIME
 from .values import as_integer, as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -109,6 +109,15 @@ def json_text(value: object) -> str:
             raise InvalidInput(f"{type(value).__name__} cannot be written as JSON") from None
 
 
+def texts_among(columns: Iterable[Iterable[Any]]) -> set[str]:
+    """Give each text of some columns once."""
+    try:
+        cells = set().union(*columns)
+    except TypeError:  # a list or an object among them
+        cells = {cell for cells in columns for cell in cells if isinstance(cell, str)}
+    return {cell for cell in cells if isinstance(cell, str)}
+
+
 def parse_times(texts: Collection[str]) -> tuple[dict[str, int], dict[str, str]]:
     """Read many different RFC 3339 texts at once.
 
@@ -156,13 +165,13 @@ def object_array(cells: Iterable[Any], rows: int) -> NDArray[Any]:
     return np.fromiter(cells, dtype=object, count=rows)
 
 
-def _missing_mask(cells: list[Any], kinds: set[type]) -> NDArray[np.bool_]:
+def _missing_mask(cells: Sequence[Any], kinds: set[type]) -> NDArray[np.bool_]:
     if NOTHING not in kinds:
         return np.zeros(len(cells), dtype=bool)
     return np.fromiter((cell is None for cell in cells), dtype=bool, count=len(cells))
 
 
-def _read_cells(cells: list[Any], read: Callable[[Any], Any], unread: Unread, reason: str) -> list[Any]:
+def _read_cells(cells: Sequence[Any], read: Callable[[Any], Any], unread: Unread, reason: str) -> list[Any]:
     """Read cell by cell what is not all of the expected type; what cannot be read becomes None and is counted."""
     values = []
     for cell in cells:
@@ -200,7 +209,7 @@ _float_of = _exactly(float)
 _list_of = _exactly(list)
 
 
-def integers_of(name: str, cells: list[Any], unread: Unread) -> Arrays:
+def integers_of(name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
     """Take whole numbers; digits in text and 1009.0 count, and a flag where an older description has one."""
     arrays = _whole_numbers(cells)
     if arrays is None:
@@ -209,7 +218,7 @@ def integers_of(name: str, cells: list[Any], unread: Unread) -> Arrays:
     return cast("Arrays", arrays)
 
 
-def _whole_numbers(cells: list[Any]) -> Arrays | None:
+def _whole_numbers(cells: Sequence[Any]) -> Arrays | None:
     """Take cells that are all whole numbers of 64 bits or missing; None if one is something else."""
     kinds = set(map(type, cells))
     if not kinds <= {int, NOTHING}:
@@ -222,7 +231,7 @@ def _whole_numbers(cells: list[Any]) -> Arrays | None:
         return None
 
 
-def flags_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
+def flags_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
     """Take flags; 0, 1 and texts are none."""
     kinds = set(map(type, cells))
     if not kinds <= {bool, NOTHING}:
@@ -232,7 +241,7 @@ def flags_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
     return np.array(cells, dtype=bool), missing  # None counts as False below the mask
 
 
-def fractions_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
+def fractions_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
     """Take floats."""
     if not set(map(type, cells)) <= {float, NOTHING}:
         cells = _read_cells(cells, _float_of, unread, UNREADABLE[FRACTION])
@@ -240,21 +249,21 @@ def fractions_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
     return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64), missing
 
 
-def lists_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
+def lists_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
     """Take lists as they are; a missing one stays missing, for the service did not say that there are none."""
     if not set(map(type, cells)) <= {list, NOTHING}:
         cells = _read_cells(cells, _list_of, unread, UNREADABLE[LIST])
     return (object_array(cells, len(cells)),)
 
 
-def texts_of(_name: str, cells: list[Any], unread: Unread) -> Arrays:
+def texts_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
     """Take texts, whole numbers as their digits, and lists and objects as their JSON."""
     if not set(map(type, cells)) <= {str, NOTHING}:
         cells = _read_cells(cells, _text_of, unread, UNREADABLE[TEXT])
     return (object_array(cells, len(cells)),)
 
 
-def times_of(cells: list[Any], parsed: Mapping[Any, int], bad: Mapping[str, str], unread: Unread) -> Arrays:
+def times_of(cells: Sequence[Any], parsed: Mapping[Any, int], bad: Mapping[str, str], unread: Unread) -> Arrays:
     """Look the times up; `parsed` knows None as well, and no bad text."""
     try:
         return (np.fromiter(map(parsed.__getitem__, cells), dtype=np.int64, count=len(cells)),)

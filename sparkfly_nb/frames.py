@@ -25,6 +25,7 @@ from .cells import (
     lists_of,
     object_array,
     parse_times,
+    texts_among,
     texts_of,
     times_of,
     typed_array,
@@ -39,11 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameBuilder", "FramePart", "empty_frame", "frame_of", "join_parts"]
 
-CHUNK_ROWS: Final = 1024
-"""Rows that wait as Python values before they become arrays: few enough to stay in the processor's cache."""
+CHUNK_ROWS: Final = 256
+"""Records that wait before they become arrays: enough to be worth it, few enough to stay in the processor's cache."""
 TEXT_OR_NOTHING: Final = {str, NOTHING}
 SHARED_TEXTS: Final = 16384
 """Different texts remembered per column, so that equal ones are one object."""
+TRIAL_TEXTS: Final = 1024
+"""After so many different texts a column in which few repeat is left as it is."""
 
 
 # ---- frames ----------------------------------------------------------------------------------------------------------
@@ -69,8 +72,32 @@ class FramePart:
         return sum(chunk.rows for chunk in self.chunks)
 
 
+class _Shared:
+    """The texts of a column that were seen, so that equal ones become one object."""
+
+    __slots__ = ("_seen", "_texts", "_worthwhile")
+
+    def __init__(self) -> None:
+        self._texts: dict[str | None, str | None] = {}
+        self._seen = 0
+        self._worthwhile = True
+
+    def of(self, cells: Sequence[Any]) -> Sequence[Any]:
+        """Give the same cells, each the object that was seen first."""
+        if not self._worthwhile or not set(map(type, cells)) <= TEXT_OR_NOTHING:
+            return cells
+        texts = self._texts
+        if len(texts) > TRIAL_TEXTS:
+            self._worthwhile = len(texts) * 2 < self._seen
+            if not self._worthwhile or len(texts) > SHARED_TEXTS:
+                texts.clear()
+                self._seen = 0
+        self._seen += len(cells)
+        return list(map(texts.setdefault, cells, cells))
+
+
 class FrameBuilder:
-    """Collect records page by page as columns; the parsed dicts can be forgotten after each `add`.
+    """Collect records page by page as columns; the parsed dicts are forgotten soon.
 
     Lists in the frame are to be read, not changed in place: empty ones are one object.
 
@@ -84,28 +111,35 @@ class FrameBuilder:
 
     def __init__(self, columns: Mapping[str, str] = OFFER_STATE, *, where: str) -> None:
         self._columns = dict(columns)
+        self._times = {name for name, dtype in columns.items() if dtype == TIME}
         self._where = where
-        self._shared: defaultdict[str, dict[str | None, str | None]] = defaultdict(dict)
+        self._shared: defaultdict[str, _Shared] = defaultdict(_Shared)
         self.clear()
 
     def __len__(self) -> int:
-        return len(self._part) + self._waiting_rows
+        return len(self._part) + len(self._records)
 
     def clear(self) -> None:
         """Forget what was added."""
         self._part = FramePart()
-        self._waiting: dict[str, list[Any]] = {name: [] for name in self._columns}
-        self._waiting_rows = 0
+        self._records: list[Mapping[str, Any]] = []
         self._empty: list[Any] = []
 
     def add(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Take the records of one answer; the values are kept, the mappings are not.
+        """Take the records of one answer; do not change them afterwards.
 
         Parameters
         ----------
         records : sequence of mappings
             Offer states as parsed from JSON, with any fields.
         """
+        self._records += records
+        if len(self._records) >= CHUNK_ROWS:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Turn the records that wait into columns."""
+        records, self._records = self._records, []
         if not records:
             return
         names = list(records[0])
@@ -115,7 +149,7 @@ class FrameBuilder:
         else:
             names = list(dict.fromkeys(chain.from_iterable(records)))
             cells_of = ([record.get(name) for record in records] for name in names)
-        self.add_columns(zip(names, cells_of, strict=True), len(records))
+        self._add_chunk(dict(zip(names, cells_of, strict=True)), len(records))
 
     def add_columns(self, columns: Iterable[tuple[str, Sequence[Any]]], rows: int) -> None:
         """Take rows that are columns already.
@@ -127,15 +161,30 @@ class FrameBuilder:
         rows : int
             How many.
         """
-        before = self._waiting_rows
-        for name, cells in columns:
-            column = self._waiting.setdefault(name, [])
-            if len(column) < before:
-                column.extend([None] * (before - len(column)))
-            column.extend(self._shared_cells(name, cells))
-        self._waiting_rows = before + rows
-        if self._waiting_rows >= CHUNK_ROWS:
-            self._settle()
+        self._settle()
+        if rows:
+            self._add_chunk(dict(columns), rows)
+
+    def _add_chunk(self, cells_of: dict[str, Sequence[Any]], rows: int) -> None:
+        """Turn cells into arrays."""
+        chunk = Chunk(rows, {}, {})
+        unread = {name: Unread() for name in self._columns}
+        # Most times repeat, within a column and between columns: each text is parsed once per chunk.
+        times = [cells_of[name] for name in cells_of.keys() & self._times]
+        parsed, bad = parse_times(texts_among(times))
+        lookup: dict[Any, int] = {None: NOT_A_TIME, **parsed}
+        for name, dtype in self._columns.items():
+            if name not in cells_of:
+                chunk.known[name] = empty_arrays(dtype, rows)
+            elif dtype == TIME:
+                chunk.known[name] = times_of(cells_of[name], lookup, bad, unread[name])
+            else:
+                chunk.known[name] = _READ[dtype](name, self._shared_cells(name, dtype, cells_of[name]), unread[name])
+        for name, cells in cells_of.items():
+            if name not in self._columns:
+                chunk.extra[name] = (object_array(self._shared_cells(name, TEXT, cells), rows),)
+        self._part.chunks.append(chunk)
+        _join_unread(self._part.unread, unread)
 
     def part(self) -> FramePart:
         """Hand over what was added, for `join_parts`; the builder is empty afterwards."""
@@ -159,50 +208,18 @@ class FrameBuilder:
         """
         return join_parts([self.part()], self._columns, where=self._where)
 
-    def _settle(self) -> None:
-        """Turn the waiting values into arrays."""
-        rows, waiting = self._waiting_rows, self._waiting
-        if not rows:
-            return
-        self._waiting = {name: [] for name in self._columns}
-        self._waiting_rows = 0
-        for cells in waiting.values():
-            cells.extend([None] * (rows - len(cells)))
-        chunk = Chunk(rows, {}, {})
-        unread = {name: Unread() for name in self._columns}
-        # Most times repeat, within a column and between columns: each text is parsed once per chunk.
-        times = [waiting[name] for name, dtype in self._columns.items() if dtype == TIME]
-        parsed, bad = parse_times({cell for cells in times for cell in cells if isinstance(cell, str)})
-        lookup: dict[Any, int] = {None: NOT_A_TIME, **parsed}
-        for name, dtype in self._columns.items():
-            cells = waiting.pop(name)
-            if dtype == TIME:
-                chunk.known[name] = times_of(cells, lookup, bad, unread[name])
-            else:
-                chunk.known[name] = _READ[dtype](name, cells, unread[name])
-        for name, cells in waiting.items():
-            chunk.extra[name] = (object_array(cells, rows),)
-        self._part.chunks.append(chunk)
-        _join_unread(self._part.unread, unread)
-
-    def _shared_cells(self, name: str, cells: Sequence[Any]) -> Iterable[Any]:
-        """Let equal texts of a column be one object, while the page is in the processor's cache, and empty lists too.
+    def _shared_cells(self, name: str, dtype: str, cells: Sequence[Any]) -> Sequence[Any]:
+        """Let equal texts of a column be one object, while they are in the processor's cache, and empty lists too.
 
         Three million empty lists would cost 170 MB, and the garbage collector a quarter of the time.
         """
-        dtype = self._columns.get(name, TEXT)
         if dtype == LIST:
             empty = self._empty
             return [empty if cell == empty else cell for cell in cells]
-        if dtype != TEXT or not set(map(type, cells)) <= TEXT_OR_NOTHING:
-            return cells
-        shared = self._shared[name]
-        if len(shared) > SHARED_TEXTS:
-            shared.clear()
-        return map(shared.setdefault, cells, cells)
+        return self._shared[name].of(cells) if dtype == TEXT else cells
 
 
-_READ: Final[dict[str, Callable[[str, list[Any], Unread], Arrays]]] = {
+_READ: Final[dict[str, Callable[[str, Sequence[Any], Unread], Arrays]]] = {
     INTEGER: integers_of,
     FLAG: flags_of,
     LIST: lists_of,

@@ -226,15 +226,6 @@ def test_pages_of_any_size_and_shape_give_the_frame_of_one_page():
     pd.testing.assert_frame_equal(builder.frame(), frame_of(records, where="test"))
 
 
-def test_records_may_be_changed_after_they_were_added():
-    record = dict(STATE)
-    builder = FrameBuilder(where="test")
-    builder.add([record])
-    record["status"] = "changed"
-
-    assert builder.frame().status.tolist() == ["incomplete"]
-
-
 def test_a_builder_is_empty_after_it_handed_over_or_was_cleared():
     builder = FrameBuilder(where="test")
     builder.add([STATE])
