@@ -93,12 +93,9 @@ def read_records(parsed: Any) -> list[dict[str, Any]]:
         entries = parsed if isinstance(parsed, list) else [parsed]
     if not isinstance(entries, list):
         raise UnreadableAnswer(f"offer_states is {type(entries).__name__}, not a list")
-    records = []
-    for entry in entries:
-        record = entry.get("offer_state", entry) if isinstance(entry, dict) else None
-        if not isinstance(record, dict) or not ("offer_state_id" in record or "id" in record):
-            raise UnreadableAnswer("the answer holds an entry that is no offer state")
-        records.append(record)
+    records = [entry.get("offer_state", entry) if isinstance(entry, dict) else None for entry in entries]
+    if not all(isinstance(record, dict) and ("offer_state_id" in record or "id" in record) for record in records):
+        raise UnreadableAnswer("the answer holds an entry that is no offer state")
     return records
 
 

@@ -90,7 +90,7 @@ class Listing:
         if self._per_page is None and page.per_page is not None and page.per_page > 0:
             self._per_page = page.per_page  # the service may not have used the one that it was asked for
 
-        keys = [_key(record) for record in page.records]
+        keys = list(map(_key, page.records))
         fresh = set(keys) - self._seen
         if len(fresh) < len(keys):
             if fresh and self._seen:
