@@ -43,32 +43,35 @@ def run(benchmark, *, quick):
     return "".join(lines) if process.returncode == 0 else None
 
 
-def keep(tables):
-    """Put the tables into the README, between its two marks."""
+def keep(name, table):
+    """Put the tables of a benchmark into the README, between the two marks, in place of its older ones."""
     text = README.read_text()
     before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(before + BEGIN + "\n\n" + "\n".join(tables) + "\n" + END + after)
+    measured, after = rest.split(END)
+    sections = {section.split(",")[0]: section for section in measured.split("### ")[1:]}
+    sections[name] = f"{name}, {time.strftime('%Y-%m-%d')}\n\n{table.strip()}\n\n"
+    inside = "".join(f"### {sections[known]}" for known in BENCHMARKS if known in sections)
+    README.write_text(f"{before}{BEGIN}\n\n{inside}{END}{after}")
 
 
 def main():
     """Run what was asked for; say which benchmarks failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="default: all of them")
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *BENCHMARKS], help="default: all of them; the others keep their tables"
+    )
     parser.add_argument("--quick", action="store_true", help="a few rows each, within a minute; README.md stays")
     options = parser.parse_args()
     names = options.names or [name for name in BENCHMARKS if not options.quick or BENCHMARKS[name].quick]
-    tables, failed = [], []
+    failed = []
     for name in names:
         print(f"\n==== {name}: {BENCHMARKS[name].script}", flush=True)
         table = run(BENCHMARKS[name], quick=options.quick and BENCHMARKS[name].quick is not None)
         if table is None:
             failed.append(name)
-        else:
-            tables.append(f"### {name}, {time.strftime('%Y-%m-%d')}\n\n{table}")
-    if not options.quick and not options.names and not failed:
-        keep(tables)
-        print(f"\nwritten to {README}")
+        elif not options.quick:
+            keep(name, table)
+            print(f"\nwritten to {README}")
     if failed:
         print(f"\nfailed: {', '.join(failed)}")
     return 1 if failed else 0
