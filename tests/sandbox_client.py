@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import requests
 
 from sparkfly_nb.endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER
@@ -14,6 +16,7 @@ class SandboxClient:
         self.timeout_s = timeout_s
         self.base_url = sandbox.base_url
         self.root = sandbox.base_url.removesuffix("/v1.0")
+        self.address = (urlsplit(self.root).hostname, urlsplit(self.root).port)
         self.credentials = {IDENTITY_HEADER: sandbox.identity.reveal(), KEY_HEADER: sandbox.key.reveal()}
         self.session = requests.Session()
         self.session.trust_env = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import http.client
+import socket
+import time
 
 import pytest
 import requests
@@ -18,7 +20,7 @@ from sparkfly_nb.schema import OFFER_STATE
 
 MEMBER = 1009
 LISTING = f"/members/{MEMBER}/offer_states"
-TIMES = {"hang_s": 30, "slow_s": 0.05, "retry_after_s": 3, "skew_s": -7200}
+TIMES = {"hang_s": 30, "slow_s": 0.2, "retry_after_s": 3, "skew_s": -7200, "refuse_s": 0.3}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,7 @@ def made(sandbox, reference):
 # What each fault shows to the client of an issue, and how many offer states there are then.
 SEEN = {
     "drop_before": ("cut", 0),
+    "connection_refused": ("cut", 0),
     "error_500_before": (500, 0),
     "status_401": (401, 0),
     "token_revoked": (401, 0),
@@ -108,7 +111,16 @@ def test_a_void_whose_answer_is_lost_has_happened(fault, sandbox, client):
     assert client.state(MEMBER, state_id)["status"] == "voided"
 
 
-@pytest.mark.parametrize(("fault", "expected"), [("status_429", "3"), ("status_503", "3"), ("status_429_bare", None)])
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("status_429", "3"),
+        ("status_503", "3"),
+        ("status_429_bare", None),
+        ("status_503_bare", None),
+        ("commit_then_503", None),
+    ],
+)
 def test_retry_after_says_seconds_or_is_not_there(fault, expected, sandbox, client):
     sandbox.set_faults({fault: 1})
 
@@ -160,10 +172,22 @@ def test_an_unreadable_success_is_no_json(fault, kind, sandbox, client):
         answer.json()
 
 
-def test_slow_bytes_arrive_whole(sandbox, client):
+def test_slow_bytes_arrive_whole_and_slowly(sandbox, client):
     sandbox.set_faults({"slow_bytes": 1})
+    began = time.monotonic()
 
     assert client.call("GET", LISTING).json()["total_entries"] > 0
+    assert time.monotonic() - began >= TIMES["slow_s"]
+
+
+def test_a_request_without_an_answer_holds_its_connection_as_long_as_it_is_told(sandbox, client):
+    sandbox.set_faults({"commit_then_hang": 1}, times={"hang_s": 0.2})
+    began = time.monotonic()
+    seen = outcome_of(lambda: client.issue(member_id=MEMBER, external_ref_id="held"))
+    sandbox.set_faults(times=TIMES)
+
+    assert (seen, made(sandbox, "held")) == ("cut", 1)
+    assert time.monotonic() - began >= 0.2
 
 
 def test_a_wrong_clock_dates_what_it_makes(sandbox, client):
@@ -256,6 +280,21 @@ def test_refused_connections_come_back(sandbox, client):
         seen = outcome_of(lambda: client.call("GET", LISTING))
 
     assert (first, seen) == ("cut", 200)
+
+
+def test_connections_are_refused_for_a_while_when_a_request_is_hit_and_others_are_cut(sandbox, client):
+    with SandboxClient(sandbox, timeout_s=10) as other, socket.create_connection(client.address) as idle:
+        sandbox.set_faults({"issue_offer:connection_refused": 1})
+        hit = outcome_of(lambda: client.issue(member_id=MEMBER, external_ref_id="refused"))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(client.address)
+        idle.settimeout(10)
+        cut = idle.recv(1)
+        sandbox.set_faults()  # which waits until the sandbox is there again
+        back = other.call("GET", LISTING).status_code
+
+    assert (hit, cut, back) == ("cut", b"", 200)
+    assert made(sandbox, "refused") == 0
 
 
 # ---- the plan --------------------------------------------------------------------------------------------------------

@@ -40,6 +40,9 @@ class Fault:
 
 FAULTS: Final[dict[str, Fault]] = {
     "drop_before": Fault("before", "nothing is done, and the connection is cut"),
+    "connection_refused": Fault(
+        "before", "nothing is done, all connections are cut, and new ones refused for half a second unless told"
+    ),
     "error_500_before": Fault("before", "nothing is done, and the answer is 500"),
     "status_401": Fault("before", "nothing is done, and the answer is 401, though the token is valid"),
     "token_revoked": Fault("before", "nothing is done, the answer is 401, and the token is at its end"),
@@ -79,6 +82,7 @@ class FaultTimes:
     slow_s: float = 1.0
     retry_after_s: float = 1.0
     skew_s: float = 7200.0
+    refuse_s: float = 0.5
 
 
 FAULT_TIMES: Final[dict[str, str]] = {
@@ -86,6 +90,7 @@ FAULT_TIMES: Final[dict[str, str]] = {
     "slow_s": "how long slow_bytes takes for an answer",
     "retry_after_s": "what status_429 and status_503 say in Retry-After",
     "skew_s": "how wrong the clock of clock_skew is; below 0 it is late",
+    "refuse_s": "how long connection_refused lets nobody in",
 }
 """What each of the times means."""
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ __all__ = ["SandboxProcess"]
 
 _STOP_S: Final = 5.0
 _ASK_S: Final = 120.0
+_LISTENS_LOOK_S: Final = 0.02
 
 
 class SandboxProcess:
@@ -92,7 +94,7 @@ class SandboxProcess:
         fault_seed : int
             What decides which requests are hit.
         fault_times : Mapping of str to float, optional
-            Any of ``hang_s, slow_s, retry_after_s, skew_s``, in seconds.
+            Any of ``hang_s, slow_s, retry_after_s, skew_s, refuse_s``, in seconds.
         startup_timeout_s : float
             How long to wait, in seconds.
 
@@ -218,6 +220,7 @@ class SandboxProcess:
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ASK_S)
         headers = {ADMIN_SECRET_HEADER: self._admin_secret.reveal()}
         try:
+            self._wait_until_it_listens(connection)
             connection.request(method, f"{ADMIN_PATH}/{what}", orjson.dumps(body or {}), headers)
             response = connection.getresponse()
             answered: dict[str, Any] = orjson.loads(response.read())
@@ -229,6 +232,17 @@ class SandboxProcess:
         if response.status != 200:
             raise SandboxError(f"the sandbox refused {what}: {answered.get('error')}")
         return answered
+
+    def _wait_until_it_listens(self, connection: http.client.HTTPConnection) -> None:
+        """Connect; while the sandbox refuses connections, as a fault may have it, it is there all the same."""
+        until = time.monotonic() + _ASK_S
+        while True:
+            try:
+                return connection.connect()
+            except ConnectionRefusedError:
+                if not self.is_running or time.monotonic() > until:
+                    raise
+                time.sleep(_LISTENS_LOOK_S)
 
     def __enter__(self) -> SandboxProcess:
         return self

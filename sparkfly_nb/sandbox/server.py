@@ -48,6 +48,7 @@ ADMIN_SECRET_HEADER: Final = "X-Sandbox-Secret"  # noqa: S105 - the name of a he
 
 _KEEPALIVE_S: Final = 300.0
 _BODY_LIMIT: Final = 1_048_576
+_PORT_LOOK_S: Final = 0.05
 
 
 class Sandbox:
@@ -138,7 +139,7 @@ class Sandbox:
         self.requests[AUTH] += 1
         draw = self._plan.draw(AUTH)
         if "before" in draw.faults:
-            return self._sent(self._instead(request, draw))
+            return self._sent(await self._instead(request, draw))
         given = request.headers.get(IDENTITY_HEADER, ""), request.headers.get(KEY_HEADER, "")
         known = self._store.credentials
         if not all([_same(given[0], known.identity), _same(given[1], known.key)]):
@@ -157,7 +158,7 @@ class Sandbox:
             body = await request.read() if has_body and request.can_read_body else b""
             draw = self._plan.draw(endpoint.name, request.raw_path.encode(errors="surrogateescape"), body)
             if "before" in draw.faults:
-                return self._sent(self._instead(request, draw))
+                return self._sent(await self._instead(request, draw))
             # From here to the answer nothing waits: a client that goes away cannot stop a change halfway.
             try:
                 given = read_request(endpoint, request.match_info, request.query.items(), body)
@@ -204,11 +205,14 @@ class Sandbox:
         self._plan.counts[draw.faults[stage]] += 1
         return True
 
-    def _instead(self, request: web.Request, draw: Draw) -> web.Response:
+    async def _instead(self, request: web.Request, draw: Draw) -> web.Response:
         self._hits(draw, "before")
-        if draw.faults["before"] == "token_revoked":
+        fault = draw.faults["before"]
+        if fault == "token_revoked":
             self._store.expire_tokens(request.headers.get(TOKEN_HEADER, ""))
-        return send_instead(request, draw.faults["before"], self._times)
+        elif fault == "connection_refused" and self._refusing is None:
+            await self._refuse(self._times.refuse_s, request)
+        return send_instead(request, fault, self._times)
 
     def _date(self, draw: Draw) -> dict[str, str] | None:
         if "clock" not in draw.faults:
@@ -286,20 +290,30 @@ class Sandbox:
 
     async def _admin_refuse_connections(self, request: web.Request) -> dict[str, Any]:
         for_s = float(orjson.loads(await request.read())["for_s"])
-        server = self._runner.server if self._runner else None
-        if self._site is None or server is None or self._refusing is not None:
+        if self._refusing is not None:
             raise InvalidInput("connections are refused already")
+        await self._refuse(for_s, request)
+        return {}
+
+    async def _refuse(self, for_s: float, request: web.Request) -> None:
+        """Let nobody in for a while, and cut what is open, but for the connection of the request that asks for it."""
+        if self._site is None or self._runner is None or self._runner.server is None:
+            return
         await self._site.stop()
-        for connection in server.connections:
-            # All but the one that carries this answer.
+        for connection in self._runner.server.connections:
             if connection is not request.protocol:
                 connection.force_close()
         self._refusing = asyncio.create_task(self._listen_again(for_s))
-        return {}
 
     async def _listen_again(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
-        await self._listen(self._port)
+        while True:
+            try:
+                await self._listen(self._port)
+            except OSError:  # somebody's own connection got the port in the meantime
+                await asyncio.sleep(_PORT_LOOK_S)
+            else:
+                break
         self._refusing = None
 
 

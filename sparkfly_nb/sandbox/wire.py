@@ -66,12 +66,12 @@ BEFORE: Final[dict[str, tuple[int, str | None, Callable[[FaultTimes], dict[str, 
     "status_503": (503, "Service unavailable", _retry_seconds),
     "status_503_bare": (503, "Service unavailable", _no_headers),
 }
-"""What is answered instead of acting: status, message, headers. ``drop_before`` answers nothing."""
+"""What is answered instead of acting: status, message, headers. Other faults of the stage answer nothing."""
 
 
 def send_instead(request: web.Request, fault: str, times: FaultTimes) -> web.Response:
     """Answer as a fault of the stage ``before`` has it."""
-    if fault == "drop_before":
+    if fault not in BEFORE:
         return _cut(request)
     status, message, headers = BEFORE[fault]
     return answer(status, None if message is None else {"error": message}, headers(times))
