@@ -110,10 +110,11 @@ def read_receipt(parsed: Any) -> dict[str, Any]:
     records = read_records(parsed)
     if len(records) != 1:
         raise UnreadableAnswer(f"the answer names {len(records)} offer states instead of one")
-    record = dict(records[0])
-    if "offer_state_id" not in record and "id" in record:
-        record = {"offer_state_id": record.pop("id"), **record}
-    key = record.get("offer_state_id")
+    record = records[0]
+    if "offer_state_id" not in record:
+        record = {"offer_state_id": record["id"], **record}
+        del record["id"]
+    key = record["offer_state_id"]
     errors = parsed.get("errors") if isinstance(parsed, dict) else None
     if errors:
         raise UnreadableAnswer(f"the answer names errors: {in_words(errors)[:200]}")

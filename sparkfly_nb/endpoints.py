@@ -252,16 +252,16 @@ def assemble(endpoint: Endpoint, sent: Mapping[str, Any]) -> Request:
     path = endpoint.path
     query: list[tuple[str, str]] = []
     body: dict[str, Any] = {}
-    for field in endpoint.fields:
-        if field.name not in sent:
+    for name, place, *_ in endpoint.fields:
+        if name not in sent:
             continue
-        value = sent[field.name]
-        if field.place == "path":
-            path = path.replace("{" + field.name + "}", quote(str(value), safe=""))
-        elif field.place == "query":
-            query.append((field.name, str(value)))
+        value = sent[name]
+        if place == "body":
+            body[name] = value
+        elif place == "query":
+            query.append((name, str(value)))
         else:
-            body[field.name] = value
+            path = path.replace("{" + name + "}", quote(str(value), safe=""))
     encoded = orjson.dumps({"offer_state": body}) if body or endpoint.has_body else None
     return Request(endpoint.method, path, tuple(query), encoded)
 

@@ -46,11 +46,14 @@ def done(
 
 def integer_in(value: object) -> int | None:
     """Take a 64-bit id; anything else is missing."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return None
-    try:
-        number = int(value)
-    except ValueError:
+    if type(value) is int:
+        number = value
+    elif isinstance(value, str):
+        try:
+            number = int(value)
+        except ValueError:
+            return None
+    else:
         return None
     return number if -(2**63) <= number < 2**63 else None
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunBook", "run_name"]
 
-SHARD_ROUNDS: Final = 80
+SHARD_ROUNDS: Final = 160
 """Rows of a shard per request in flight: enough that its connections, and its last requests, matter little."""
 
 
