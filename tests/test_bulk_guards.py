@@ -9,6 +9,7 @@ from bulk_world import CALM, CAMPAIGN, LATER, SOON, assert_true, members, quick,
 from scripted_server import Answer, DropRead
 
 from sparkfly_nb import Session
+from sparkfly_nb.bulk.job import SHARD_SECONDS
 from sparkfly_nb.errors import AuthenticationError, ConfigurationError, ConfirmationRequired, RunHalted
 from sparkfly_nb.retry import RetryPolicy
 
@@ -214,6 +215,18 @@ def test_a_shard_that_ends_early_does_not_make_a_low_rate_higher(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         session.issue_many(members(range(1000, 1006)), CAMPAIGN, rate=5, **CALM)
     assert 5 / 5 * LATE <= duration_of(service) < 4, "and slots that were not used are not lost"
+
+
+def test_after_a_slow_down_the_last_rows_go_at_once_when_other_lanes_have_ended(tmp_path):
+    """Lanes that may go again are counted among those that still have rows: else the last ones wait for the shard's end."""
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        service.on_issue = lambda number, _record: (
+            Answer(429, headers={"Retry-After": "0"}) if len(service.issues()) <= 8 else None
+        )
+        result = session.issue_many(members(range(11, 19)), CAMPAIGN, **CALM, concurrency=8)
+    assert result.outcome.eq("issued").all()
+    times = [at for at, _ in service.issues()]
+    assert times[-1] - times[0] < SHARD_SECONDS, "the rows were handed back when the shard's time was over"
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -32,6 +32,7 @@ class Pace:
 
     def __init__(self, lanes: int, rate: float | None, closing: Callable[[], bool]) -> None:
         self._lanes = lanes
+        self._at_work = list(range(lanes))
         self._allowed = float(lanes)
         self._interval_s = 1.0 / rate if rate else 0.0
         self._next_slot = self._slot_after_last = time.monotonic()
@@ -44,11 +45,18 @@ class Pace:
         """Seconds until the next request may go: the service asked for a pause, or the rate does."""
         return max(0.0, max(self._not_before, self._slot_after_last) - time.monotonic())
 
+    def leave(self, lane: int) -> None:
+        """Say that this lane has ended: where not all may go, another one may in its place."""
+        self._at_work.remove(lane)
+
+    def _is_held_back(self, lane: int) -> bool:
+        return self._allowed < self._lanes and lane not in self._at_work[: max(1, int(self._allowed))]
+
     async def turn(self, lane: int) -> bool:
         """Wait until this lane may send; False when the shard ends before that."""
         while not self._closing():
             now = time.monotonic()
-            if lane >= max(1, int(self._allowed)):
+            if self._is_held_back(lane):
                 await asyncio.sleep(NAP_S)
             elif now < self._not_before:
                 await asyncio.sleep(min(NAP_S, self._not_before - now))

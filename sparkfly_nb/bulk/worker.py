@@ -104,6 +104,12 @@ async def _in_lanes(
     refused = False
 
     async def lane(number: int) -> None:
+        try:
+            await work_off(number)
+        finally:
+            pace.leave(number)
+
+    async def work_off(number: int) -> None:
         nonlocal refused
         while waiting and await pace.turn(number):
             if not waiting:  # taken by another lane during the wait
