@@ -4,12 +4,13 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+LOWEST := .venv-lowest
 PYTEST_ARGS ?=
 LAB_ARGS ?=
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos check cassettes notebooks lab console bench clean
+.PHONY: help demo test chaos compat check cassettes notebooks lab console bench clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +23,9 @@ test: $(VENV)/.dev  ## Run the whole suite; PYTEST_ARGS="-k words" for some of i
 
 chaos: $(VENV)/.dev  ## Run the long tests that kill processes and break answers, over more seeds
 	$(RUN) -m pytest -m chaos $(PYTEST_ARGS)
+
+compat: $(LOWEST)/.dev  ## Run the suite on the oldest versions that pyproject.toml promises
+	$(LOWEST)/bin/python -m pytest -W default::DeprecationWarning $(PYTEST_ARGS)
 
 check: $(VENV)/.dev  ## Lint, check the format, check the types
 	$(RUN) -m ruff check .
@@ -45,7 +49,7 @@ bench: $(VENV)/.dev  ## Measure against the SDK and write the table of benchmark
 	$(RUN) benchmarks/run.py
 
 clean:  ## Remove what these commands made, but for cassettes and benchmark tables
-	rm -rf $(VENV) demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # ---- environments: a file in .venv says what was installed, and is as old as that --------------------------------------
 
@@ -66,3 +70,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.lab: pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --editable '.[forms,plot]'
 	@touch $@ $(VENV)/.core
+
+# Packages that old use what newer ones of their own dependencies deprecate, so deprecations are shown there, not refused.
+$(LOWEST)/.dev: pyproject.toml tests/lower_bounds.py
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet 'tomli; python_version < "3.11"'
+	$(LOWEST)/bin/python tests/lower_bounds.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable '.[dev]'
+	@touch $@

@@ -9,19 +9,15 @@ import inspect
 import pkgutil
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+import lower_bounds
 import pytest
 import yaml
+from lower_bounds import requirements
 
 import sparkfly_nb
 from sparkfly_nb.endpoints import ENDPOINTS
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sparkfly_nb"
@@ -230,20 +226,9 @@ def test_what_a_module_offers_exists():
 # ---- one truth per fact ----------------------------------------------------------------------------------------------
 
 
-def requirements(lines):
-    """Read names, lower bounds and markers: ``{"pandas": ("2.2", None)}``."""
-    found = {}
-    for line in lines:
-        requirement, _, marker = line.partition(";")
-        match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^]]*])?(?:>=([0-9.]+))?", requirement.strip())
-        if match:
-            found[match[1].lower()] = (match[2], marker.strip() or None)
-    return found
-
-
 @pytest.fixture(scope="module")
 def project():
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return lower_bounds.project()
 
 
 @pytest.fixture(scope="module")
@@ -271,6 +256,16 @@ def test_environment_yml_names_nothing_that_pyproject_does_not(project, environm
 
 def test_environment_yml_asks_for_the_same_python(project, environment):
     assert f"python{project['requires-python']}" in environment
+
+
+def test_every_dependency_names_the_oldest_version_that_make_compat_then_installs(project):
+    extras = [line for name, lines in project["optional-dependencies"].items() if name != "dev" for line in lines]
+    asked = [*project["dependencies"], *extras]
+
+    pinned = lower_bounds.constraints()
+
+    assert len(pinned) == len({re.split(r"[\[>;]", line)[0] for line in asked})
+    assert all(re.fullmatch(r"[a-z0-9_.-]+==[0-9.]+(; .+)?", line) for line in pinned), pinned
 
 
 def test_the_readme_lists_the_eleven_operations_as_they_are():
