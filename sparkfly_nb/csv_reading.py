@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import pandas as pd
@@ -26,9 +25,11 @@ from .csv_cells import Memo, edited_blocks, text_of
 from .errors import AuditFileError
 from .frames import Chunk, FramePart, join_parts
 from .schema import FLAG, INTEGER, LIST, TEXT, TIME
+from .values import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from .cells import Arrays
 
@@ -83,7 +84,7 @@ def read_csv(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
     AuditFileError
         There is no such file, it lacks a column, or a cell is not what its column promises.
     """
-    path = Path(path)
+    path = as_path(path)
     parts: list[FramePart] = []
     try:
         with path.open("rb") as file, io.BufferedReader(_MarkedEmpties(file), BUFFER_BYTES) as marked:

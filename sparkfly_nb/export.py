@@ -11,15 +11,16 @@ import hashlib
 import os
 import re
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from .csv_cells import ROW_END, cells_of, edited_blocks, text_cell
 from .csv_reading import read_csv
 from .errors import AuditFileError, InvalidInput
+from .values import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
     from types import TracebackType
 
     import pandas as pd
@@ -61,13 +62,13 @@ class CsvWriter:
     Raises
     ------
     InvalidInput
-        A value cannot be written, or two columns have the same name.
+        A value cannot be written, two columns have the same name, or no file can have such a name.
     AuditFileError
         The file system refused; nothing is left behind.
     """
 
     def __init__(self, path: str | Path, columns: Iterable[str]) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         self.columns = list(columns)
         self.rows = 0
         self.sha256 = ""

@@ -25,7 +25,7 @@ LINES_PER_MODULE = 400
 
 LAYERS = (
     {"errors", "version"},
-    {"values", "schema", "settings", "readback"},
+    {"values", "schema", "settings", "readback", "private_files"},
     {"endpoints", "answers"},
     {"answers"},
     {"retry", "faults", "paging", "cells", "columns", "frames", "csv_cells", "csv_reading", "export"},
@@ -40,7 +40,7 @@ LAYERS = (
 """From the bottom up: a module imports from its own layer and from those before it."""
 OPENED_WHEN_ASKED = {("session", "forms")}
 """The one way up: ``session.forms()`` loads the widgets that stand on it when somebody wants them, and not before."""
-SANDBOX_MAY_KNOW = {"errors", "values", "schema", "settings", "endpoints", "sandbox"}
+SANDBOX_MAY_KNOW = {"errors", "values", "schema", "settings", "endpoints", "private_files", "sandbox"}
 
 
 # ---- where things are ------------------------------------------------------------------------------------------------

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..errors import AuditFileError, ConfigurationError, InvalidInput
+from ..errors import ConfigurationError, InvalidInput
+from ..values import as_path
+from .aside import replacing
 from .page import campaign_name, campaign_title, headline, moment
 from .standing import mask_of
 from .summary import groups_of
@@ -30,6 +31,7 @@ except ImportError:
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from matplotlib.axes import Axes
 
@@ -84,17 +86,16 @@ def draw(audit: Audit, *, by: str | None, freq: str | None, path: str | os.PathL
         _draw_funnel(right, audit)
         _draw_timeline(below, audit, freq)
         if path is not None:
-            _save(page, Path(path))
+            _save(page, as_path(path))
     return page
 
 
 def _save(page: Figure, path: Path) -> None:
     try:
-        page.savefig(path, dpi=150)
+        with replacing(path) as aside:
+            page.savefig(aside, dpi=150)
     except ValueError:
         raise InvalidInput(f"plot: {path.name} must end in .png, .pdf or .svg") from None
-    except OSError as error:
-        raise AuditFileError(f"plot: {path} cannot be written: {error.strerror or error}") from None
 
 
 def _plain(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
 import zoneinfo
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -109,6 +110,8 @@ def write_folder(audit: Audit, folder: Path) -> Path:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if os.name == "posix" and folder.is_symlink() and folder.lstat().st_uid != os.getuid():
+            raise AuditFileError(f"{folder} is a link that somebody else made; give the folder that is meant")
     except OSError as error:
         raise AuditFileError(f"{folder} cannot be a folder: {error.strerror or error}") from None
 

@@ -12,7 +12,7 @@ from ..cells import FRACTION, json_text
 from ..columns import ReadColumn, read_flags, read_integers, read_texts, read_times
 from ..errors import ConfigurationError, InvalidInput, InvalidRows
 from ..schema import FLAG, INTEGER, TEXT, TIME, UNREAD
-from ..values import is_missing
+from ..values import as_path, is_missing
 from .tables import PLAN, dtype_of, typed
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def read_plan(
 
 def _frame_of_members(members: Members) -> tuple[pd.DataFrame, str]:
     if isinstance(members, (str, Path)):
-        path = Path(members)
+        path = as_path(members)
         return _frame_of_file(path), path.name
     if isinstance(members, pd.DataFrame):
         if len(set(members.columns)) != len(members.columns):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import AuditFileError, InvalidInput
+from ..errors import AuditFileError
 from ..export import read_csv
 from ..schema import INTEGER, TEXT
-from ..values import as_time
+from ..values import as_path, as_time
 from .findings import Ground
-from .handover import FILES, FORMAT, FORMAT_VERSION, MANIFEST, digest_of, zone_of
+from .handover import FILES, MANIFEST, zone_of
+from .manifest import open_plain, read_manifest
 from .result import Audit, Facts
 from .scope import Scope
 from .standing import with_standing
@@ -22,6 +21,7 @@ from .tables import typed
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+    from pathlib import Path
 
     import pandas as pd
 
@@ -49,8 +49,8 @@ def verify(folder: str | os.PathLike[str]) -> pd.DataFrame:
         A file is missing, changed, has other rows than the manifest says or does not belong there; the message names
         everything that is wrong.
     """
-    path = Path(folder)
-    manifest = _manifest_of(path)
+    path = as_path(folder)
+    manifest = read_manifest(path)
     problems = list(_problems(path, manifest))
     if problems:
         raise AuditFileError(f"{path} is not the audit that was written:\n" + "\n".join(problems))
@@ -83,15 +83,15 @@ def read_audit(folder: str | os.PathLike[str]) -> Audit:
     AuditFileError
         The folder is not what was written; see `verify`.
     """
-    path = Path(folder)
+    path = as_path(folder)
     verify(path)
-    manifest = _manifest_of(path)
+    manifest = read_manifest(path)
     states, plan, unread = (
         read_csv(path / name, manifest["files"][name]["columns"]) for name in ("states.csv", "plan.csv", "unread.csv")
     )
     try:
         facts = _facts_of(manifest)
-    except (InvalidInput, KeyError, TypeError) as error:
+    except (ValueError, OverflowError) as error:
         raise AuditFileError(f"{path / MANIFEST} cannot be read: {error}") from None
     store = StateStore()
     store.add(states)
@@ -118,30 +118,6 @@ def _facts_of(manifest: dict[str, Any]) -> Facts:
         taken_at=as_time(manifest["taken_at"]).as_unit("ns"),
         finished_at=as_time(manifest["finished_at"]).as_unit("ns"),
     )
-
-
-def _manifest_of(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise AuditFileError(
-            f"{folder} is no audit, or one that was not written to its end: there is no {MANIFEST}"
-        ) from None
-    except OSError as error:
-        raise AuditFileError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
-        raise AuditFileError(f"{path} is damaged: it is not JSON") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise AuditFileError(f"{path} is not the manifest of an audit")
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise AuditFileError(
-            f"{path} has format version {manifest.get('format_version')}, and this version of the tool reads "
-            f"{FORMAT_VERSION}; update sparkfly-nb"
-        )
-    if manifest.get("manifest_sha256") != digest_of(manifest):
-        raise AuditFileError(f"{path} was changed after it was written")
-    return manifest
 
 
 def _problems(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
@@ -171,7 +147,7 @@ def _problems(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
 def _rows_and_digest(path: Path) -> tuple[int, str]:
     """Count the rows of a CSV file, without its header, and give its SHA-256."""
     digest, lines, quoted = hashlib.sha256(), 0, False
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
             pieces = block.split(b'"')  # a quote within quotes is doubled, and changes nothing

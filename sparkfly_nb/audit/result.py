@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ..values import as_path
 from .compare import Comparison, compare
 from .findings import exceptions_of
 from .handover import write_folder, write_states
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import datetime as dt
     import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     from matplotlib.figure import Figure
 
@@ -228,7 +229,7 @@ class Audit:
         AuditFileError
             The files cannot be written there.
         """
-        path = Path(target)
+        path = as_path(target)
         return write_states(self, path) if path.suffix.lower() == ".csv" else write_folder(self, path)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
@@ -241,7 +242,7 @@ class Audit:
         AuditFileError
             The file cannot be written.
         """
-        return write_parquet(self, Path(path))
+        return write_parquet(self, as_path(path))
 
     def to_excel(self, path: str | os.PathLike[str]) -> Path:
         """Write a workbook: summary, exceptions, timeline, offer states, activities, members that were not read.
@@ -255,7 +256,7 @@ class Audit:
         AuditFileError
             The file cannot be written.
         """
-        return write_excel(self, Path(path))
+        return write_excel(self, as_path(path))
 
     def __repr__(self) -> str:
         return text_of(self)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import sqlalchemy as sa
 
 from ..errors import LedgerError
-from .ledger import ROWS_TO_SEND, end_rows, ledger_time, row_to_send
+from .ledger import ROWS_TO_SEND, end_rows, ledger_time
 from .many_rows import rows_at_once
+from .recorded import row_to_send
 from .tables import claimants, rows, shards
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def _runs_here(pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no process has a number beyond the system's
         return False
     except PermissionError:
         return True

@@ -8,12 +8,36 @@ import orjson
 import pandas as pd
 
 from ..errors import PlanChanged
+from .recorded import payload_of, row_to_send
 
 if TYPE_CHECKING:
-    from .ledger import Ledger, Run
+    from collections.abc import Sequence
+
+    from .job import Row
+    from .ledger import Ledger, PlannedRow, Run
     from .plan import Plan
 
-__all__ = ["plan_changed"]
+__all__ = ["is_as_planned", "plan_changed"]
+
+
+def is_as_planned(known: Run, plan: Plan, address: str, to_send: Sequence[Row]) -> bool:
+    """Say whether what a run recorded, and would send, is what the plan asks for.
+
+    The digest says so already; a ledger that was changed by hand may carry it beside other rows.
+    """
+    if (known.operation, known.address, known.campaign_id) != (plan.operation.name, address, plan.campaign_id):
+        return False
+    if not to_send:
+        return True
+    planned = [row for chunk in plan.rows(known.run) for row in chunk]
+    return known.row_count == len(planned) and all(
+        row.position < len(planned) and row.sent == _as_sent(known, planned[row.position]) for row in to_send
+    )
+
+
+def _as_sent(run: Run, planned: PlannedRow) -> dict[str, Any]:
+    payload = orjson.dumps(planned.payload).decode() if planned.payload else None
+    return row_to_send(run, *planned[:-1], payload, resends=0).sent
 
 
 def plan_changed(ledger: Ledger, known: Run, plan: Plan, address: str) -> PlanChanged:
@@ -45,5 +69,5 @@ def _values(run: Run, row: dict[str, Any]) -> dict[str, Any]:
     keys = ["member_id", "member_identifier", "external_ref_id"]
     if run.operation != "issue":  # there the service gives the offer state
         keys.insert(2, "offer_state_id")
-    payload = row["payload"] or {}
-    return {**{name: row[name] for name in keys}, **(orjson.loads(payload) if isinstance(payload, str) else payload)}
+    payload = row["payload"]
+    return {**{name: row[name] for name in keys}, **(payload if isinstance(payload, dict) else payload_of(payload))}

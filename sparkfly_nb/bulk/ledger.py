@@ -16,17 +16,22 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from ..errors import LedgerError
+from .file_checks import check_cells, check_shards
 from .job import Outcome, Row
 from .many_rows import execute_for_rows, rows_at_once
-from .tables import make_engine, make_tables, rows, runs, shards
+from .operations import OPERATIONS
+from .recorded import row_to_send
+from .tables import claimants, make_engine, make_tables, rows, runs, shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["ROWS_TO_SEND", "Ledger", "PlannedRow", "Run", "end_rows", "ledger_time", "row_to_send"]
+__all__ = ["ROWS_TO_SEND", "Ledger", "PlannedRow", "Run", "end_rows", "ledger_time"]
 
 READ_CHUNK_ROWS: Final = 2_000
 """Few enough that a chunk is worked on while it is in the processor's cache."""
+LONGEST_WAIT_S: Final = 3 * 86_400.0
+"""No worker goes on for longer: timeouts are below a day each."""
 _END_COLUMNS: Final = (
     "outcome", "http_status", "error", "trace", "settled_by", "answered_member_id",
     "offer_id", "credential_identifier", "activates_at", "expires_at",
@@ -78,7 +83,8 @@ class Ledger:
 
     def __str__(self) -> str:
         url = self._engine.url
-        return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+        # the query may hold a password as well
+        return str(url.database) if url.get_backend_name() == "sqlite" else url.set(query={}).render_as_string()
 
     def close(self) -> None:
         """Close all connections."""
@@ -108,11 +114,12 @@ class Ledger:
         condition = runs.c.run == run if run is not None else runs.c.digest == digest
         with self.transaction(writing=False) as connection:
             found = connection.execute(sa.select(runs).where(condition).order_by(runs.c.run_no).limit(1)).first()
-        return _run_of(found) if found else None
+            return _checked(connection, found) if found else None
 
     def all_runs(self) -> list[tuple[Run, dict[str, int]]]:
         """Give every run, newest first, with its rows counted by outcome."""
         with self.transaction(writing=False) as connection:
+            check_cells(connection, runs)
             recorded = [_run_of(found) for found in connection.execute(sa.select(runs).order_by(runs.c.run_no.desc()))]
             counted = connection.execute(
                 sa.select(rows.c.run_no, rows.c.outcome, sa.func.count()).group_by(rows.c.run_no, rows.c.outcome)
@@ -128,7 +135,7 @@ class Ledger:
         with self.transaction() as connection:
             there = connection.execute(sa.select(runs).where(runs.c.run == run.run)).first()
             if there:
-                return _run_of(there)
+                return _checked(connection, there)
             # PostgreSQL lets a second process wait here until the first one has committed, and then refuses its name.
             try:
                 with connection.begin_nested():
@@ -286,7 +293,13 @@ class Ledger:
         latest = sa.select(sa.func.max(shards.c.settle_after)).where(shards.c.run_no == run_no)
         with self.transaction(writing=False) as connection:
             moment = connection.execute(latest).scalar_one()
-            return 0.0 if moment is None else max(0.0, float(moment) - ledger_time(connection))
+            wait_s = 0.0 if moment is None else max(0.0, float(moment) - ledger_time(connection))
+        if wait_s > LONGEST_WAIT_S:
+            raise LedgerError(
+                "the ledger says that something is still being sent, days from now: a clock was wrong, or it was "
+                "changed by hand. What is unknown stays unknown; settle it by hand"
+            )
+        return wait_s
 
 
 def end_rows(connection: sa.Connection, run_no: int, outcomes: Sequence[Outcome]) -> None:
@@ -318,29 +331,18 @@ def _changes(new: Any) -> dict[str, Any]:
 ROWS_TO_SEND: Final = sa.select(*(rows.c[name] for name in (*PlannedRow._fields, "resends")))
 
 
-def row_to_send(
-    run: Run,
-    position: int,
-    member_id: int | None,
-    member_identifier: str | None,
-    offer_state_id: int | None,
-    external_ref_id: str | None,
-    payload: str | None,
-    resends: int,
-) -> Row:
-    """Give a recorded row, as `ROWS_TO_SEND` selects it, as the values that are sent, by the API's names."""
-    sent: dict[str, Any] = {} if run.campaign_id is None else {"campaign_id": run.campaign_id}
-    if member_id is not None:
-        sent["member_id"] = member_id
-    else:
-        sent["member_identifier"] = member_identifier
-    if run.operation == "issue":
-        sent["external_ref_id"] = external_ref_id
-    else:
-        sent["offerstate_id"] = offer_state_id
-    if payload:
-        sent.update(orjson.loads(payload))
-    return Row(position, sent, resends)
+def _checked(connection: sa.Connection, found: Any) -> Run:
+    """Give a run as it is recorded, once it is sure that it and its rows can be worked with."""
+    of_run = found.run_no
+    for table in (runs, shards, rows):
+        check_cells(connection, table, table.c.run_no == of_run)
+    check_cells(connection, claimants)
+    run = _run_of(found)
+    if run.operation not in OPERATIONS:
+        raise LedgerError(f"the ledger has run {run.run!r} of an operation that this version does not know")
+    bounds = connection.execute(sa.select(shards.c.first, shards.c.last).where(shards.c.run_no == of_run)).all()
+    check_shards(run.run, [(first, last) for first, last in bounds])
+    return run
 
 
 def _run_of(found: Any) -> Run:

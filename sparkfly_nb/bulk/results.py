@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
-
 from ..frames import FrameBuilder, frame_of
 from ..schema import RESULT
+from .recorded import payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +70,7 @@ def result_frame(ledger: Ledger, run: Run, index: pd.Index | None = None) -> pd.
 
 def _result_columns(run: Run, columns: dict[str, tuple[Any, ...]]) -> Iterator[tuple[str, Sequence[Any]]]:
     """Make the columns of a result of those of the ledger: what was answered, or what was asked for."""
-    asked = [orjson.loads(payload) if payload else {} for payload in columns["payload"]]
+    asked = list(map(payload_of, columns["payload"]))
     for name in RESULT:
         if name == "campaign_id":
             yield name, [run.campaign_id] * len(asked)

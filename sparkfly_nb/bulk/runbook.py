@@ -15,7 +15,7 @@ from ..errors import ConfirmationRequired, InvalidInput, LedgerError, PlanChange
 from ..retry import RetryPolicy
 from ..values import as_text
 from ..version import __version__
-from .differences import plan_changed
+from .differences import is_as_planned, plan_changed
 from .driver import BulkOptions, Driver
 from .ledger import Ledger, Run
 from .operations import OPERATIONS
@@ -26,7 +26,7 @@ from .runner import Runner
 from .undo import planned_voids, verdict_before_voiding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ..auth import Tokens
     from ..settings import Settings
@@ -134,9 +134,13 @@ class RunBook:
         self._check_confirm(len(plan), confirm)
         ledger = self.ledger
         known = ledger.find(run=as_text(run)) if run is not None else ledger.find(digest=plan.digest)
-        if known is not None and known.digest != plan.digest:
-            raise plan_changed(ledger, known, plan, self._settings.base_url)
-        unsent = {row.position for row in ledger.rows_of(known, outcome="planned")} if known else range(len(plan))
+        unsent: Collection[int] = range(len(plan))
+        if known is not None:
+            planned, unknown = (ledger.rows_of(known, outcome=outcome) for outcome in ("planned", "unknown"))
+            address = self._settings.base_url
+            if known.digest != plan.digest or not is_as_planned(known, plan, address, [*planned, *unknown]):
+                raise plan_changed(ledger, known, plan, address)
+            unsent = {row.position for row in planned}
         problems = [] if known else expired_rows(plan, pd.Timestamp.now("UTC"))
         if plan.operation.issues and not allow_duplicates and unsent:
             elsewhere = ledger.issued_elsewhere(

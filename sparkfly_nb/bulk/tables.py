@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from ..errors import ConfigurationError, LedgerError
+from ..private_files import make_private_file
+from .file_checks import check_tables
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -126,7 +126,9 @@ def make_engine(ledger: str | None) -> sa.Engine:
         if url.get_backend_name() == "sqlite":
             if not url.database or url.database == ":memory:":
                 raise ConfigurationError("a ledger in memory would be lost with the kernel; give the path of a file")
-            make_private_file(Path(url.database))
+            if "uri" in url.query or url.database.startswith("file:"):
+                raise ConfigurationError("give the ledger as a path: a file: address of SQLite names another file")
+            _make_private(Path(url.database))
             engine = sa.create_engine(url, connect_args={} if "timeout" in url.query else {"timeout": BUSY_TIMEOUT_S})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin)
@@ -142,6 +144,13 @@ def make_engine(ledger: str | None) -> sa.Engine:
         ) from None
 
 
+def _make_private(path: Path) -> None:
+    try:
+        make_private_file(path, with_folder=True)
+    except OSError as error:
+        raise LedgerError(f"the ledger {path} cannot be used: {error.strerror}; give another path") from None
+
+
 def _url_of(text: str) -> sa.URL:
     try:
         return sa.make_url(text) if "://" in text else sa.URL.create("sqlite", database=str(Path(text).expanduser()))
@@ -150,35 +159,19 @@ def _url_of(text: str) -> sa.URL:
 
 
 def make_tables(engine: sa.Engine) -> None:
-    """Make the tables that are not there yet; of several processes that come at once, one makes them."""
-    with engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING_LOCK)))
-        metadata.create_all(connection)
-
-
-def make_private_file(path: Path) -> None:
-    """Make a file that only its owner can read, or make sure that it is one.
+    """Make the tables that are not there yet; of several processes that come at once, one makes them.
 
     Raises
     ------
     LedgerError
-        The file cannot be made, is a link, or belongs to somebody else.
+        The file holds tables of these names that this version would not make.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(path, flags, 0o600)
-        try:
-            if os.name == "posix":
-                found = os.fstat(descriptor)
-                if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
-                    raise LedgerError(f"the ledger {path} is not a file of your own; give another path")
-                os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise LedgerError(f"the ledger {path} cannot be opened: {error.strerror}; give another path") from None
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MAKING_LOCK)))
+        metadata.create_all(connection)
+        if connection.dialect.name == "sqlite":
+            check_tables(connection, metadata)
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -186,7 +179,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     raw: Any = connection
     raw.isolation_level = None
     _write_ahead(raw)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON"):
         raw.execute(f"PRAGMA {pragma}")
 
 

@@ -19,6 +19,7 @@ import orjson
 from ..endpoints import TOKEN_LIFETIME_S
 from ..errors import InvalidInput, SandboxError
 from ..settings import Secret
+from ..values import as_path
 from .faults import FaultPlan, FaultTimes
 from .server import ADMIN_PATH, ADMIN_SECRET_HEADER
 
@@ -103,13 +104,13 @@ class SandboxProcess:
         SandboxError
             It did not start; the message holds what it said.
         InvalidInput
-            A fault is not known, or a rate is none.
+            A fault is not known, a rate is none, or no file can be called `db`.
         """
         FaultPlan(faults, seed=fault_seed)
         if now is not None and now.tzinfo is None:
             raise InvalidInput("now has no time zone; give a datetime with an offset")
         options: dict[str, object] = {
-            "members": members, "seed": seed, "db": db, "port": port, "now": now and now.isoformat(),
+            "members": members, "seed": seed, "db": db and as_path(db), "port": port, "now": now and now.isoformat(),
             "token-lifetime": token_lifetime_s, "fault-seed": fault_seed,
             **{name.removesuffix("_s").replace("_", "-"): value for name, value in _checked_times(fault_times).items()},
         }  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import secrets
 import sqlite3
 from itertools import islice
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from ..errors import SandboxError
+from ..private_files import make_private_file
 from .merchant import CAMPAIGNS, CHANNELS, OFFERS, Member, generate_members, generate_states
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Store:
         try:
             if path is not None:
                 # The file holds credentials: it is made for its owner only, before SQLite opens it.
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+                make_private_file(path)
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0.5)
             self._db.row_factory = sqlite3.Row
             self._open(seed, members)
@@ -134,7 +134,9 @@ class Store:
 
     def _open(self, seed: int, members: int) -> None:
         # A killed process loses nothing: what was written is with the operating system. A power cut may.
-        self._db.executescript("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;")
+        self._db.executescript(
+            "PRAGMA trusted_schema=OFF; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+        )
         self._db.execute("BEGIN IMMEDIATE")
         layout = self._db.execute("PRAGMA user_version").fetchone()[0]
         if layout not in (0, _LAYOUT):
