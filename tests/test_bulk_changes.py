@@ -135,6 +135,19 @@ def test_an_undo_of_rows_that_were_issued_but_cannot_be_read_now_rejects_them(wo
     assert world.requests("void_offer_state") == 0
 
 
+def test_an_undo_leaves_no_second_offer_state_of_a_row_open_without_saying_so(world, session):
+    world.service.set_faults({"issue_offer:duplicate": 1.0})
+    session.issue_many(members(world.member_ids[:4]), CAMPAIGN, **world.calm)
+    world.service.set_faults({})
+    result = session.void_run(world.calm["run"], **CALM)
+    assert result.outcome.eq("rejected").all()
+    assert result.error.str.startswith("not voided, duplicate: the offer states").all()
+    every = pd.DataFrame(world.states())[["offer_state_id", "member_id"]]
+    assert all(str(key) in " ".join(result.error) for key in every.offer_state_id)
+    session.void_many(every, progress=False)
+    assert {state["status"] for state in world.states()} == {"voided"}
+
+
 def test_an_undo_is_true_under_faults(world, session, issued):
     names = ("commit_then_drop", "commit_then_500", "error_500_before", "half_body", "status_401", "status_429_bare")
     world.service.set_faults(dict.fromkeys(names, 0.05))
