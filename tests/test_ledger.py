@@ -276,17 +276,17 @@ def test_a_full_disk_stops_the_run_before_anything_is_sent(tmp_path):
 
 def test_a_disk_that_fills_up_in_mid_run_stops_it_and_what_was_sent_is_read_back_later(tmp_path):
     path = tmp_path / "ledger.db"
-    frame = members(range(100, 1100))
+    frame = members(range(100, 2100))
     with tiny_service(path) as (session, service):
         service.on_issue = lambda number, _record: _limit_pages(session) if number == 100 else None
         with pytest.raises(LedgerError, match="full"):
             session.issue_many(frame, CAMPAIGN, concurrency=4, **CALM)
         stopped_at = len(service.states)
-        assert 100 <= stopped_at < 1000
+        assert 100 <= stopped_at < 2000
         _limit_pages(session, 1_000_000)
         result = session.issue_many(frame, CAMPAIGN, **CALM)
     assert_true(result, service.states)
-    assert len(service.states) == 1000
+    assert len(service.states) == 2000
     assert result.settled_by.value_counts()["readback"] >= 1
 
 
