@@ -19,14 +19,23 @@ from .cells import (
 )
 from .errors import InvalidInput
 from .schema import FLAG, INTEGER, TEXT, TIME
-from .values import CONTROL, as_flag, as_integer, as_text, as_time
+from .values import CONTROL, as_flag, as_integer, as_text, as_time, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-__all__ = ["Problem", "ReadColumn", "kind_of", "missing_in", "read_flags", "read_integers", "read_texts", "read_times"]
+__all__ = [
+    "Problem",
+    "ReadColumn",
+    "kind_of",
+    "missing_in",
+    "read_flags",
+    "read_integers",
+    "read_texts",
+    "read_times",
+]
 
 DIGITS: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 YEAR: Final = re.compile(r"\s*(\d{4})", re.ASCII)
@@ -229,7 +238,8 @@ def _texts_at(cells: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.boo
     """Mark the cells that are texts."""
     if set(map(type, cells[~missing])) <= {str}:
         return ~missing
-    return np.fromiter((isinstance(cell, str) for cell in cells), dtype=bool, count=len(cells))
+    # A text that is a member of an enumeration is taken the careful way, which makes a plain one of it.
+    return np.fromiter((type(cell) is str for cell in cells), dtype=bool, count=len(cells))
 
 
 def _marked(cells: NDArray[Any], at: NDArray[np.bool_], test: Callable[[str], object]) -> NDArray[np.bool_]:
@@ -300,15 +310,16 @@ def _integer_below(exact_below: float) -> Callable[[Any], int]:
 
 def _moment_reader(tz: dt.tzinfo | None) -> Callable[[Any], int]:
     """Give a function that reads one time, in nanoseconds; most columns repeat a few."""
-    known: dict[tuple[type, Any], int] = {}
+    known: dict[tuple[type, Any, int], int] = {}
 
     def read(cell: Any) -> int:
-        key = (type(cell), cell) if isinstance(cell, (dt.date, np.datetime64)) else None
+        # Python calls the two hours equal that a zone's clocks show twice, but for their fold.
+        key = (type(cell), cell, getattr(cell, "fold", 0)) if isinstance(cell, (dt.date, np.datetime64)) else None
         if key in known:
             return known[key]
         year = YEAR.match(cell) if isinstance(cell, str) else None
         if year and not 1677 <= int(year[1]) <= 2262:
-            raise InvalidInput(f"{cell[:40]} is {OUT_OF_RANGE}")
+            raise InvalidInput(f"{shown(cell)} is {OUT_OF_RANGE}")
         stamp = as_time(cell, tz)
         moment = int(nanoseconds_of(np.array([stamp.tz_localize(None).to_datetime64()]))[0])
         if moment == NOT_A_TIME:

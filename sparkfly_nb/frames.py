@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from .cells import Arrays
 
-__all__ = ["FrameBuilder", "FramePart", "empty_frame", "frame_of", "join_parts"]
+__all__ = ["FrameBuilder", "FramePart", "empty_frame", "frame_of", "holdable", "join_parts"]
 
 CHUNK_ROWS: Final = 256
 """Records that wait before they become arrays: enough to be worth it, few enough to stay in the processor's cache."""
@@ -264,16 +264,16 @@ def join_parts(parts: Sequence[FramePart], columns: Mapping[str, str] = OFFER_ST
     series: dict[str, Any] = {}
     for name, dtype in columns.items():
         pieces = [chunk.known.pop(name) for chunk in chunks] or [empty_arrays(dtype, 0)]
-        series[_holdable(name)] = typed_array(dtype, _concatenated(pieces))
+        series[holdable(name)] = typed_array(dtype, _concatenated(pieces))
     for name in dict.fromkeys(chain.from_iterable(chunk.extra for chunk in chunks)):
         pieces = [chunk.extra.pop(name, ()) or empty_arrays(LIST, chunk.rows) for chunk in chunks]
-        series[_holdable(name)] = inferred_array(_concatenated(pieces)[0])
+        series[holdable(name)] = inferred_array(_concatenated(pieces)[0])
     frame = pd.DataFrame(series, index=pd.RangeIndex(sum(chunk.rows for chunk in chunks)), copy=False)
     _warn(unread, where)
     return frame
 
 
-def _holdable(name: str) -> str:
+def holdable(name: str) -> str:
     """Give a column's name that pandas can hold with pyarrow, too: without half surrogates."""
     return name.encode(errors="backslashreplace").decode()
 

@@ -18,7 +18,7 @@ from .errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["READERS", "as_flag", "as_integer", "as_path", "as_text", "as_time", "is_missing", "to_rfc3339"]
+__all__ = ["READERS", "as_flag", "as_integer", "as_path", "as_text", "as_time", "is_missing", "shown", "to_rfc3339"]
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
@@ -45,7 +45,7 @@ def as_integer(value: object) -> int:
     if isinstance(value, str):
         text = value.strip()
         if not re.fullmatch(r"[+-]?[0-9]{1,19}(\.0+)?", text):
-            raise InvalidInput(f"{_short(value)} is not a whole number; give digits only, as in 1009")
+            raise InvalidInput(f"{shown(value)} is not a whole number; give digits only, as in 1009")
         number = int(text.partition(".")[0])
     elif isinstance(value, (int, np.integer)):
         number = int(value)
@@ -58,12 +58,12 @@ def as_integer(value: object) -> int:
         number = int(real)
     elif isinstance(value, Decimal):  # what databases give for NUMERIC
         if not value.is_finite() or value.adjusted() > MAX_DIGITS or value % 1:
-            raise InvalidInput(f"{_short(value)} is not a whole number of 64 bits; 1009 and 1009.0 would be")
+            raise InvalidInput(f"{shown(value)} is not a whole number of 64 bits; 1009 and 1009.0 would be")
         number = int(value)
     else:
-        raise InvalidInput(f"{_short(value)} is not a whole number; give digits only, as in 1009")
+        raise InvalidInput(f"{shown(value)} is not a whole number; give digits only, as in 1009")
     if not INT64_MIN <= number <= INT64_MAX:
-        raise InvalidInput(f"{number} does not fit into 64 bits")
+        raise InvalidInput(f"{shown(number)} does not fit into 64 bits")
     return number
 
 
@@ -74,11 +74,11 @@ def as_text(value: object) -> str:
     elif isinstance(value, (int, np.integer, float, np.floating, Decimal)) and not isinstance(value, bool):
         text = str(as_integer(value))
     else:
-        raise InvalidInput(f"{_short(value)} is not text; give a string")
+        raise InvalidInput(f"{shown(value)} is not text; give a string")
     if not text.strip():
         raise InvalidInput("the text is empty; leave the value out instead")
     if CONTROL.search(text):
-        raise InvalidInput(f"{_short(text)} holds a control character, such as a line break; remove it")
+        raise InvalidInput(f"{shown(text)} holds a control character, such as a line break; remove it")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -90,7 +90,7 @@ def as_flag(value: object) -> bool:
     """Read a flag: True or False."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
-    raise InvalidInput(f"{_short(value)} is not a flag; give True or False")
+    raise InvalidInput(f"{shown(value)} is not a flag; give True or False")
 
 
 def as_time(value: object, tz: dt.tzinfo | None = None) -> pd.Timestamp:
@@ -104,12 +104,12 @@ def as_time(value: object, tz: dt.tzinfo | None = None) -> pd.Timestamp:
         The time zone of times that carry no offset.
     """
     if not isinstance(value, (str, dt.date, np.datetime64)) or is_missing(value):
-        raise InvalidInput(f"{_short(value)} is not a time; give ISO 8601, as in 2026-12-31T23:59:59Z, or a datetime")
+        raise InvalidInput(f"{shown(value)} is not a time; give ISO 8601, as in 2026-12-31T23:59:59Z, or a datetime")
     try:
         if isinstance(value, str):
             if not re.match(r"\s*\d{4}-?\d{2}", value):
-                raise InvalidInput(f"{_short(value)} is not ISO 8601; write it as 2026-12-31T23:59:59Z")  # noqa: TRY301
-            stamp = pd.to_datetime(value.strip(), format="ISO8601")
+                raise InvalidInput(f"{shown(value)} is not ISO 8601; write it as 2026-12-31T23:59:59Z")  # noqa: TRY301
+            stamp = pd.to_datetime(value.strip().upper(), format="ISO8601")  # RFC 3339 allows t and z, pandas does not
         else:
             stamp = pd.Timestamp(value)
         if stamp.tzinfo is None:
@@ -128,7 +128,7 @@ def as_time(value: object, tz: dt.tzinfo | None = None) -> pd.Timestamp:
         raise
     except (ValueError, OverflowError, TypeError, NotImplementedError) as error:
         reason = str(error).partition(". You might")[0]  # pandas goes on with advice for programmers
-        raise InvalidInput(f"{_short(value)} is not a time: {reason}") from None
+        raise InvalidInput(f"{shown(value)} is not a time: {reason}") from None
     if not dt.MINYEAR <= moment.year <= dt.MAXYEAR:
         raise InvalidInput(f"{value} is outside the years 1 to 9999 in UTC; RFC 3339 can write no others")
     return moment
@@ -147,7 +147,7 @@ def as_path(value: str | os.PathLike[str]) -> Path:
     except (TypeError, UnicodeEncodeError):
         is_possible = False
     if not is_possible:
-        raise InvalidInput(f"{_short(value)} can be no name of a file; give a path without NUL and half surrogates")
+        raise InvalidInput(f"{shown(value)} can be no name of a file; give a path without NUL and half surrogates")
     return path
 
 
@@ -161,10 +161,15 @@ def _as_id(value: object) -> str:
     return text
 
 
-def _short(value: object) -> str:
+def shown(value: object) -> str:
     """Show a value in a message without flooding it."""
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):
+        value = value.item()
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list in a list in a list
+        return f"a very long {type(value).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 READERS: Final[dict[str, Callable[[Any, dt.tzinfo | None], Any]]] = {

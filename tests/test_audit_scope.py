@@ -190,9 +190,41 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 def test_bad_cells_of_a_plan_are_named_with_row_column_and_fix():
     plan = pd.DataFrame({"member_id": [1, 1.5, 3], "expires_at": ["soon", None, None]}, index=["a", "b", "c"])
 
-    with pytest.raises(InvalidRows, match="row b, column member_id") as refused:
+    with pytest.raises(InvalidRows, match="row 'b', column member_id") as refused:
         World([]).audit(plan)
     assert refused.value.report[["row", "column"]].to_numpy().tolist() == [["b", "member_id"], ["a", "expires_at"]]
+
+
+def test_columns_that_mean_nothing_to_the_audit_are_kept_whatever_they_hold():
+    plan = pd.DataFrame(
+        {
+            "member_id": [1, 2],
+            "tier": pd.Categorical([1, None]),
+            "since": pd.to_datetime(["9999-01-01T00:00Z", None]),
+            "note": pd.Series([10**5000, [object()]], dtype="object"),
+            0: [0.5, None],
+        }
+    )
+    plan.columns = pd.Index([*plan.columns[:-1], "\ud800"], dtype="object")
+
+    audit = World([state(1)]).audit(plan)
+
+    assert audit.plan["tier"].dtype == "Int64"
+    assert audit.plan["since"].tolist() == ["9999-01-01 00:00:00+00:00", pd.NA]
+    assert audit.plan["note"].str.startswith(("a very long int", "[<object")).all()
+    assert audit.plan.columns[-1] == "\\ud800"
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (["member_id", 1, "1"], "two columns have the same name"),
+        (pd.MultiIndex.from_tuples([("member_id", "a"), ("member_id", "b"), ("x", "")]), "several levels"),
+    ],
+)
+def test_columns_that_cannot_be_told_apart_are_refused(columns, words):
+    with pytest.raises(InvalidInput, match=words):
+        World([]).audit(pd.DataFrame([[1, 2, 3]], columns=columns))
 
 
 def test_a_row_without_any_member_is_refused():

@@ -237,6 +237,12 @@ def test_an_hour_that_clocks_skip_or_show_twice_is_named(local, as_texts):
     assert column.values[1] == pd.Timestamp("2023-12-31T23:00Z")
 
 
+def test_the_two_hours_that_clocks_show_twice_are_two_times():
+    first = dt.datetime(2027, 10, 31, 2, 30, tzinfo=BERLIN)
+    column = read_times(pd.Series([first, first.replace(fold=1)], dtype=object))
+    assert column.values.tolist() == [pd.Timestamp("2027-10-31T00:30Z"), pd.Timestamp("2027-10-31T01:30Z")]
+
+
 @pytest.mark.parametrize(
     ("cell", "words"),
     [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import enum
+import pickle
+
 import pandas as pd
 import pytest
 
@@ -10,6 +13,11 @@ from sparkfly_nb.bulk.plan import make_plan, reference_of, report_of
 from sparkfly_nb.bulk.preview import expired_rows
 from sparkfly_nb.errors import InvalidInput
 
+
+class Key(str, enum.Enum):
+    FIRST = "M-1"
+
+
 ADDRESS = "https://api-staging.sparkfly.com/v1.0"
 
 
@@ -17,6 +25,10 @@ def plan_of(frame, operation="issue", **details):
     if operation == "issue":
         details.setdefault("campaign_id", "SUMMER26")
     return make_plan(OPERATIONS[operation], frame, address=ADDRESS, **details)
+
+
+def ascii_of(value):
+    return type(value).__name__
 
 
 def told(plan):
@@ -109,6 +121,50 @@ def test_a_row_of_another_campaign_is_refused():
 def test_a_frame_that_cannot_be_understood_is_refused_as_a_whole(operation, frame, words):
     with pytest.raises(InvalidInput, match=words):
         plan_of(frame, operation)
+
+
+def test_a_campaign_column_that_stands_there_twice_is_refused():
+    frame = pd.DataFrame([[1, "SUMMER26", "VIP26"]], columns=["member_id", "campaign_id", "campaign_id"])
+    with pytest.raises(InvalidInput, match="more than one column campaign_id"):
+        plan_of(frame)
+
+
+def test_a_campaign_in_numbers_with_gaps_is_the_one_of_the_call():
+    assert not plan_of(pd.DataFrame({"member_id": [7, 8], "campaign_id": [41.0, None]}), campaign_id="41").problems
+
+
+@pytest.mark.parametrize("cell", ["\ud800", 10**5000, [[10**5000]], b"x", float("inf")], ids=ascii_of)
+@pytest.mark.parametrize("name", ["member_identifier", "campaign_id", "expires_at"])
+def test_a_cell_that_can_hardly_be_shown_is_named_all_the_same(name, cell):
+    cells = pd.Series([None, cell], index=["a", "b"], dtype="object")
+    plan = plan_of(pd.DataFrame({"member_id": pd.Series([1, 2], index=["a", "b"]), name: cells}))
+    error = pickle.loads(pickle.dumps(report_of(plan, plan.problems)))
+    assert error.report[["row", "column"]].to_numpy().tolist() == [["b", name]]
+    assert f"row 'b', column {name}" in str(error)
+    str(error).encode()
+
+
+def test_a_report_keeps_labels_and_values_as_they_are():
+    frame = pd.DataFrame({"member_id": [1, 1.5, None]}, index=pd.Index([1, 2.5, None], dtype="object"))
+    plan = plan_of(frame)
+    report = report_of(plan, plan.problems).report
+    assert report["row"].tolist() == [2.5, None]
+    assert report["value"].iloc[0] == 1.5
+
+
+def test_a_text_of_an_enumeration_is_the_text():
+    plain, enumerated = (
+        pd.DataFrame({"member_identifier": pd.Series([key], dtype="object")}) for key in ("M-1", Key.FIRST)
+    )
+    assert plan_of(enumerated).digest == plan_of(plain).digest
+    assert type(next(plan_of(enumerated).rows("run"))[0].member_identifier) is str
+
+
+def test_columns_that_are_no_list_are_refused():
+    frame = pd.DataFrame({"member_id": [1], "offer_state_id": [2], "value": [3]})
+    for columns in ("value", 5):
+        with pytest.raises(InvalidInput, match="columns must be a list of names"):
+            plan_of(frame, "update", columns=columns)
 
 
 def test_columns_that_cannot_be_set_are_refused():

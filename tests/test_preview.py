@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import sparkfly_nb as sf
-from sparkfly_nb.errors import ConfirmationRequired, InvalidRows, PlanChanged
+from sparkfly_nb.errors import ConfirmationRequired, InvalidInput, InvalidRows, PlanChanged
 
 CAMPAIGN = "SUMMER26"
 OFF = {"progress": False}
@@ -102,6 +102,23 @@ def test_live_offer_states_at_the_service_are_found(session, members):
     session.issue_offer(campaign_id="VIP26", member_id=int(members["member_id"].iloc[3]))
     preview = session.preview_issue(members, "VIP26", check_live=True, **OFF)
     assert verdicts(preview) == ["valid"] * 3 + ["already holding"] + ["valid"] * 8
+
+
+@pytest.mark.parametrize("run", ["\ud800", "a\nb", "", "x" * 201, 1.5])
+def test_a_name_that_no_run_can_have_is_refused_everywhere(session, members, run):
+    for call in (
+        lambda: session.preview_issue(members, CAMPAIGN, run=run),
+        lambda: session.issue_many(members, CAMPAIGN, run=run, **OFF),
+        lambda: session.run(run),
+        lambda: session.settle(run, **OFF),
+    ):
+        with pytest.raises(InvalidInput, match="run: "):
+            call()
+    assert session.runs().empty
+
+
+def test_a_campaign_and_a_run_may_be_numbers(session, members):
+    assert session.preview_issue(members, 26, run=5).attrs["run"] == "5"
 
 
 def test_production_asks_for_the_number_of_rows(members):

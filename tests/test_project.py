@@ -28,7 +28,7 @@ LAYERS = (
     {"values", "schema", "settings", "readback", "private_files"},
     {"endpoints", "answers"},
     {"answers"},
-    {"retry", "faults", "paging", "cells", "columns", "frames", "csv_cells", "csv_reading", "export"},
+    {"retry", "faults", "paging", "cells", "columns", "wrong_cells", "frames", "csv_cells", "csv_reading", "export"},
     {"attempt", "sending", "auth", "transport"},
     {"calls", "bulk"},
     {"audit"},

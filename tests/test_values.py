@@ -132,6 +132,7 @@ NOON = pd.Timestamp("2026-07-01T12:00:00Z")
         "2026-07-01 12:00Z",
         "20260701T120000Z",
         " 2026-07-01T12:00:00.000000000Z ",
+        "2026-07-01t12:00:00z",
         dt.datetime(2026, 7, 1, 12, tzinfo=UTC),
         dt.datetime(2026, 7, 1, 8, tzinfo=zoneinfo.ZoneInfo("America/New_York")),
         pd.Timestamp("2026-07-01T08:00", tz="America/New_York"),

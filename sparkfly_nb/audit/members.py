@@ -10,9 +10,11 @@ import pandas as pd
 
 from ..cells import FRACTION, json_text
 from ..columns import ReadColumn, read_flags, read_integers, read_texts, read_times
-from ..errors import ConfigurationError, InvalidInput, InvalidRows
+from ..errors import ConfigurationError, InvalidInput
+from ..frames import holdable
 from ..schema import FLAG, INTEGER, TEXT, TIME, UNREAD
-from ..values import as_path, is_missing
+from ..values import as_path, is_missing, shown
+from ..wrong_cells import WrongCell, invalid_rows, label_at
 from .tables import PLAN, dtype_of, typed
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ Members = Any
 
 FLAG_WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 """How a file says a flag."""
-SHOWN_PROBLEMS: Final = 3
 
 
 def read_plan(
@@ -86,7 +87,12 @@ def _frame_of_members(members: Members) -> tuple[pd.DataFrame, str]:
         path = as_path(members)
         return _frame_of_file(path), path.name
     if isinstance(members, pd.DataFrame):
-        if len(set(members.columns)) != len(members.columns):
+        if members.columns.nlevels > 1:
+            raise InvalidInput(
+                "audit: members: the columns have names of several levels; give each one name, as in "
+                "frame.columns = frame.columns.get_level_values(0)"
+            )
+        if len(set(map(_name_of, members.columns))) != len(members.columns):
             raise InvalidInput("audit: members: two columns have the same name; rename one")
         if "member_id" not in members.columns and "member_identifier" not in members.columns:
             raise InvalidInput(f"audit: members: there is no column member_id among {_listed(members.columns)}")
@@ -123,19 +129,19 @@ def _frame_of_file(path: Path) -> pd.DataFrame:
 def _typed_plan(given: pd.DataFrame, tz: dt.tzinfo | None) -> pd.DataFrame:
     """Give a frame the columns and dtypes of a plan; what cannot be read is refused, with every row named."""
     columns: dict[str, Any] = {}
-    problems: list[tuple[Any, ...]] = []
+    problems: list[WrongCell] = []
     for name, dtype in PLAN.items():
         if name in given.columns and name != "at_service":
             cells, found = read_times(given[name], tz=tz) if dtype == TIME else READ[dtype](given[name])
             columns[name] = cells.array
-            problems += [(given.index[one.position], name, one.value, one.problem, one.fix) for one in found]
+            problems += [WrongCell(label_at(given.index, one.position), name, *one[1:]) for one in found]
     if problems:
-        raise InvalidRows(_told(problems), pd.DataFrame(problems, columns=["row", "column", "value", "problem", "fix"]))
+        raise invalid_rows("audit: members: they cannot be read as they are, so nothing was asked", problems)
     columns.setdefault("planned", [True] * len(given))
     plan = typed(columns, PLAN).set_axis(given.index, axis=0)
-    for column in given.columns:
+    for at, column in enumerate(given.columns):  # by position: some names mean something else between brackets
         if column not in PLAN:
-            plan[str(column)] = _neutral(given[column])
+            plan[_name_of(column)] = _neutral(given.iloc[:, at]).array
     return plan
 
 
@@ -155,17 +161,15 @@ READ: Final[dict[str, Callable[[pd.Series], ReadColumn]]] = {
 }
 
 
-def _told(problems: list[tuple[Any, ...]]) -> str:
-    shown = problems[:SHOWN_PROBLEMS]
-    lines = [f"row {row}, column {column}: {problem}; {fix}" for row, column, _, problem, fix in shown]
-    more = len(problems) - len(lines)
-    return "audit: members: " + "\n".join(lines) + (f"\nand {more} more in the error's report" if more else "")
+def _name_of(column: Any) -> str:
+    return holdable(str(column))
 
 
 def _neutral(cells: pd.Series) -> pd.Series:
     """Give a column that the audit does not know a dtype that survives a CSV: number, flag, time or text."""
     if isinstance(cells.dtype, pd.CategoricalDtype):
-        cells = cells.astype(cells.cat.categories.dtype)
+        words = _neutral(pd.Series(cells.cat.categories)).array
+        return pd.Series(words.take(cells.cat.codes.to_numpy(), allow_fill=True), index=cells.index)
     if pd.api.types.is_bool_dtype(cells.dtype):
         return cells.astype(FLAG)
     if pd.api.types.is_integer_dtype(cells.dtype) and not pd.api.types.is_unsigned_integer_dtype(cells.dtype):
@@ -173,7 +177,10 @@ def _neutral(cells: pd.Series) -> pd.Series:
     if pd.api.types.is_float_dtype(cells.dtype):
         return cells.astype(FRACTION)
     if isinstance(cells.dtype, pd.DatetimeTZDtype):
-        return pd.Series(cells.dt.tz_convert("UTC")).astype(TIME)
+        try:
+            return pd.Series(cells.dt.tz_convert("UTC")).astype(TIME)
+        except pd.errors.OutOfBoundsDatetime:
+            pass  # some lie in years that only a text can hold
     texts: pd.Series = cells.astype("object").map(_as_plain_text).astype(dtype_of(TEXT))
     return texts
 
@@ -181,7 +188,10 @@ def _neutral(cells: pd.Series) -> pd.Series:
 def _as_plain_text(value: Any) -> Any:
     if is_missing(value):
         return None
-    return json_text(value) if isinstance(value, (list, dict)) else str(value)
+    try:
+        return json_text(value) if isinstance(value, (list, dict)) else str(value)
+    except (ValueError, RecursionError):  # what JSON cannot hold, numbers of thousands of digits
+        return shown(value)
 
 
 def _joined(recorded: pd.DataFrame, read_too: pd.DataFrame) -> pd.DataFrame:

@@ -6,12 +6,15 @@ from math import ceil
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 
-from ..columns import read_integers
-from ..errors import InvalidInput, InvalidRows, RequestFailed
+from ..columns import Problem, read_integers
+from ..errors import InvalidInput, RequestFailed
 from ..frames import FramePart, frame_of, join_parts
 from ..schema import OFFER_STATE, UNREAD
+from ..values import shown
+from ..wrong_cells import WrongCell, invalid_rows, label_at
 from .driver import Driver, Effort, WorkersLost
 from .job import ListJob, Unread
 from .progress import progress_bar
@@ -25,6 +28,7 @@ __all__ = ["BLOCK_MEMBERS", "listing_failed", "member_ids_of", "read_blocks"]
 BLOCK_MEMBERS: Final = 5_000
 """Members that are read before their frame is handed on."""
 ROUNDS_PER_LANE: Final = 25
+NO_ID: Final = ("the id is missing", "drop the row")
 
 
 def member_ids_of(members: Any) -> list[int]:
@@ -43,36 +47,28 @@ def member_ids_of(members: Any) -> list[int]:
                 "the frame needs a column member_id: no operation lists by member_identifier. "
                 "The result of issue_many has member_id for every row that was issued"
             )
-        series = members["member_id"]
+        series: Any = members["member_id"]
+        if isinstance(series, pd.DataFrame):
+            raise InvalidInput("the frame has more than one column member_id; keep one of them")
     elif isinstance(members, pd.Series):
         series = members
-    elif isinstance(members, (str, bytes)) or not hasattr(members, "__iter__"):
-        raise InvalidInput(f"members must be a frame, a Series or a list of ids, not {members!r}")
+    elif isinstance(members, (str, bytes)) or not hasattr(members, "__iter__") or np.ndim(members) == 0:
+        raise InvalidInput(f"members must be a frame, a Series or a list of ids, not {shown(members)}")
     else:
         series = pd.Series(list(members), dtype="object")
     read = read_integers(series)
     typed = read.values  # noqa: PD011 - a field of ours
-    missing = [(position, None, "the id is missing", "drop the row") for position in _missing(typed)]
-    unreadable = {problem[0] for problem in read.problems}
-    problems: list[tuple[int, Any, str, str]] = [(*problem,) for problem in read.problems]
-    problems += [found for found in missing if found[0] not in unreadable]
+    unreadable = {problem.position for problem in read.problems}
+    gaps = np.flatnonzero(typed.isna()).tolist()
+    problems = [*read.problems, *(Problem(at, None, *NO_ID) for at in gaps if at not in unreadable)]
     if problems:
-        report = pd.DataFrame(
-            [(series.index[position], "member_id", *rest) for position, *rest in sorted(problems, key=itemgetter(0))],
-            columns=["row", "column", "value", "problem", "fix"],
-        )
-        first = report.iloc[0]
-        raise InvalidRows(
-            f"{len(report)} of {len(series)} members cannot be read, so nothing was asked: row {first['row']!r}, "
-            f"column member_id, {str(first['value'])[:60]!r}: {first['problem']}; {first['fix']}",
-            report,
+        wrong = sorted(problems, key=itemgetter(0))
+        raise invalid_rows(
+            f"{len(wrong)} of {len(series)} members cannot be read, so nothing was asked",
+            [WrongCell(label_at(series.index, one.position), "member_id", *one[1:]) for one in wrong],
         )
     ids: list[int] = typed.drop_duplicates().tolist()
     return ids
-
-
-def _missing(values: pd.Series) -> list[int]:
-    return [position for position, missing in enumerate(values.isna()) if missing]
 
 
 def read_blocks(

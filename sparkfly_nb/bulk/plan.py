@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -11,15 +12,17 @@ import numpy as np
 import pandas as pd
 
 from ..columns import ReadColumn, read_flags, read_integers, read_texts, read_times
-from ..errors import InvalidInput, InvalidRows
+from ..errors import InvalidInput
 from ..schema import FLAG, INTEGER, PAYLOAD, TEXT, TIME
-from ..values import as_text, to_rfc3339
+from ..values import as_text, shown, to_rfc3339
+from ..wrong_cells import WrongCell, invalid_rows, label_at
 from .ledger import PlannedRow
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
 
+    from ..errors import InvalidRows
     from .operations import Operation
 
 __all__ = ["Plan", "Problem", "make_plan", "reference_of", "report_of"]
@@ -31,7 +34,6 @@ READERS: Final[dict[str, Callable[[pd.Series, dt.tzinfo | None], ReadColumn]]] =
     TIME: lambda series, tz: read_times(series, tz=tz),
 }
 CHUNK_ROWS: Final = 20_000
-SHOWN_PROBLEMS: Final = 3
 
 
 class Problem(NamedTuple):
@@ -61,8 +63,7 @@ class Plan:
 
     def label(self, position: int) -> Any:
         """Give the label of a row in the person's index, as Python shows it."""
-        label = self.index[position]
-        return label.item() if isinstance(label, np.generic) else label
+        return label_at(self.index, position)
 
     def rows(self, run: str) -> Iterator[list[PlannedRow]]:
         """Give the rows as they enter the ledger, some at a time; issues get their reference from the run's name."""
@@ -160,6 +161,8 @@ def make_plan(
             campaign_id = as_text(campaign_id)
         except InvalidInput as error:
             raise InvalidInput(f"campaign_id: {error}") from None
+    if isinstance(columns, (str, bytes)) or not isinstance(columns, (Iterable, type(None))):
+        raise InvalidInput(f"columns must be a list of names, as in ['expires_at'], not {shown(columns)}")
     wanted = operation.columns if columns is None else tuple(columns)
     strange = [name for name in wanted if name not in operation.columns or (columns is not None and name not in frame)]
     if strange:
@@ -167,13 +170,14 @@ def make_plan(
     keys = ("member_id", "member_identifier") if operation.by_identifier else ("member_id",)
     needed = () if operation.issues else ("offer_state_id",)
     used = [name for name in (*keys, *needed, *wanted) if name in frame.columns]
-    _check_columns(frame, operation, keys, needed, used)
+    compared = ["campaign_id"] if operation.issues and "campaign_id" in frame.columns else []
+    _check_columns(frame, operation, keys, needed, [*used, *compared])
     plan = Plan(operation, campaign_id, frame.index, {}, "")
     for name in used:
         read = READERS[PAYLOAD[name]](frame[name].reset_index(drop=True), tz)
         plan.columns[name] = read.values  # noqa: PD011 - a field of ours
         plan.problems += [Problem(found[0], name, *found[1:]) for found in read.problems]
-    if operation.issues and "campaign_id" in frame.columns:
+    if compared:
         plan.problems += _other_campaign(frame, str(campaign_id))
     plan.problems += _missing(plan, frame, keys, needed)
     plan.problems += _contradictions(plan)
@@ -254,7 +258,8 @@ def _repeated(plan: Plan, frame: pd.DataFrame) -> list[Problem]:
             there = plan.label(first[series.iloc[position]])
             found.append(
                 Problem(
-                    int(position), name, frame[name].iloc[position], f"the same {name} stands in row {there!r} already",
+                    int(position), name, frame[name].iloc[position],
+                    f"the same {name} stands in row {shown(there)} already",
                     f"drop the row{meant}", "duplicate",
                 )
             )  # fmt: skip
@@ -277,9 +282,9 @@ def _shared_references(plan: Plan) -> list[Problem]:
 
 def _other_campaign(frame: pd.DataFrame, campaign_id: str) -> list[Problem]:
     """Find rows that name another campaign than the call."""
-    named = frame["campaign_id"].astype("string").reset_index(drop=True)
+    named, problems = read_texts(frame["campaign_id"].reset_index(drop=True))
     wrong = np.flatnonzero((named.notna() & (named != campaign_id)).to_numpy(dtype=bool))
-    return [
+    return [Problem(found[0], "campaign_id", *found[1:]) for found in problems] + [
         Problem(
             int(position), "campaign_id", named.iloc[position], f"the call names campaign {campaign_id!r}",
             "issue each campaign's rows in a call of their own, or drop the column",
@@ -306,25 +311,8 @@ def _digest(plan: Plan, address: str) -> str:
 
 def report_of(plan: Plan, problems: Sequence[Problem]) -> InvalidRows:
     """Make the error that shows what is wrong, row by row."""
-    report = pd.DataFrame(
-        {
-            "row": [plan.label(problem.position) for problem in problems],
-            "column": [problem.column for problem in problems],
-            "value": [problem.value for problem in problems],
-            "problem": [problem.problem for problem in problems],
-            "fix": [problem.fix for problem in problems],
-        }
-    )
-    lines = [
-        f"  row {plan.label(problem.position)!r}, column {problem.column}, {str(problem.value)[:60]!r}: "
-        f"{problem.problem}; {problem.fix}"
-        for problem in problems[:SHOWN_PROBLEMS]
-    ]
     count = len({problem.position for problem in problems})
-    more = f"\n  and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
-    return InvalidRows(
-        f"{count} of {len(plan)} rows cannot be sent, so nothing was sent (all of them: the error's .report):\n"
-        + "\n".join(lines)
-        + more,
-        report,
+    return invalid_rows(
+        f"{count} of {len(plan)} rows cannot be sent, so nothing was sent",
+        [WrongCell(plan.label(problem.position), *problem[1:5]) for problem in problems],
     )

@@ -137,11 +137,11 @@ class BulkReads(BulkPart):
         """
         plan = self._runs.plan("issue", df, campaign_id=campaign_id, allow_duplicates=allow_duplicates)
         now = pd.Timestamp.now("UTC")
-        known = self._runs.ledger.find(run=run) if run else self._runs.ledger.find(digest=plan.digest)
+        known = self._runs.known(plan, run)
         problems = [*plan.problems, *expired_rows(plan, now)]
         if not allow_duplicates:
             run_no = known.run_no if known else 0
-            elsewhere = self._runs.ledger.issued_elsewhere(self.settings.base_url, campaign_id, run_no)
+            elsewhere = self._runs.ledger.issued_elsewhere(self.settings.base_url, str(plan.campaign_id), run_no)
             problems += issued_rows(plan, elsewhere)
         if check_live and "member_id" in plan.columns:
             states = self.list_many(plan.columns["member_id"].dropna(), progress=progress)

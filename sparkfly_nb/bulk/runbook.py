@@ -68,10 +68,14 @@ class RunBook:
         LedgerError
             There is none.
         """
-        found = self.ledger.find(run=run)
+        found = self.ledger.find(run=given_name(run))
         if found is None:
             raise LedgerError(f"the ledger {self.ledger} has no run {run!r}; session.runs() lists them")
         return found
+
+    def known(self, plan: Plan, run: str | None) -> Run | None:
+        """Find the run that recorded these rows before, or that has this name."""
+        return self.ledger.find(digest=plan.digest) if run is None else self.ledger.find(run=given_name(run))
 
     def plan(self, operation: str, df: pd.DataFrame, **details: Any) -> Plan:
         """Check a frame and make the plan of an operation; details as in `make_plan`."""
@@ -133,7 +137,7 @@ class RunBook:
             )
         self._check_confirm(len(plan), confirm)
         ledger = self.ledger
-        known = ledger.find(run=as_text(run)) if run is not None else ledger.find(digest=plan.digest)
+        known = self.known(plan, run)
         unsent: Collection[int] = range(len(plan))
         if known is not None:
             planned, unknown = (ledger.rows_of(known, outcome=outcome) for outcome in ("planned", "unknown"))
@@ -243,9 +247,18 @@ def run_name(plan: Plan, run: str | None) -> str:
     """Name a new run: as the person says, or after what is asked."""
     if run is None:
         return f"{plan.operation.name}-{plan.digest[:12]}"
-    if len(run) > 200:
+    return given_name(run)
+
+
+def given_name(run: str) -> str:
+    """Check the name that a person gives a run."""
+    try:
+        name = as_text(run)
+    except InvalidInput as error:
+        raise InvalidInput(f"run: {error}") from None
+    if len(name) > 200:
         raise InvalidInput("run: the name is longer than 200 characters")
-    return as_text(run)
+    return name
 
 
 def _user_name() -> str:

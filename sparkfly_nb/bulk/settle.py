@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import InvalidInput
 from ..schema import STANDING_OF_STATUS
 from ..values import as_time
 from .receipts import done
@@ -72,7 +71,7 @@ def differs(name: str, asked: Any, found: Any) -> bool:
     try:
         # the service may keep whole seconds
         return as_time(asked).floor("s") != as_time(found).floor("s")
-    except InvalidInput:
+    except (ValueError, OverflowError):  # no time at all, or one at the very edge of what can be rounded
         return True
 
 
