@@ -1,0 +1,641 @@
+"""What the ledger keeps of runs, rows and shards, call by call, the same on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import count
+
+import pytest
+import sqlalchemy as sa
+
+from sparkfly_nb.bulk import claims as claims_module
+from sparkfly_nb.bulk import ledger as ledger_module
+from sparkfly_nb.bulk.claims import LEASE_S, Claimant, this_host
+from sparkfly_nb.bulk.job import Outcome, Row
+from sparkfly_nb.bulk.ledger import LONGEST_WAIT_S, Ledger, PlannedRow, Run
+from sparkfly_nb.bulk.many_rows import GROUP_PARAMETERS, rows_at_once
+from sparkfly_nb.bulk.tables import claimants, rows, shards
+from sparkfly_nb.errors import ConfigurationError, LedgerError
+
+ADDRESS = "http://127.0.0.1/v1.0"
+GONE = 2**22 + 1
+"""Above the highest number that Linux gives to a process."""
+_NUMBERS = count(1)
+
+
+@pytest.fixture
+def book(ledger):
+    opened = Ledger(ledger)
+    yield opened
+    opened.close()
+
+
+def a_run(rows_=3, **changes):
+    number = next(_NUMBERS)
+    values = {
+        "run": f"run {number}", "operation": "issue", "digest": f"{number:064}", "environment": "sandbox",
+        "address": ADDRESS, "campaign_id": "SUMMER26", "reason": "spring", "row_count": rows_, "user_name": "me",
+        "host": "here", "version": "1", "started_at": "2026-01-01T00:00:00+00:00", "undoes": None,
+    }  # fmt: skip
+    return Run(**{**values, **changes})
+
+
+def planned(rows_, first_member=1000, **payload):
+    return [PlannedRow(at, first_member + at, None, None, f"r-{at}", payload) for at in range(rows_)]
+
+
+def made(book, rows_=3, rows_per_shard=3, first_member=1000, **changes):
+    """Record a run of some rows in shards of some rows."""
+    bounds = [(at, min(at + rows_per_shard, rows_) - 1) for at in range(0, rows_, rows_per_shard)]
+    return book.create(a_run(rows_, **changes), [planned(rows_, first_member)], bounds)
+
+
+def kept(book, run, *names):
+    """Give some columns of all rows of a run."""
+    return [tuple(row[name] for name in names) for chunk in book.chunks(run.run_no) for row in chunk]
+
+
+def shards_of(book, run, *names):
+    with book.transaction(writing=False) as connection:
+        query = sa.select(*(shards.c[name] for name in names)).where(shards.c.run_no == run.run_no)
+        return [tuple(found) for found in connection.execute(query.order_by(shards.c.shard))]
+
+
+def set_shards(book, run, **values):
+    with book.transaction() as connection:
+        connection.execute(sa.update(shards).where(shards.c.run_no == run.run_no).values(values))
+
+
+def set_claimant(book, claimant, *, silent_s=0.0, **values):
+    """Let the ledger say something else of a claimant, and that it was last heard of so long ago."""
+    values["seen_at"] = time.time() - silent_s
+    with book.transaction() as connection:
+        connection.execute(sa.update(claimants).where(claimants.c.claimant == claimant.name).values(values))
+
+
+def known_claimants(book):
+    with book.transaction(writing=False) as connection:
+        return [tuple(found) for found in connection.execute(sa.select(claimants))]
+
+
+def at_work(book, run, **arguments):
+    claimant = Claimant(book, run, **arguments)
+    claimant.beat()
+    return claimant
+
+
+ISSUED = Outcome(0, "issued", 201, "odd", "t-1", 2, "response", 71, 1009, 301, "VK32", "2030-01-01", "2030-02-01")
+"""Every field says something."""
+
+
+# ---- runs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_comes_back_as_it_was_recorded_with_its_number(book):
+    asked = a_run(0)
+
+    run = book.create(asked, [], [])
+
+    assert run == asked._replace(run_no=run.run_no)
+    assert run.run_no > 0
+    assert book.find(run=asked.run) == run
+    assert book.find(digest=asked.digest) == run
+    assert book.find(run="another") is None
+    assert book.find(digest="another") is None
+    assert shards_of(book, run, "shard") == []
+
+
+def test_of_two_runs_that_ask_for_the_same_the_older_one_is_found(book):
+    older = made(book, digest="f" * 64)
+    newer = made(book, digest="f" * 64)
+
+    assert book.find(digest="f" * 64) == older
+    assert book.find(run=newer.run, digest="f" * 64) == newer
+
+
+def test_rows_are_planned_with_what_else_is_sent_as_json(book):
+    frame = [planned(1)[0], PlannedRow(1, None, "M-1", 7, None, {"expires_at": "2030-01-01", "value": 2})]
+
+    run = book.create(a_run(2), [[frame[0]], [frame[1]]], [(0, 0), (1, 1)])
+
+    names = ("position", "member_id", "member_identifier", "offer_state_id", "external_ref_id", "payload")
+    assert kept(book, run, *names) == [
+        (0, 1000, None, None, "r-0", None),
+        (1, None, "M-1", 7, None, '{"expires_at":"2030-01-01","value":2}'),
+    ]
+    assert kept(book, run, "outcome", "attempts", "resends", "undone") == [("planned", 0, 0, False)] * 2
+    assert shards_of(book, run, "shard", "first", "last", "state", "claims", "claimant", "settle_after") == [
+        (0, 0, 0, "planned", 0, None, None),
+        (1, 1, 1, "planned", 0, None, None),
+    ]
+
+
+def test_a_name_that_is_taken_gives_the_run_that_has_it_and_changes_nothing(book):
+    run = made(book, rows_=2)
+
+    again = book.create(run._replace(reason="another", run_no=0), [planned(5)], [(0, 4)])
+
+    assert again == run
+    assert kept(book, run, "position") == [(0,), (1,)]
+    assert shards_of(book, run, "shard") == [(0,)]
+
+
+def test_runs_are_listed_newest_first_with_their_rows_counted_by_outcome(book):
+    empty, full = made(book, rows_=0), made(book, rows_=3)
+    book.end(full.run_no, [Outcome(1, "issued"), Outcome(2, "rejected")])
+
+    listed = book.all_runs()
+
+    assert listed == [(full, {"planned": 1, "issued": 1, "rejected": 1}), (empty, {})]
+    assert book.counts(full.run_no) == listed[0][1]
+    assert book.counts(empty.run_no) == {}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
+def test_rows_are_given_in_order_some_at_a_time(book, monkeypatch, at_once):
+    monkeypatch.setattr(ledger_module, "READ_CHUNK_ROWS", at_once)
+    run, other = made(book, rows_=7), made(book, rows_=3)
+    book.end(run.run_no, [Outcome(at, "issued", offer_state_id=70 + at) for at in (1, 2, 5)])
+
+    sizes = [len(chunk) for chunk in book.chunks(run.run_no)]
+    columns = list(book.columns(run.run_no, ["member_id", "offer_state_id"]))
+
+    assert max(sizes) <= at_once
+    assert kept(book, run, "position") == [(at,) for at in range(7)]
+    assert [row["position"] for chunk in book.chunks(run.run_no, only="issued") for row in chunk] == [1, 2, 5]
+    assert [at for chunk in columns for at in chunk["position"]] == list(range(7))
+    assert [at for chunk in columns for at in chunk["member_id"]] == list(range(1000, 1007))
+    assert [at for chunk in columns for at in chunk["offer_state_id"]] == [None, 71, 72, None, None, 75, None]
+    assert kept(book, other, "position") == [(0,), (1,), (2,)]
+
+
+def test_more_rows_than_one_statement_takes_are_all_written_as_they_are(book):
+    size = GROUP_PARAMETERS  # of parameters: some groups, and some rows that fill none
+    run = made(book, rows_=size, rows_per_shard=size)
+    book.end(run.run_no, [ISSUED._replace(position=at, offer_state_id=at) for at in reversed(range(size))])
+
+    assert kept(book, run, "position", "member_id", "external_ref_id", "outcome", "offer_state_id") == [
+        (at, 1000 + at, f"r-{at}", "issued", at) for at in range(size)
+    ]
+
+
+def test_rows_of_a_query_are_given_by_their_first_column_with_every_kind_of_value(book):
+    run = made(book, rows_=0)
+    odd = [PlannedRow(at, 2**63 - 1 - at, "ü\n\"'\\", None, None, {}) for at in (5, 3, 4)]
+    book.create(a_run(3), [odd], [])
+    with book.transaction(writing=False) as connection:
+        query = sa.select(rows.c.position, rows.c.member_id, rows.c.member_identifier, rows.c.offer_state_id)
+        found = rows_at_once(connection, query.where(rows.c.run_no == run.run_no + 1))
+
+    assert [tuple(row) for row in found] == [(at, 2**63 - 1 - at, "ü\n\"'\\", None) for at in (3, 4, 5)]
+
+
+# ---- who was issued what ---------------------------------------------------------------------------------------------
+
+
+def elsewhere(book, *, address=ADDRESS, campaign="SUMMER26", run_no=0):
+    return book.issued_elsewhere(address, campaign, run_no)
+
+
+@pytest.mark.parametrize("outcome", ["issued", "unknown"])
+def test_a_member_that_was_or_may_have_been_issued_to_is_known_with_the_run(book, outcome):
+    run = made(book, rows_=3)
+    book.end(run.run_no, [Outcome(1, outcome)])
+
+    assert elsewhere(book) == {("member_id", 1001): run.run}
+    assert elsewhere(book, run_no=run.run_no) == {}, "the run itself is no other"
+
+
+def test_a_member_known_by_identifier_is_known_by_the_answer_as_well(book):
+    run = book.create(a_run(1), [[PlannedRow(0, None, "M-9", None, "r-0", {})]], [(0, 0)])
+    book.end(run.run_no, [ISSUED])
+
+    assert elsewhere(book) == {("member_id", 1009): run.run, ("member_identifier", "M-9"): run.run}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"operation": "void"}, {"address": "http://127.0.0.1:1/v1.0"}, {"campaign_id": "VIP26"}],
+    ids=["another operation", "another service", "another campaign"],
+)
+def test_runs_of_something_else_are_not_looked_at(book, other):
+    run = made(book, rows_=2, rows_per_shard=1, **other)
+    book.end(run.run_no, [Outcome(0, "issued")])
+    assert at_work(book, run).claim(), "the rest may have been sent"
+
+    assert elsewhere(book) == {}
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "kept", "planned"])
+def test_rows_that_surely_made_nothing_are_not_known(book, outcome):
+    run = made(book)
+    if outcome != "planned":
+        book.end(run.run_no, [Outcome(at, outcome) for at in range(3)])
+
+    assert elsewhere(book) == {}
+
+
+def test_what_was_undone_may_be_issued_again(book):
+    run, other = made(book), made(book, first_member=2000)
+    for issued in (run, other):
+        book.end(issued.run_no, [Outcome(at, "issued") for at in range(3)])
+
+    book.mark_undone(run.run_no, [])
+    assert len(elsewhere(book)) == 6
+    book.mark_undone(run.run_no, [0, 2])
+
+    assert elsewhere(book, run_no=other.run_no) == {("member_id", 1001): run.run}
+    assert kept(book, run, "undone") == [(True,), (False,), (True,)]
+    assert kept(book, other, "undone") == [(False,)] * 3
+
+
+def test_planned_rows_of_a_shard_that_somebody_claimed_may_have_been_sent(book):
+    run = made(book, rows_=4, rows_per_shard=2)
+    claimant = at_work(book, run)
+    assert claimant.claim().shard == 0
+
+    assert elsewhere(book) == {("member_id", 1000): run.run, ("member_id", 1001): run.run}
+    claimant.record(0, [Outcome(0, "rejected"), Outcome(1, "rejected")])
+    assert elsewhere(book) == {}
+
+
+# ---- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_field_of_an_outcome_is_kept(book):
+    run = made(book, rows_=1)
+
+    book.end(run.run_no, [ISSUED])
+
+    names = ["answered_member_id" if name == "member_id" else name for name in Outcome._fields]
+    assert kept(book, run, *names) == [tuple(ISSUED)]
+    assert kept(book, run, "member_id", "external_ref_id") == [(1000, "r-0")], "what was asked for stays"
+
+
+def test_attempts_add_up_and_an_answer_that_is_silent_keeps_the_offer_state_that_was_asked_for(book):
+    run = book.create(a_run(1, operation="void"), [[PlannedRow(0, 1000, None, 7, None, {})]], [(0, 0)])
+
+    book.end(run.run_no, [Outcome(0, "unknown", attempts=2)])
+    book.end(run.run_no, [Outcome(0, "voided", attempts=3)])
+
+    assert kept(book, run, "attempts", "offer_state_id", "outcome") == [(5, 7, "voided")]
+
+
+@pytest.mark.parametrize("ended", ["issued", "rejected", "kept"])
+def test_an_end_is_an_end(book, ended):
+    run = made(book, rows_=2)
+    book.end(run.run_no, [Outcome(0, ended, 200, attempts=1)])
+
+    book.end(run.run_no, [Outcome(0, "unknown", 500, attempts=1), Outcome(1, "issued")])
+
+    assert kept(book, run, "outcome", "http_status", "attempts") == [(ended, 200, 1), ("issued", None, 0)]
+
+
+def test_what_surely_did_not_happen_is_planned_again_once_per_loss(book):
+    run = made(book, rows_=4, rows_per_shard=1)
+    set_shards(book, run, state="settled")
+    book.end(run.run_no, [Outcome(at, "unknown") for at in (0, 1, 2)])
+
+    book.reopen(run.run_no, [])
+    assert book.counts(run.run_no) == {"unknown": 3, "planned": 1}
+    book.reopen(run.run_no, [Row(0, {}, 0), Row(1, {}, 1)])
+    book.reopen(run.run_no, [Row(0, {}, 0)])
+
+    assert kept(book, run, "outcome", "resends") == [("planned", 1), ("unknown", 0), ("unknown", 0), ("planned", 0)]
+    assert shards_of(book, run, "state") == [("planned",), ("settled",), ("settled",), ("settled",)]
+
+
+def test_rows_far_apart_are_planned_again_in_their_shards_and_no_other_run_is_touched(book):
+    run, other = made(book, rows_=6, rows_per_shard=2), made(book, rows_=6, rows_per_shard=2)
+    for one in (run, other):
+        set_shards(book, one, state="settled")
+        book.end(one.run_no, [Outcome(at, "unknown") for at in range(6)])
+
+    book.reopen(run.run_no, [Row(5, {}), Row(0, {})])
+
+    assert shards_of(book, run, "state") == [("planned",), ("settled",), ("planned",)]
+    assert kept(book, run, "outcome") == [(word,) for word in ("planned", *["unknown"] * 4, "planned")]
+    assert shards_of(book, other, "state") == [("settled",)] * 3
+    assert kept(book, other, "outcome") == [("unknown",)] * 6
+
+
+def test_a_shard_that_somebody_is_sending_is_not_taken_from_him(book):
+    run = made(book, rows_=2, rows_per_shard=2)
+    assert at_work(book, run).claim()
+    book.end(run.run_no, [Outcome(0, "unknown")])
+
+    book.reopen(run.run_no, [Row(0, {})])
+
+    assert shards_of(book, run, "state") == [("sent",)]
+
+
+def test_rows_are_given_as_they_are_sent(book):
+    run, other = made(book, rows_=4), made(book, rows_=1)
+    book.end(run.run_no, [Outcome(at, "unknown") for at in (2, 3)])
+    book.reopen(run.run_no, [Row(3, {})])
+    sent = [{"campaign_id": "SUMMER26", "member_id": 1000 + at, "external_ref_id": f"r-{at}"} for at in range(4)]
+
+    assert book.rows_of(run) == [Row(at, sent[at], int(at == 3)) for at in range(4)]
+    assert book.rows_of(run, outcome="unknown") == [Row(2, sent[2])]
+    assert book.rows_of(run, outcome="planned", first=2) == [Row(0, sent[0]), Row(1, sent[1])]
+    assert book.rows_of(run, first=1) == [Row(0, sent[0])]
+    assert len(book.rows_of(other)) == 1
+
+
+# ---- claims ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_shard_is_claimed_by_one_from_before_it_is_sent(book):
+    run, other = made(book, rows_=5, rows_per_shard=2), made(book)
+    one, two = at_work(book, run), at_work(book, run)
+
+    assert [row.position for row in one.claim().rows] == [0, 1]
+    assert [row.position for row in two.claim().rows] == [2, 3]
+    assert one.finds_planned()
+    assert two.claim() == (2, 1, [Row(4, {"campaign_id": "SUMMER26", "member_id": 1004, "external_ref_id": "r-4"})])
+    assert one.claim() is None
+    assert not one.finds_planned()
+    assert shards_of(book, run, "state", "claimant", "claims") == [
+        ("sent", one.name, 1), ("sent", two.name, 1), ("sent", two.name, 1),
+    ]  # fmt: skip
+    assert shards_of(book, other, "state", "claimant", "claims") == [("planned", None, 0)]
+
+
+def test_a_canary_claims_only_what_lies_below(book):
+    run = made(book, rows_=3, rows_per_shard=1)
+    claimant = at_work(book, run)
+
+    assert not claimant.finds_planned(0)
+    assert claimant.claim(0) is None
+    assert claimant.finds_planned(1)
+    assert claimant.claim(1).shard == 0
+    assert claimant.claim(1) is None
+    assert not claimant.finds_planned(1)
+
+
+def test_a_shard_whose_rows_have_all_ended_is_passed_over(book):
+    run = made(book, rows_=3, rows_per_shard=1)
+    book.end(run.run_no, [Outcome(0, "issued")])
+    claimant = at_work(book, run)
+
+    assert claimant.claim().shard == 1
+    assert shards_of(book, run, "state", "claimant") == [("settled", None), ("sent", claimant.name), ("planned", None)]
+
+
+def test_what_was_not_sent_is_given_back_and_claimed_again(book):
+    run = made(book, rows_=3, rows_per_shard=3)
+    claimant = at_work(book, run)
+    claimant.claim()
+
+    claimant.record(0, [Outcome(1, "issued", attempts=1)])
+
+    assert shards_of(book, run, "state", "claimant", "settle_after") == [("planned", None, None)]
+    claim = claimant.claim()
+    assert (claim.claims, [row.position for row in claim.rows]) == (2, [0, 2])
+    claimant.record(0, [Outcome(0, "rejected"), Outcome(2, "unknown")])
+    assert shards_of(book, run, "state", "claimant", "claims") == [("settled", None, 2)]
+    assert kept(book, run, "outcome") == [("rejected",), ("issued",), ("unknown",)]
+
+
+def test_a_report_that_comes_after_the_shard_was_given_to_another_ends_rows_and_leaves_the_shard_alone(book):
+    run = made(book, rows_=2, rows_per_shard=2)
+    slow, quick = at_work(book, run), at_work(book, run)
+    slow.claim()
+    slow.abandon("workers died")
+    book.reopen(run.run_no, book.rows_of(run, outcome="unknown"))
+    quick.claim()
+
+    slow.record(0, [Outcome(0, "issued")])
+
+    assert shards_of(book, run, "state", "claimant") == [("sent", quick.name)]
+    assert kept(book, run, "outcome") == [("issued",), ("planned",)]
+
+
+def test_a_worker_that_may_still_be_sending_is_waited_for(book):
+    run = made(book, rows_=2, rows_per_shard=1)
+    claimant = at_work(book, run, after_loss_s=50, after_death_s=70)
+    claimant.claim()
+    claimant.claim()
+
+    claimant.record(0, [Outcome(0, "unknown")])
+    assert book.safe_in_s(run.run_no) == 0.0
+    claimant.record(1, [Outcome(1, "unknown")], lingers=True)
+
+    assert 40 < book.safe_in_s(run.run_no) <= 50
+    assert book.safe_in_s(made(book).run_no) == 0.0
+
+
+def test_a_wait_that_is_over_is_no_wait(book):
+    run = made(book)
+    set_shards(book, run, settle_after=time.time() - 100)
+
+    assert book.safe_in_s(run.run_no) == 0.0
+
+
+@pytest.mark.parametrize(("more_s", "refused"), [(-1000, False), (1000, True)])
+def test_a_wait_that_no_worker_needs_is_refused(book, more_s, refused):
+    run = made(book)
+    set_shards(book, run, settle_after=time.time() + LONGEST_WAIT_S + more_s)
+
+    if refused:
+        with pytest.raises(LedgerError, match="days from now: a clock was wrong"):
+            book.safe_in_s(run.run_no)
+    else:
+        assert book.safe_in_s(run.run_no) > LONGEST_WAIT_S - 2000
+
+
+@pytest.mark.parametrize("end", ["leave", "abandon"])
+def test_what_was_claimed_and_never_recorded_may_have_happened(book, end):
+    run = made(book, rows_=4, rows_per_shard=2)
+    claimant, other = at_work(book, run, after_loss_s=50, after_death_s=7000), at_work(book, run)
+    claimant.claim()
+    other.claim()
+    book.end(run.run_no, [Outcome(0, "issued", attempts=1)])
+
+    claimant.leave() if end == "leave" else claimant.abandon("workers died")
+
+    why = "the run ended before the answer was recorded" if end == "leave" else "workers died"
+    assert kept(book, run, "outcome", "error", "attempts") == [
+        ("issued", None, 1), ("unknown", why, 1), ("planned", None, 0), ("planned", None, 0),
+    ]  # fmt: skip
+    assert shards_of(book, run, "state", "claimant") == [("settled", None), ("sent", other.name)]
+    assert 40 < book.safe_in_s(run.run_no) <= 50
+    assert (claimant.name in {name for name, *_ in known_claimants(book)}) == (end == "abandon")
+
+
+def test_a_beat_says_who_lives_where_and_since_when(book):
+    run = made(book)
+    claimant = at_work(book, run, after_death_s=7.5)
+    set_claimant(book, claimant, silent_s=10_000)
+    claimant.beat()
+
+    ((name, host, pid, seen_at, linger_s),) = known_claimants(book)
+    assert (name, host, pid, linger_s) == (claimant.name, this_host(), os.getpid(), 7.5)
+    assert abs(seen_at - time.time()) < 60
+
+
+DEATHS = {
+    "was not heard of for long": {"silent_s": LEASE_S + 5, "host": "elsewhere"},
+    "was not heard of for long, here": {"silent_s": LEASE_S + 5},
+    "its process is gone": {"pid": GONE},
+    "its process has a number that none can have": {"pid": 2**62},
+}
+LIVES = {
+    "was heard of": {},
+    "was heard of a while ago": {"silent_s": LEASE_S / 2, "host": "elsewhere"},
+    "its number is of no process here, but it lives elsewhere": {"pid": GONE, "host": "elsewhere"},
+    "its process is the first of the machine": {"pid": 1},
+}
+
+
+@pytest.mark.parametrize("sign", DEATHS)
+def test_what_a_dead_claimant_had_sent_is_unknown_and_waited_for(book, sign):
+    run, other_run = made(book, rows_=2, rows_per_shard=1), made(book, rows_=1)
+    dead, finder = at_work(book, run, after_death_s=50, after_loss_s=7000), at_work(book, run)
+    dead.claim()
+    on_another_run = at_work(book, other_run)
+    on_another_run.claim()
+    set_claimant(book, dead, **DEATHS[sign])
+
+    assert finder.recover() == 0
+
+    why = "the process that sent it ended before the answer came"
+    assert kept(book, run, "outcome", "error", "attempts") == [("unknown", why, 1), ("planned", None, 0)]
+    assert shards_of(book, run, "state", "claimant") == [("settled", None), ("planned", None)]
+    assert shards_of(book, other_run, "state") == [("sent",)]
+    assert 40 < book.safe_in_s(run.run_no) <= 50
+    assert {name for name, *_ in known_claimants(book)} == {finder.name, on_another_run.name}
+
+
+@pytest.mark.parametrize("sign", LIVES)
+def test_a_claimant_that_may_live_keeps_what_it_holds_and_is_counted(book, sign):
+    run = made(book, rows_=4, rows_per_shard=1)
+    alive, finder = at_work(book, run), at_work(book, run)
+    assert [alive.claim().shard, finder.claim().shard, alive.claim().shard] == [0, 1, 2]
+    set_claimant(book, alive, **LIVES[sign])
+
+    assert finder.recover() == 1, "it is one, however much it holds; the finder itself is no other"
+    assert finder.recover(below=0) == 0
+    assert finder.recover(below=1) == 1
+    assert alive.recover(below=1) == 0
+    assert shards_of(book, run, "state") == [("sent",)] * 3 + [("planned",)]
+
+
+def test_a_process_of_somebody_else_is_a_process(book, monkeypatch):
+    run = made(book)
+    alive, finder = at_work(book, run), at_work(book, run)
+    alive.claim()
+
+    def refuses(_pid, _signal):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuses)
+    assert finder.recover() == 1
+
+
+def test_a_claimant_that_left_no_trace_is_dead_and_not_waited_for(book):
+    run = made(book)
+    dead, finder = at_work(book, run, after_death_s=50), at_work(book, run)
+    dead.claim()
+    with book.transaction() as connection:
+        connection.execute(sa.delete(claimants).where(claimants.c.claimant == dead.name))
+
+    assert finder.recover() == 0
+    assert kept(book, run, "outcome") == [("unknown",)] * 3
+    assert book.safe_in_s(run.run_no) == 0.0
+
+
+def test_a_claimant_that_could_not_say_that_it_left_is_known_to_be_gone_in_its_own_process(book, monkeypatch):
+    run = made(book)
+    gone, finder = at_work(book, run), at_work(book, run)
+    gone.claim()
+
+    def fails(**_options):
+        raise LedgerError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(book, "transaction", fails)
+        gone.leave()
+
+    assert gone.name in claims_module._LEFT
+    assert finder.recover() == 0
+    assert kept(book, run, "outcome") == [("unknown",)] * 3
+
+
+# ---- the database ----------------------------------------------------------------------------------------------------
+
+
+def test_a_fault_of_the_database_is_an_error_of_ours_that_says_what_it_means(book, ledger):
+    with (
+        pytest.raises(LedgerError, match=r"cannot be used: .*(no such table|does not exist)") as told,
+        book.transaction() as connection,
+    ):
+        connection.execute(sa.text("SELECT * FROM no_table"))
+
+    assert str(told.value).startswith(f"the ledger {book} cannot be used: ")
+    assert str(told.value).endswith(". What was not recorded was not sent, or is read back when the run is continued")
+    assert told.value.__cause__ is None
+
+
+def test_what_fails_half_way_is_not_recorded(book):
+    run = made(book)
+
+    def work():
+        with book.transaction() as connection:
+            connection.execute(sa.update(rows).values(outcome="issued"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+
+    assert kept(book, run, "outcome") == [("planned",)] * 3
+
+
+def test_readers_do_not_wait_for_a_writer(tmp_path):
+    book = Ledger(f"sqlite:///{tmp_path}/ledger.db?timeout=0.05")
+    run = made(book)
+    with book.transaction():
+        assert book.counts(run.run_no) == {"planned": 3}
+        with pytest.raises(LedgerError, match="database is locked"):
+            book.end(run.run_no, [Outcome(0, "issued")])
+    book.close()
+
+
+def test_a_ledger_file_waits_for_others_and_loses_nothing_with_the_power(tmp_path):
+    book = Ledger(str(tmp_path / "ledger.db"))
+    with book.transaction() as connection:
+        told = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in (
+            "journal_mode", "synchronous", "foreign_keys", "trusted_schema", "busy_timeout")}  # fmt: skip
+    book.close()
+
+    full = 2
+    assert told == {"journal_mode": "wal", "synchronous": full, "foreign_keys": 1, "trusted_schema": 0,
+                    "busy_timeout": 30_000}  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x.db?uri=true"])
+def test_a_ledger_is_a_file_that_stays(address):
+    with pytest.raises(ConfigurationError, match="give the"):
+        Ledger(address)
+
+
+@pytest.mark.parametrize("address", ["nonsense://x", "://", "postgresql://host:port/ledger", "~nobody-has-this-home/x"])
+def test_an_address_that_means_nothing_is_refused(address):
+    with pytest.raises(ConfigurationError, match="neither a path nor an address"):
+        Ledger(address)
+
+
+def test_a_driver_that_is_missing_is_named_with_what_to_install():
+    with pytest.raises(ConfigurationError, match=r"driver \w+ is missing; pip install 'sparkfly-nb\[postgres\]'"):
+        Ledger("oracle+cx_oracle://host/ledger")
+
+
+def test_a_ledger_in_the_home_directory_may_be_written_with_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    book = Ledger("~/mine/ledger.db")
+    book.all_runs()
+    book.close()
+
+    assert (tmp_path / "mine" / "ledger.db").exists()
+    assert str(book) == str(tmp_path / "mine" / "ledger.db")
