@@ -81,17 +81,7 @@ class World:
         self.calm = {**CALM, "run": name}
 
     def session(self, ledger, *, timeout=TIMEOUT, **arguments):
-        return quick(
-            Session(
-                "sandbox",
-                base_url=self.service.base_url,
-                identity=self.service.identity.reveal(),
-                key=self.service.key.reveal(),
-                ledger=ledger,
-                timeout=timeout,
-                **arguments,
-            )
-        )
+        return quick(Session("sandbox", **way_to(self.service), ledger=ledger, timeout=timeout, **arguments))
 
     def states(self):
         """The offer states that were made since the test began."""
@@ -117,6 +107,11 @@ class World:
 def world(bulk_service, request):
     yield World(bulk_service, request.node.name)
     bulk_service.set_faults({})
+
+
+def way_to(service):
+    """Give what a Session needs to reach a sandbox."""
+    return {"base_url": service.base_url, "identity": service.identity.reveal(), "key": service.key.reveal()}
 
 
 def quick(session):
@@ -237,9 +232,7 @@ class Issuer:
     def __init__(self, world, ledger, place, *, ids, backend=None, void_run=None, **arguments):
         self.result_path = Path(place) / f"result-{os.urandom(4).hex()}.pickle"
         task = {
-            "base_url": world.service.base_url,
-            "identity": world.service.identity.reveal(),
-            "key": world.service.key.reveal(),
+            "way": way_to(world.service),
             "ledger": ledger,
             "ids": list(ids),
             "backend": backend,
@@ -298,10 +291,7 @@ class Issuer:
 def _issue_in_this_process():
     task = json.loads(sys.stdin.readline())
     joblib.parallel_config(task["backend"]) if task["backend"] else None
-    with Session(
-        "sandbox", base_url=task["base_url"], identity=task["identity"], key=task["key"], ledger=task["ledger"],
-        timeout=TIMEOUT,
-    ) as session:  # fmt: skip
+    with Session("sandbox", **task["way"], ledger=task["ledger"], timeout=TIMEOUT) as session:
         quick(session)
         session.tokens.current()
         before = _sockets(session)  # the Session's own, for single calls
@@ -315,9 +305,9 @@ def _issue_in_this_process():
                 told["result"] = session.issue_many(members(task["ids"]), CAMPAIGN, **task["arguments"])
         except KeyboardInterrupt:
             told["interrupted"] = True
-            told["threads"] = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-            told["children"] = [" ".join(child.cmdline())[:300] for child in psutil.Process().children(recursive=True)]
-            told["sockets"] = list(map(str, _sockets(session) - before))
+        told["threads"] = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+        told["children"] = [" ".join(child.cmdline())[:300] for child in psutil.Process().children(recursive=True)]
+        told["sockets"] = list(map(str, _sockets(session) - before))
         Path(task["result"]).write_bytes(pickle.dumps(told))
 
 

@@ -52,24 +52,11 @@ def everything(rate):
     return rates
 
 
-@pytest.mark.parametrize("seed", [0])
-def test_all_faults_together_leave_every_outcome_true(world, tmp_path, seed):
-    frame = members(some(world, 120, seed))
-    result = issue(world, tmp_path, frame, everything(0.2), seed)
+def test_all_faults_together_leave_every_outcome_true(world, tmp_path):
+    frame = members(some(world, 120, 0))
+    result = issue(world, tmp_path, frame, everything(0.2))
     assert_true(result, world.states())
     assert result.outcome.tolist() == ["issued"] * 120 + ["rejected"] * 2, result[result.outcome != "issued"].error
-
-
-@pytest.mark.chaos
-@pytest.mark.parametrize("seed", range(100, 140))
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_all_faults_together_over_many_seeds(world, tmp_path, seed, n_jobs):
-    frame = members(some(world, 150, seed))
-    result = issue(world, tmp_path, frame, everything(0.2), seed, n_jobs=n_jobs)
-    assert_true(result, world.states())
-    rejected = result[:150][result.outcome[:150] == "rejected"]
-    assert rejected.error.str.startswith("sent 4 times and lost each time").all()
-    assert len(rejected) <= 2, "that is rare"
 
 
 def test_members_known_by_identifier_are_read_back_through_their_reference(world, tmp_path):
@@ -214,13 +201,12 @@ STATUS_OF = {"voided": "voided", "redeemed": "redeemed", "updated": "incomplete"
 
 
 @pytest.mark.parametrize("call", ["void_many", "update_many", "redeem_many"])
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.chaos) for seed in range(1, 6))])
-def test_changes_are_true_under_all_faults(world, tmp_path, issued, call, seed):
+def test_changes_are_true_under_all_faults(world, tmp_path, issued, call):
     frame = issued[["offer_state_id", "member_id"]]
     if call == "update_many":
         frame = frame.assign(expires_at=LATER)
     frame = pd.concat([frame, frame[:2].assign(offer_state_id=[1, 2], member_id=NOBODY)], ignore_index=True)
-    world.service.set_faults(everything(0.2), seed=seed, times=TIMES)
+    world.service.set_faults(everything(0.2), times=TIMES)
     with world.session(str(tmp_path / "changes.db")) as session:
         result = getattr(session, call)(frame, progress=False, settle_pause=0.05)
     there = {state["offer_state_id"]: state for state in world.states()}

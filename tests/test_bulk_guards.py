@@ -218,7 +218,7 @@ def test_a_shard_that_ends_early_does_not_make_a_low_rate_higher(tmp_path):
 
 
 def test_after_a_slow_down_the_last_rows_go_at_once_when_other_lanes_have_ended(tmp_path):
-    """Lanes that may go again are counted among those that still have rows: else the last ones wait for the shard's end."""
+    """Those that may go are counted among the lanes that still have rows: else the others wait for the shard's end."""
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, _record: (
             Answer(429, headers={"Retry-After": "0"}) if len(service.issues()) <= 8 else None
