@@ -1,0 +1,171 @@
+"""What a read-back proves of a row, case by case, without a service."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparkfly_nb.bulk.job import Reading, Row
+from sparkfly_nb.bulk.operations import OPERATIONS
+from sparkfly_nb.bulk.settle import Proof, differs, mismatch_of, prove, standing_of
+
+ISSUE, VOID, UPDATE, REDEEM = (OPERATIONS[name] for name in ("issue", "void", "update", "redeem"))
+SENT = {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "r-1", "expires_at": "2030-06-01T00:00:00Z"}
+HELD = {"offer_state_id": 7, "member_id": 1009, "offer_id": 301, "status": "incomplete", 
+        "credential_identifier": "VK32", "activates_at": None, "expires_at": "2030-06-01T00:00:00Z"}  # fmt: skip
+KEYS = {"member_id": 1009, "offerstate_id": 7}
+
+
+def judged(operation, sent, *found):
+    return prove(operation, Row(4, sent), Reading(4, list(found)))
+
+
+# ---- prove -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+def test_what_could_not_be_read_proves_nothing(operation):
+    assert prove(operation, Row(4, SENT), Reading(4, None, "timed out")) is Proof.UNTOLD
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+def test_what_is_not_there_did_not_happen(operation):
+    assert judged(operation, SENT) is Proof.ABSENT
+
+
+@pytest.mark.parametrize("status", ["incomplete", "redeemed", "voided", None])
+def test_an_issue_whose_reference_is_there_was_issued_whatever_became_of_it(status):
+    outcome = judged(ISSUE, SENT, {**HELD, "status": status, "expires_at": "2031-01-01T00:00:00Z"})
+
+    assert (outcome.position, outcome.outcome, outcome.settled_by) == (4, "issued", "readback")
+    assert (outcome.offer_state_id, outcome.member_id, outcome.offer_id) == (7, 1009, 301)
+    assert (outcome.credential_identifier, outcome.expires_at) == ("VK32", "2031-01-01T00:00:00Z")
+    assert (outcome.http_status, outcome.error, outcome.trace, outcome.attempts) == (None, None, None, 0)
+
+
+def test_a_second_offer_state_of_one_reference_is_said_with_both_ids():
+    outcome = judged(ISSUE, SENT, HELD, {**HELD, "offer_state_id": 8})
+
+    assert (outcome.outcome, outcome.offer_state_id) == ("issued", 7)
+    assert outcome.error == "duplicate: the offer states 7, 8 carry the reference of this row"
+
+
+@pytest.mark.parametrize("status", ["voided", "VOID", " Voided "])
+def test_a_void_is_done_where_the_status_says_so(status):
+    assert judged(VOID, KEYS, {**HELD, "status": status}).outcome == "voided"
+
+
+@pytest.mark.parametrize("status", ["incomplete", "redeemed", "expired", "frozen", None])
+def test_a_void_is_not_done_where_the_status_says_something_else(status):
+    assert judged(VOID, KEYS, {**HELD, "status": status}) is Proof.ABSENT
+
+
+@pytest.mark.parametrize("status", ["redeemed", "complete", "completed"])
+def test_a_redemption_is_done_where_the_status_says_so(status):
+    assert judged(REDEEM, KEYS, {**HELD, "status": status}).outcome == "redeemed"
+
+
+@pytest.mark.parametrize("status", ["incomplete", "voided", "expired", None])
+def test_a_redemption_is_not_done_where_the_status_says_something_else(status):
+    assert judged(REDEEM, KEYS, {**HELD, "status": status}) is Proof.ABSENT
+
+
+def test_a_redemption_that_set_fields_shows_them_as_well():
+    redeemed = {**HELD, "status": "redeemed"}
+
+    assert judged(REDEEM, {**KEYS, "value": 5}, {**redeemed, "value": 5}).outcome == "redeemed"
+    assert judged(REDEEM, {**KEYS, "value": 5}, {**redeemed, "value": 4}) is Proof.ABSENT
+    assert judged(REDEEM, {**KEYS, "value": 5}, {**HELD, "value": 5}) is Proof.ABSENT
+
+
+def test_a_redemption_that_named_a_status_shows_that_status():
+    assert judged(REDEEM, {**KEYS, "status": "parked"}, {**HELD, "status": "parked"}).outcome == "redeemed"
+    assert judged(REDEEM, {**KEYS, "status": "parked"}, {**HELD, "status": "redeemed"}) is Proof.ABSENT
+
+
+def test_an_update_is_done_where_every_field_shows_what_was_asked():
+    asked = {**KEYS, "value": 2, "expires_at": "2030-06-01T00:00:00Z"}
+
+    assert judged(UPDATE, asked, {**HELD, "value": 2}).outcome == "updated"
+    assert judged(UPDATE, asked, {**HELD, "value": 1}) is Proof.ABSENT
+    assert judged(UPDATE, asked, {**HELD, "value": 2, "expires_at": None}) is Proof.ABSENT
+    assert judged(UPDATE, asked, HELD) is Proof.ABSENT, "a field that is not shown shows nothing"
+
+
+def test_keys_say_who_is_changed_and_not_what():
+    asked = {"member_id": 1, "member_identifier": "M", "offerstate_id": 2, "external_ref_id": "r", "campaign_id": "C"}
+
+    assert judged(UPDATE, {**asked, "value": 2}, {**HELD, "value": 2}).outcome == "updated"
+
+
+# ---- fields ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "standing"),
+    [("incomplete", "open"), (" Redeemed", "redeemed"), ("EXPIRED", "expired"), ("void", "voided"), ("odd", None),
+     (None, None), (7, None)],
+)  # fmt: skip
+def test_a_status_that_speaks_for_itself_is_understood(status, standing):
+    assert standing_of({"status": status}) == standing
+
+
+def test_a_state_without_a_status_stands_nowhere():
+    assert standing_of({}) is None
+
+
+@pytest.mark.parametrize("name", ["activates_at", "expires_at"])
+@pytest.mark.parametrize(
+    ("asked", "found", "is_different"),
+    [
+        ("2030-06-01T00:00:00Z", "2030-06-01T02:00:00+02:00", False),
+        ("2030-06-01T00:00:00.75Z", "2030-06-01T00:00:00Z", False),
+        ("2030-06-01T00:00:00Z", "2030-06-01T00:00:00.25Z", False),
+        ("2030-06-01T00:00:00Z", "2030-06-01T00:00:01Z", True),
+        ("2030-06-01T00:00:00Z", None, True),
+        ("2030-06-01T00:00:00Z", "soon", True),
+    ],
+)
+def test_times_are_compared_as_moments_to_the_second(name, asked, found, is_different):
+    assert differs(name, asked, found) is is_different
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "is_different"), [(2, 2, False), (2, 3, True), ("2", 2, True), (True, None, True)]
+)
+def test_other_fields_are_compared_as_they_are(asked, found, is_different):
+    assert differs("value", asked, found) is is_different
+
+
+# ---- the canary ------------------------------------------------------------------------------------------------------
+
+
+def contradiction(*found, error=None, **changes):
+    reading = Reading(4, None, error) if error else Reading(4, list(found))
+    return mismatch_of(Row(4, {**SENT, **changes}), {"offer_state_id": 7}, reading)
+
+
+def test_a_service_that_shows_what_it_confirmed_agrees():
+    assert contradiction(HELD) is None
+    assert contradiction({**HELD, "member_id": 5, "status": "voided"}) is None, "the id and the dates are held to it"
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ([], "0 offer states are there instead of one"),
+        ([HELD, HELD], "2 offer states are there instead of one"),
+        ([{**HELD, "offer_state_id": 8}], "offer state 8 is there, not 7"),
+        ([{**HELD, "expires_at": "2031-01-01"}], "expires_at is 2031-01-01, not 2030-06-01T00:00:00Z"),
+        ([{**HELD, "expires_at": None}], "expires_at is None, not 2030-06-01T00:00:00Z"),
+    ],
+)  # fmt: skip
+def test_a_service_that_contradicts_what_it_confirmed_is_said_in_words(found, why):
+    assert contradiction(*found) == why
+
+
+def test_every_date_that_was_sent_is_held_to():
+    assert contradiction(HELD, activates_at="2030-05-01T00:00:00Z") == "activates_at is None, not 2030-05-01T00:00:00Z"
+
+
+def test_what_could_not_be_read_back_says_why():
+    assert contradiction(error="timed out") == "it could not be read back: timed out"
