@@ -10,7 +10,7 @@ from sparkfly_nb.bulk.settle import Proof, differs, mismatch_of, prove, standing
 
 ISSUE, VOID, UPDATE, REDEEM = (OPERATIONS[name] for name in ("issue", "void", "update", "redeem"))
 SENT = {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "r-1", "expires_at": "2030-06-01T00:00:00Z"}
-HELD = {"offer_state_id": 7, "member_id": 1009, "offer_id": 301, "status": "incomplete", 
+HELD = {"offer_state_id": 7, "member_id": 1009, "offer_id": 301, "status": "incomplete",
         "credential_identifier": "VK32", "activates_at": None, "expires_at": "2030-06-01T00:00:00Z"}  # fmt: skip
 KEYS = {"member_id": 1009, "offerstate_id": 7}
 
