@@ -118,8 +118,8 @@ def read_receipt(parsed: Any) -> dict[str, Any]:
     errors = parsed.get("errors") if isinstance(parsed, dict) else None
     if errors:
         raise UnreadableAnswer(f"the answer names errors: {in_words(errors)[:200]}")
-    is_id = key >= 0 if type(key) is int else isinstance(key, str) and re.fullmatch("[0-9]+", key)
-    if not is_id:
+    is_number = type(key) is int or (isinstance(key, str) and re.fullmatch("[0-9]{1,19}", key, re.ASCII))
+    if not is_number or not 0 <= int(key) < 2**63:
         raise UnreadableAnswer("the answer names no offer state")
     return record
 

@@ -6,6 +6,7 @@ redirects with the token, keep cookies, read ``~/.netrc``, and read the body of 
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from .endpoints import Request
     from .settings import Secret, Settings
 
-__all__ = ["MAX_ANSWER_BYTES", "Answer", "Wire", "cleared", "scrubbed"]
+__all__ = ["MAX_ANSWER_BYTES", "Answer", "Wire", "certificates", "cleared", "scrubbed"]
 
 MAX_ANSWER_BYTES: Final = 256 * 2**20
 """The longest body that is read, after decompression."""
@@ -91,7 +92,7 @@ class Wire:
         self._max_answer_bytes = max_answer_bytes
         self._wall = wall
         self._proxies = {} if settings.is_loopback else get_environ_proxies(settings.base_url)
-        self._verify = _certificates()
+        self._verify = certificates()
         self._adapter = _Adapter()
         self._lock = threading.Lock()
         self._in_flight = 0
@@ -141,6 +142,9 @@ class Wire:
                 return Lost(may_have_been_sent=True, why="it was interrupted while under way", interrupted=True)
             except FAULTS as error:
                 return lost_by(error)
+            except BaseException as error:  # noqa: BLE001 - raised again, without its frames: memory that ran out, a timer
+                error.__cause__ = error.__context__ = None
+                raise error.with_traceback(None) from None
         return answer if answer.status < 300 else answer._replace(body=cleared(answer.body, secrets.values()))
 
     @contextmanager
@@ -194,6 +198,8 @@ class Wire:
 
     def _read(self, raw: BaseHTTPResponse, ends_at: float) -> tuple[bytes, str | None]:
         parts, length = [], 0
+        if (raw.length_remaining or 0) > self._max_answer_bytes:
+            return b"", f"the answer is longer than {self._max_answer_bytes} bytes"
         raw.decode_content = True  # the adapter leaves it off
         # read1 comes back with what is there, so that slow bytes cannot hold it beyond the limit
         while part := raw.read1(CHUNK_BYTES):
@@ -240,7 +246,7 @@ def scrubbed(said: str, secrets: Iterable[Secret], *, spelled: Callable[[str], s
     return said
 
 
-def _certificates() -> bool | str:
+def certificates() -> bool | str:
     """Give the authorities that a firm's network may need, named in the variables that requests itself honours."""
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         path = os.environ.get(variable)
@@ -294,6 +300,21 @@ def _cut_off_after(seconds: float) -> Iterator[_Limit]:
         _CURRENT.limit = None
         timer.cancel()
         timer.join()
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Let urllib3 log our requests without their query, which may hold the token or the credential of an offer state.
+
+    Whoever knows such a token can take the offer state over. Requests of others are logged as they are.
+    """
+    if getattr(_CURRENT, "limit", None) is not None and isinstance(record.args, tuple):
+        record.args = tuple(
+            part.partition("?")[0] + "?..." if isinstance(part, str) and "?" in part else part for part in record.args
+        )
+    return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_without_query)
 
 
 def _note(connection: BaseHTTPConnection) -> BaseHTTPConnection:

@@ -38,11 +38,13 @@ if TYPE_CHECKING:
 
     from .cells import Arrays
 
-__all__ = ["FrameBuilder", "FramePart", "empty_frame", "frame_of", "holdable", "join_parts"]
+__all__ = ["NEW_FIELDS", "FrameBuilder", "FramePart", "empty_frame", "frame_of", "holdable", "join_parts"]
 
 CHUNK_ROWS: Final = 256
 """Records that wait before they become arrays: enough to be worth it, few enough to stay in the processor's cache."""
 TEXT_OR_NOTHING: Final = {str, NOTHING}
+NEW_FIELDS: Final = 1_000
+"""Fields of an answer that no table knows and that become columns; further ones are counted in a warning."""
 SHARED_TEXTS: Final = 16384
 """Different texts remembered per column, so that equal ones are one object."""
 TRIAL_TEXTS: Final = 1024
@@ -144,10 +146,11 @@ class FrameBuilder:
             return
         names = list(records[0])
         cells_of: Iterable[Sequence[Any]]
-        if all(list(record) == names for record in records):
+        if len(names) <= NEW_FIELDS and all(list(record) == names for record in records):
             cells_of = zip(*[record.values() for record in records], strict=True)
         else:
-            names = list(dict.fromkeys(chain.from_iterable(records)))
+            names, left_out = _kept(dict.fromkeys(chain.from_iterable(records)), self._columns)
+            _join_unread(self._part.unread, left_out)
             cells_of = ([record.get(name) for record in records] for name in names)
         self._add_chunk(dict(zip(names, cells_of, strict=True)), len(records))
 
@@ -228,6 +231,24 @@ _READ: Final[dict[str, Callable[[str, Sequence[Any], Unread], Arrays]]] = {
 """How the cells of a chunk become arrays; times are looked up instead."""
 
 
+def _kept(names: Iterable[str], columns: Mapping[str, str]) -> tuple[list[str], dict[str, Unread]]:
+    """Leave out what would make a frame explode: each new field costs a cell in every row of it.
+
+    Returns
+    -------
+    tuple
+        The names of the table and the first others, and what is told of the rest.
+    """
+    known: list[str] = []
+    new: list[str] = []
+    for name in names:
+        (known if name in columns else new).append(name)
+    left_out = Unread()
+    for name in new[NEW_FIELDS:]:
+        left_out.add(name, f"more than the {NEW_FIELDS:,} that a frame takes")
+    return known + new[:NEW_FIELDS], {"new fields": left_out}
+
+
 def _join_unread(into: dict[str, Unread], more: Mapping[str, Unread]) -> None:
     for name, problems in more.items():
         if problems.count:
@@ -265,7 +286,9 @@ def join_parts(parts: Sequence[FramePart], columns: Mapping[str, str] = OFFER_ST
     for name, dtype in columns.items():
         pieces = [chunk.known.pop(name) for chunk in chunks] or [empty_arrays(dtype, 0)]
         series[holdable(name)] = typed_array(dtype, _concatenated(pieces))
-    for name in dict.fromkeys(chain.from_iterable(chunk.extra for chunk in chunks)):
+    new_names, left_out = _kept(dict.fromkeys(chain.from_iterable(chunk.extra for chunk in chunks)), {})
+    _join_unread(unread, left_out)
+    for name in new_names:
         pieces = [chunk.extra.pop(name, ()) or empty_arrays(LIST, chunk.rows) for chunk in chunks]
         series[holdable(name)] = inferred_array(_concatenated(pieces)[0])
     frame = pd.DataFrame(series, index=pd.RangeIndex(sum(chunk.rows for chunk in chunks)), copy=False)

@@ -29,6 +29,9 @@ __all__ = ["RESTARTS", "Listing", "Taken"]
 RESTARTS: Final = 2
 """How often a listing that changes while it is read is read again from the start."""
 
+MAX_ENTRIES: Final = 200_000
+"""More than any member holds: a service that goes on for ever is not followed until the memory is full."""
+
 
 class Taken(NamedTuple):
     """What one page added to a listing."""
@@ -97,6 +100,8 @@ class Listing:
                 return self._restart("entries moved from page to page")
             raise self._incomplete(f"page {self._next_page} repeats entries: the service seems not to follow page=")
         self._seen |= fresh
+        if len(self._seen) > MAX_ENTRIES:
+            raise self._incomplete(f"more than {MAX_ENTRIES:,} entries came, and there is no end to them")
         self._judge_progress(came=len(keys))
         self._next_page += 1
         return Taken(page.records, restarted=False)

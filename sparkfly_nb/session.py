@@ -11,7 +11,7 @@ from .audit.call import AuditCall
 from .bulk.changing import BulkChanges
 from .calls import SingleCalls
 from .errors import ConfigurationError
-from .settings import Settings
+from .settings import Settings, hidden
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .forms import Console
     from .sandbox.process import SandboxProcess
+    from .settings import Secret
 
 __all__ = ["Session"]
 
@@ -68,13 +69,14 @@ class Session(SingleCalls, BulkChanges, AuditCall):
         environment: str = "staging",
         *,
         base_url: str | None = None,
-        token: str | None = None,
-        identity: str | None = None,
-        key: str | None = None,
+        token: str | Secret | None = None,
+        identity: str | Secret | None = None,
+        key: str | Secret | None = None,
         timeout: float | tuple[float, float] = (5, 30),
         tz: str | dt.tzinfo | None = None,
         ledger: str | None = None,
     ) -> None:
+        token, identity, key = hidden(token), hidden(identity), hidden(key)
         self.settings = Settings.make(
             environment,
             base_url=base_url,
@@ -136,8 +138,8 @@ class Session(SingleCalls, BulkChanges, AuditCall):
             session = cls(
                 "sandbox",
                 base_url=service.base_url,
-                identity=service.identity.reveal(),
-                key=service.key.reveal(),
+                identity=service.identity,
+                key=service.key,
                 timeout=timeout,
                 tz=tz,
                 ledger=ledger,

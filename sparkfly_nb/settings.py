@@ -7,7 +7,7 @@ import ipaddress
 import re
 import zoneinfo
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
@@ -15,7 +15,7 @@ from .errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ADDRESSES", "VARIABLES", "Secret", "Settings"]
+__all__ = ["ADDRESSES", "VARIABLES", "Secret", "Settings", "hidden"]
 
 ADDRESSES: Final[dict[str, str | None]] = {
     "staging": "https://api-staging.sparkfly.com/v1.0",
@@ -33,6 +33,10 @@ VARIABLES: Final[dict[str, str]] = {
     "ledger": "SPARKFLY_LEDGER",
 }
 """The environment variable of each setting that ``Session.from_env`` reads."""
+
+
+SECRETS: Final = ("token", "identity", "key")
+"""The settings that are shown nowhere."""
 
 
 class Secret:
@@ -55,6 +59,11 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+def hidden(given: object) -> Any:
+    """Hide a text at once, so that no frame of a traceback shows it; what is no text is refused later, by its type."""
+    return Secret(given) if isinstance(given, str) else given
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +104,9 @@ class Settings:
         environment: str = "staging",
         *,
         base_url: str | None = None,
-        token: str | None = None,
-        identity: str | None = None,
-        key: str | None = None,
+        token: str | Secret | None = None,
+        identity: str | Secret | None = None,
+        key: str | Secret | None = None,
         timeout: float | tuple[float, float] = (5, 30),
         tz: str | dt.tzinfo | None = None,
         ledger: str | None = None,
@@ -109,12 +118,13 @@ class Settings:
         ConfigurationError
             Something cannot be used; the message says what and how to mend it, and shows no secret.
         """
+        token, identity, key = hidden(token), hidden(identity), hidden(key)
         texts: dict[str, object] = {
             "environment": environment, "base_url": base_url, "token": token, "identity": identity, "key": key,
-            "ledger": ledger,
+            "ledger": hidden(ledger),
         }  # fmt: skip
         for name, given in texts.items():
-            if not isinstance(given, (str, type(None))):
+            if not isinstance(given, Secret if name in SECRETS else (str, Secret)) and given is not None:
                 raise ConfigurationError(f"{name} is of type {type(given).__name__}; give a text")
         if environment not in ADDRESSES:
             raise ConfigurationError(f"environment {environment!r} is not known; use one of {', '.join(ADDRESSES)}")
@@ -137,9 +147,9 @@ class Settings:
         return cls(
             environment=environment,
             base_url=_checked_address(address),
-            token=_secret("token", token),
-            identity=_secret("identity", identity),
-            key=_secret("key", key),
+            token=_checked("token", token),
+            identity=_checked("identity", identity),
+            key=_checked("key", key),
             connect_timeout_s=connect_s,
             read_timeout_s=read_s,
             tz=_zone(tz),
@@ -193,15 +203,18 @@ def _checked_address(address: str) -> str:
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-def _secret(name: str, text: str | None) -> Secret | None:
-    if text is None:
-        return None
-    if not text or not text.isascii() or not text.isprintable() or text != text.strip():
+def _checked(name: str, secret: Any) -> Any:
+    if secret is not None and not _fits_a_header(secret):
         raise ConfigurationError(
             f"{name} is empty or holds a space at an end, a line break or another character that no header can carry; "
             "copy it again"
         )
-    return Secret(text)
+    return secret
+
+
+def _fits_a_header(secret: Secret) -> bool:
+    text = secret.reveal()
+    return bool(text) and text.isascii() and text.isprintable() and text == text.strip()
 
 
 def _timeouts(timeout: float | tuple[float, float]) -> tuple[float, float]:

@@ -19,10 +19,16 @@ def connected(server, tmp_path):
     return quick(Session("sandbox", base_url=server.base_url, token=TOKEN, ledger=str(tmp_path / "ledger.db")))
 
 
-def test_a_void_that_is_answered_with_an_error_is_not_called_voided(tmp_path):
+@pytest.mark.parametrize(
+    "said",
+    [b'{"error": "it is locked"}', b'{"error": "it is lo', b'{"error": ' + b"[" * 300 + b"1" + b"]" * 300 + b"}",
+     b'{"\\u0065rror": "it is locked"}'],
+    ids=["plain", "half", "nested", "spelled"],
+)  # fmt: skip
+def test_a_void_that_is_answered_with_an_error_is_not_called_voided(tmp_path, said):
     def answer(received):
         if received.method == "POST":
-            return Answer(200, {"error": "it is locked"})
+            return Answer(200, said)
         return Answer(200, {"offer_state": {"offer_state_id": 9, "member_id": 7, "status": "incomplete"}})
 
     with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
@@ -65,3 +71,23 @@ def test_absence_by_reference_is_believed_only_where_the_service_finds_a_confirm
         result = session.issue_many(plan, "SUMMER26", halt_above=1.0, **CALM)
     assert result["outcome"].tolist() == ["issued", "unknown", "issued"]
     assert sorted(issues) == ["M-1", "M-2", "M-3"]
+
+
+@pytest.mark.parametrize(
+    "member", [b"[" * 1000 + b"]" * 1000, b'"\\u0000"', b'"../.."', b"true"], ids=["deep", "NUL", "path", "flag"]
+)
+def test_an_answer_that_names_no_member_spoils_its_own_row_alone(tmp_path, member):
+    issued = []
+
+    def answer(received):
+        if received.method == "GET":
+            return Answer(200, {"total_entries": 0, "offer_states": []})
+        asked = received.json["offer_state"]["member_id"]
+        issued.append(asked)
+        named = member if asked == 8 else str(asked).encode()
+        return Answer(201, b'{"offer_state": {"id": %d, "member_id": %s}}' % (len(issued), named))
+
+    with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
+        result = session.issue_many(pd.DataFrame({"member_id": [7, 8, 9]}), "SUMMER26", halt_above=1.0, **CALM)
+    assert result["settled_by"].tolist() == ["response", "readback", "response"]
+    assert (issued.count(7), issued.count(9)) == (1, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import count
 
 import orjson
 import pandas as pd
@@ -19,9 +20,11 @@ from any_frame import (
     frames,
     iso_of,
     number_writers,
+    numbers_among,
     text_writers,
     time_writers,
 )
+from bulk_world import World
 from depth import examples
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
@@ -407,3 +410,88 @@ def test_a_column_that_stands_there_twice_is_refused_by_its_name(name, asked, ho
         make_plan(OPERATIONS[operation], frame, address=ADDRESS, campaign_id="S" if operation == "issue" else None,
                   columns=[n for n in dict.fromkeys(names) if n in OPERATIONS[operation].columns])  # fmt: skip
     assert any(each in str(caught.value) for each in names)
+
+
+# ---- all the way -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shop(bulk_service, tmp_path_factory):
+    """A Session on a sandbox for all examples, and names for their runs."""
+    session = World(bulk_service, "property").session(str(tmp_path_factory.mktemp("shop") / "ledger.db"))
+    with session:
+        yield session, bulk_service, map("run {}".format, count())
+
+
+def made_at(service):
+    truth = service.truth(generated=False)
+    return {state["offer_state_id"]: state for state in truth["offer_states"]}, sum(truth["requests"].values())
+
+
+def check(call, drawn, operation, service, **details):
+    """Make a bulk call: right for every row in its place, or refused with nothing sent. Give result and truth."""
+    before, requests = made_at(service)
+    untouched = fingerprint(drawn.frame)
+    wrong = expected_problems(drawn, operation, allow_duplicates=True)
+    result, refusal = None, None
+    try:
+        result = call(drawn.frame, progress=False, **details)
+    except InvalidRows as error:
+        refusal = error.report
+    assert fingerprint(drawn.frame) == untouched
+    if wrong:
+        told = {(repr(row), name) for row, name in zip(refusal["row"], refusal["column"], strict=True)}
+        assert told == {(repr(drawn.label(at)), name) for at, name, _ in wrong}
+        assert made_at(service) == (before, requests)
+        return None, before
+    assert result.index is drawn.frame.index
+    assert (result["outcome"] == OPERATIONS[operation].done).all(), result["error"].tolist()
+    return result, made_at(service)[0]
+
+
+@examples(12)
+@given(data=st.data())
+def test_each_row_of_any_frame_ends_as_it_was_asked_in_the_store_of_the_service(shop, data):
+    session, service, names = shop
+    ids = [member["member_id"] for member in service.members(6)]
+    members = number_writers(numbers_among(ids))
+    drawn = data.draw(frames({"member_id": members}, {"external_ref_id": TEXTS}, max_rows=5), "issue")
+
+    known = set(made_at(service)[0])
+    issued, truth = check(
+        session.issue_many, drawn, "issue", service, campaign_id="SUMMER26", run=next(names), allow_duplicates=True
+    )
+
+    event("refused" if issued is None else f"issued {len(issued)}")
+    if issued is None:
+        return
+    assert len(truth) - len(known) == len(drawn)
+    for at, key in enumerate(issued["offer_state_id"]):
+        assert key not in known
+        assert truth[key]["member_id"] == drawn.of("member_id")[at]
+        assert drawn.of("external_ref_id")[at] in (MISSING, truth[key]["external_ref_id"])
+
+    keys = [int(key) for key in issued["offer_state_id"]]
+    value = data.draw(columns_of(number_writers(numbers_among(range(10))), len(keys), st.just("good")), "value")
+    assume(BAD not in value.meanings)
+    again = issued.reset_index(drop=True)[["member_id", "offer_state_id"]].assign(value=value.series)
+    order = data.draw(st.permutations(range(len(keys))), "order")
+    target = Drawn(
+        again.iloc[order],
+        {name: [cells[at] for at in order] for name, cells in (("offer_state_id", keys), ("value", value.meanings))},
+    )
+    target.meanings["member_id"] = list(again["member_id"].iloc[order])
+    _, truth = check(session.update_many, target, "update", service, run=next(names))
+    assert [truth[key]["value"] for key in keys] == value.meanings
+
+    half = Drawn(target.frame.iloc[::2], {name: cells[::2] for name, cells in target.meanings.items()})
+    _, truth = check(session.void_many, half, "void", service, run=next(names))
+    gone = set(half.meanings["offer_state_id"])
+    assert {key for key in keys if truth[key]["status"] == "voided"} == gone
+
+    rest = Drawn(target.frame.iloc[1::2], {name: cells[1::2] for name, cells in target.meanings.items()})
+    check(session.redeem_many, rest, "redeem", service, run=next(names))
+
+    listed = session.list_many(half.frame, progress=False)
+    assert set(listed["member_id"]) == set(half.meanings["member_id"])
+    assert gone <= set(listed["offer_state_id"])

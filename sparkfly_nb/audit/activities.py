@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
 from ..cells import FRACTION, json_text, parse_times
+from ..errors import DataWarning
+from ..frames import NEW_FIELDS
 from ..schema import FLAG, INTEGER, TEXT
 from .tables import ACTIVITY, typed
 
@@ -115,16 +118,25 @@ class EventFields:
     def __init__(self) -> None:
         self._kinds: dict[str, set[type]] = {}
         self.events = 0
+        self._has_warned = False
 
     def note(self, states: pd.DataFrame) -> None:
         """Look at the events of some more offer states."""
-        kinds = self._kinds
+        kinds, are_full = self._kinds, False
         for _, _, event in _walk(states):
             self.events += 1
             for name, value in event.items():
+                if name not in kinds and len(kinds) >= NEW_FIELDS:
+                    are_full = True
+                    continue
                 kinds.setdefault(name, set()).add(
                     type(value) if type(value) is not int or -(2**63) <= value < 2**63 else str
                 )
+
+        if are_full and not self._has_warned:
+            self._has_warned = True
+            words = f"offer_activities: events hold more than {NEW_FIELDS:,} different fields; the others are left out"
+            warnings.warn(words, DataWarning, stacklevel=2)
 
     def columns(self) -> dict[str, tuple[str, str]]:
         """Give, by field, the column that holds it and its dtype; a name that the audit uses itself gets a prefix."""

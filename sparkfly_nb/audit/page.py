@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from ..answers import in_words
 from ..settings import ADDRESSES
 from .summary import count_members, incompleteness
 
@@ -31,7 +32,7 @@ def campaign_name(audit: Audit) -> str | None:
 def campaign_title(audit: Audit) -> str:
     """Name what was audited."""
     name, words = campaign_name(audit), audit.facts.scope.describe()
-    return f"{name} ({words})" if name else words[:1].upper() + words[1:]
+    return in_words(f"{name} ({words})" if name else words[:1].upper() + words[1:])
 
 
 def moment(audit: Audit) -> str:
@@ -69,7 +70,7 @@ def _where(audit: Audit) -> str:
     facts = audit.facts
     usual = ADDRESSES.get(facts.environment, "")
     place = facts.environment if usual in (None, facts.address) else f"{facts.environment} at {facts.address}"
-    return ", ".join(part for part in (moment(audit), place.strip()) if part)
+    return in_words(", ".join(part for part in (moment(audit), place.strip()) if part))
 
 
 def text_of(audit: Audit) -> str:
@@ -88,6 +89,7 @@ def html_of(audit: Audit) -> str:
     kinds = exceptions.groupby(["kind", "severity"], sort=False).size().rename("count").reset_index()
     weight = "bold; color: #b00020" if not audit.complete else "normal"
     parts = [
+        "<div class='tex2jax_ignore mathjax_ignore'>",
         f"<h4>{escape(campaign_title(audit))}</h4>",
         f"<p>{escape(_where(audit))}<br><span style='font-weight: {weight}'>{escape(headline(audit))}</span></p>",
         "<div style='display: flex; flex-wrap: wrap; gap: 2em; align-items: flex-start'>",
@@ -101,9 +103,10 @@ def html_of(audit: Audit) -> str:
             parts.append(f"<p>and {rest:,} more in <code>audit.exceptions()</code></p>")
     if not audit.complete:
         parts.append(f"<b>Not read</b>{_table(audit.unread.head(FIRST_EXCEPTIONS))}")
-    return "".join([*parts, "</div></div>"])
+    return "".join([*parts, "</div></div></div>"])
 
 
 def _table(frame: pd.DataFrame) -> str:
-    with pd.option_context("display.max_colwidth", 120):
+    # what stands between two dollar signs is a price, and no formula for the page to typeset
+    with pd.option_context("display.max_colwidth", 120, "display.html.use_mathjax", False):
         return frame.to_html(index=False, na_rep="", border=0)

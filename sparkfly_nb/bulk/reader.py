@@ -175,4 +175,6 @@ def _key_of(state: dict[str, Any]) -> int | None:
 
 
 def _needed(state: dict[str, Any]) -> dict[str, Any]:
-    return {**{name: state[name] for name in state.keys() & _KEPT}, "offer_state_id": _key_of(state)}
+    """Keep what a field of an offer state can hold: deep nesting would not come through to the driver."""
+    kept = {name: state[name] for name in state.keys() & _KEPT if not isinstance(state[name], (dict, list))}
+    return {**kept, "offer_state_id": _key_of(state)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 from tqdm.auto import tqdm
 
+from ..answers import in_words
 from ..errors import ConfirmationRequired, InvalidInput, LedgerError, PlanChanged
 from ..retry import RetryPolicy
 from ..values import as_text
@@ -164,7 +165,7 @@ class RunBook:
             counts = ledger.counts(known.run_no)
             open_rows = counts.get("planned", 0) + counts.get("unknown", 0)
             rest = f"{open_rows} of {len(plan)} rows are still open" if open_rows else "all rows ended, nothing is sent"
-            tqdm.write(f"run {known.run} was started {known.started_at[:19]}Z by {known.user_name}: {rest}")
+            tqdm.write(in_words(f"run {known.run} was started {known.started_at[:19]}Z by {known.user_name}: {rest}"))
             if not open_rows:
                 return result_frame(ledger, known, plan.index)
             driver.rows_done = len(plan) - open_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -22,9 +23,10 @@ from .watch import Watch
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
+    from ..settings import Secret
     from .job import Wiring
 
-__all__ = ["Answer", "Lost", "NotSent", "Wire", "in_own_loop", "open_wire"]
+__all__ = ["Answer", "Lost", "NotSent", "Wire", "in_own_loop", "open_wire", "recordable"]
 
 _T = TypeVar("_T")
 CHUNK_BYTES: Final = 1 << 16
@@ -95,8 +97,7 @@ class Wire:
                 middlewares=_ONCE if request.method == "PUT" else (),
             ) as response:
                 body = await _read(response)
-                if response.status >= 300 or (b'"error' in body and request.method != "GET"):
-                    body = cleared(body, (self._token,))  # what is said of a fault is kept in the ledger
+                body = recordable(request.method, response.status, body, self._token)
                 retry_after_s = parse_retry_after(response.headers.get("Retry-After"), time.time())
                 return Answer(response.status, body, retry_after_s)
         except _NEVER_SENT as error:
@@ -111,6 +112,19 @@ class Wire:
             self._watch.end(task)
 
 
+def recordable(method: str, status: int, body: bytes, token: Secret) -> bytes:
+    """Clear an answer of the token where it names a fault: what is said of one is kept in the ledger."""
+    if status >= 300:
+        return cleared(body, (token,))
+    if method == "GET" or not _NAMES_A_FAULT.search(body):
+        return body
+    return cleared(body, (token,)) or _NOT_SHOWN
+
+
+_NAMES_A_FAULT: Final = re.compile(rb'"err|\\u')
+"""What a success may name beside it; letters can be written as their numbers."""
+_NOT_SHOWN: Final = b"not shown"
+"""In place of a success that names a fault and cannot be cleared: nothing at all would be a void's good answer."""
 _NEVER_SENT: Final = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,

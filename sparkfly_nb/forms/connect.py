@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import AuthenticationError, ConfigurationError
 from ..session import Session
-from ..settings import VARIABLES
+from ..settings import VARIABLES, Secret
 from .page import Action, Page
 from .showing import notice
 
@@ -112,7 +112,7 @@ class Connect(Page):
         return {"connect": self._on_connect_pressed}
 
     def _on_connect_pressed(self) -> None:
-        identity, key = self._seen.typed["identity"].strip(), self._seen.typed["key"].strip()
+        identity, key = (Secret(self._seen.typed[name].strip()) for name in SECRET)
         self._seen = self._seen._replace(typed={"environment": self._environment})  # both fields were emptied
         session = Session(self._environment, base_url=self._base_url, identity=identity, key=key, **self._options)
         try:

@@ -219,17 +219,19 @@ class SandboxProcess:
         address = urlsplit(self.base_url)
         # Not through requests: a proxy of the environment has no business between us and our own process.
         connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ASK_S)
-        headers = {ADMIN_SECRET_HEADER: self._admin_secret.reveal()}
+        fault = None
         try:
             self._wait_until_it_listens(connection)
-            connection.request(method, f"{ADMIN_PATH}/{what}", orjson.dumps(body or {}), headers)
+            self._knock(connection, method, f"{ADMIN_PATH}/{what}", orjson.dumps(body or {}))
             response = connection.getresponse()
             answered: dict[str, Any] = orjson.loads(response.read())
         except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
-            state = "does not answer" if self.is_running else "has stopped"
-            raise SandboxError(f"the sandbox at {self.base_url} {state}: {type(error).__name__}") from None
+            fault = type(error).__name__
         finally:
             connection.close()
+        if fault is not None:  # raised here, so that no foreign error with the secret in its frames hangs on it
+            state = "does not answer" if self.is_running else "has stopped"
+            raise SandboxError(f"the sandbox at {self.base_url} {state}: {fault}")
         if response.status != 200:
             raise SandboxError(f"the sandbox refused {what}: {answered.get('error')}")
         return answered
@@ -244,6 +246,9 @@ class SandboxProcess:
                 if not self.is_running or time.monotonic() > until:
                     raise
                 time.sleep(_LISTENS_LOOK_S)
+
+    def _knock(self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes) -> None:
+        connection.request(method, path, body, {ADMIN_SECRET_HEADER: self._admin_secret.reveal()})
 
     def __enter__(self) -> SandboxProcess:
         return self

@@ -1,0 +1,373 @@
+"""Whatever the service answers, single calls give their frame or a SparkflyError, and bulk rows their true outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import warnings
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import orjson
+import pandas as pd
+import pytest
+from any_answer import RIGHT, STATUSES, bodies
+from bulk_world import CAMPAIGN, assert_true, members, tiny_service
+from depth import examples
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted_server import VALUES, Answer, ScriptedServer
+
+from sparkfly_nb import Session, attempt
+from sparkfly_nb.bulk import wire, worker
+from sparkfly_nb.bulk.job import ListJob, Row, SendJob, Wiring
+from sparkfly_nb.bulk.operations import OPERATIONS
+from sparkfly_nb.bulk.settle import Proof, mismatch_of, prove
+from sparkfly_nb.bulk.stops import Deadline
+from sparkfly_nb.endpoints import ENDPOINTS
+from sparkfly_nb.errors import (
+    API_ERRORS,
+    ApiError,
+    DataWarning,
+    OutcomeUnknown,
+    RateLimited,
+    RequestFailed,
+    ServerError,
+    SparkflyError,
+)
+from sparkfly_nb.frames import empty_frame, join_parts
+from sparkfly_nb.retry import Clock, RetryPolicy
+from sparkfly_nb.schema import OFFER_STATE, OUTCOMES, RECEIPT, RESULT, VOIDED
+from sparkfly_nb.settings import Secret
+
+COLUMNS = {"receipt": RECEIPT, "offer_state": OFFER_STATE, "offer_states": OFFER_STATE, "nothing": VOIDED}
+NO_PAUSE = RetryPolicy(max_attempts=2, base_s=0, cap_s=0)
+SECRET = Secret("given-token")
+
+
+# ---- single calls ----------------------------------------------------------------------------------------------------
+
+
+class ScriptedWire:
+    """Stands where the connections are, and gives one answer to everything."""
+
+    is_closed = False
+
+    def __init__(self):
+        self.answer = None
+        self.asked = 0
+
+    def ensure_open(self):
+        pass
+
+    def close(self):
+        pass
+
+    def attempt(self, request, base_url, secrets):
+        self.asked += 1
+        if self.answer.status < 300:
+            return self.answer
+        return self.answer._replace(body=attempt.cleared(self.answer.body, secrets.values()))
+
+
+@pytest.fixture(scope="module")
+def scripted():
+    with Session("sandbox", base_url="http://127.0.0.1:9/v1.0", token="given-token") as session:
+        session.transport._wire = session.transport._sender._wire = wire = ScriptedWire()
+        session.transport._sender._clock = Clock(sleep=lambda _seconds: None)
+        yield session, wire
+
+
+def assert_promised(frame, table):
+    pd.testing.assert_series_equal(frame.dtypes[: len(table)], empty_frame(table).dtypes)
+
+
+def call(session, name):
+    """Make a single call; give its frame, or its error. No other error is caught."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        try:
+            return getattr(session, name)(**VALUES[name]), None
+        except SparkflyError as error:
+            return None, error
+
+
+@pytest.mark.parametrize("name", list(ENDPOINTS))
+@examples(60)
+@given(data=st.data(), status=STATUSES, retry_after=st.none() | st.sampled_from(("1", "0", "soon", "-1")))
+def test_a_single_call_gives_its_frame_or_an_error_of_ours(scripted, name, data, status, retry_after):
+    session, wire = scripted
+    endpoint = ENDPOINTS[name]
+    wire.answer = attempt.Answer(
+        status, {"Retry-After": retry_after} if retry_after else {}, data.draw(bodies(endpoint.answer))
+    )
+    wire.asked = 0
+
+    frame, error = call(session, name)
+
+    if error:
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+        str(error).encode()
+        assert_right_error(error, endpoint, status, waits=retry_after in ("0", "1"))
+    else:
+        assert status in (200, 201) or (endpoint.effect == "void" and status in (204, 422))
+        assert_promised(frame, COLUMNS[endpoint.answer])
+        assert len(frame) == 1 or endpoint.effect == "read"
+    if endpoint.effect == "change" and status not in (429, 503):
+        assert wire.asked == 1
+
+
+def assert_right_error(error, endpoint, status, *, waits):
+    if status == 429:
+        assert isinstance(error, RateLimited)
+    elif 400 <= status < 500 and (status != 408 or endpoint.effect == "read"):
+        assert type(error) is API_ERRORS.get(status, ApiError)
+        assert error.status == status
+    elif endpoint.effect == "change":
+        assert isinstance(error, ServerError if status == 503 and waits else OutcomeUnknown)
+        assert error.status == status
+    else:
+        assert isinstance(error, (RequestFailed, ApiError))
+        assert not isinstance(error, ApiError) or error.status == status
+
+
+@examples(40)
+@given(data=st.data())
+def test_a_right_answer_is_never_taken_for_another(scripted, data):
+    session, wire = scripted
+    name = data.draw(st.sampled_from(list(ENDPOINTS)))
+    endpoint = ENDPOINTS[name]
+    wire.answer = attempt.Answer(endpoint.success, {}, json.dumps(RIGHT[endpoint.answer]).encode())
+
+    frame, _ = call(session, name)
+
+    assert frame["offer_state_id"].tolist() == [7]
+
+
+@examples(40)
+@given(data=st.data())
+def test_the_same_holds_over_a_real_connection(echo, data):
+    session, server = echo
+    name = data.draw(st.sampled_from(list(ENDPOINTS)))
+    endpoint = ENDPOINTS[name]
+    status = data.draw(st.sampled_from((200, 201, 400, 403, 404, 409, 422)))
+    server.body = data.draw(bodies(endpoint.answer))
+    server.status = status
+
+    frame, error = call(session, name)
+
+    if error:
+        assert_right_error(error, endpoint, status, waits=False)
+    else:
+        assert_promised(frame, COLUMNS[endpoint.answer])
+
+
+@pytest.fixture(scope="module")
+def echo():
+    def answer(_received):
+        return Answer(server.status, server.body)
+
+    with (
+        ScriptedServer(answer=answer) as server,
+        Session("sandbox", base_url=server.base_url, token="given-token") as session,
+    ):
+        session.transport._sender._clock = Clock(sleep=lambda _seconds: None)
+        yield session, server
+
+
+# ---- one shard -------------------------------------------------------------------------------------------------------
+
+ROWS = {
+    "issue": {
+        "campaign_id": "SUMMER26",
+        "member_id": 2,
+        "external_ref_id": "r-1",
+        "expires_at": "2030-01-01T00:00:00Z",
+    },
+    "issue by identifier": {"campaign_id": "SUMMER26", "member_identifier": "m-2", "external_ref_id": "r-1"},
+    "void": {"member_id": 2, "offerstate_id": 7},
+    "void by identifier": {"member_identifier": "m-2", "offerstate_id": 7},
+    "update": {"member_id": 2, "offerstate_id": 7, "value": 5, "expires_at": "2030-01-01T00:00:00Z", "locked": True},
+    "redeem": {"member_id": 2, "offerstate_id": 7},
+}
+
+
+class ShardWire:
+    """Stands where a worker's connections are: gives the answers in turn, the last one for ever."""
+
+    def __init__(self, steps):
+        self.steps = list(steps)
+        self.paths = []
+
+    async def ask(self, request):
+        self.paths.append(request.path)
+        step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        if isinstance(step, Exception):
+            raise step
+        status, body, retry_after_s = step
+        return wire.Answer(status, wire.recordable(request.method, status, body, SECRET), retry_after_s)
+
+
+def run_shard(work, job, steps, monkeypatch):
+    shard_wire = ShardWire(steps)
+
+    @asynccontextmanager
+    async def open_wire(_wiring):
+        yield shard_wire
+
+    monkeypatch.setattr(worker, "open_wire", open_wire)
+    report = asyncio.run(work(job, Deadline("nobody", 60)))
+    return report, shard_wire
+
+
+def wiring():
+    return Wiring("http://127.0.0.1:9/v1.0", SECRET, 1, None, 1, 1, True, NO_PAUSE, "nobody")
+
+
+def steps(kind):
+    answers = st.tuples(STATUSES, bodies(kind), st.sampled_from((None, None, None, 0.0)))
+    return answers | st.sampled_from((wire.Lost("it broke"), wire.NotSent("no connection")))
+
+
+@pytest.mark.parametrize("kind", list(ROWS))
+@examples(80)
+@given(data=st.data())
+def test_a_row_is_done_only_where_the_service_says_so_and_rejected_only_where_it_refuses(kind, data, monkeypatch):
+    operation = OPERATIONS[kind.partition(" ")[0]]
+    endpoint = operation.endpoint_for(ROWS[kind])
+    step = data.draw(steps(endpoint.answer))
+    job = SendJob(wiring(), operation.name, 0, [Row(5, ROWS[kind])])
+
+    report, _ = run_shard(worker._send, job, [step], monkeypatch)
+
+    report = pickle.loads(pickle.dumps(report))
+    [outcome] = report.outcomes or [None]
+    word = outcome.outcome if outcome else "handed back"
+    if isinstance(step, Exception):
+        expected = {"handed back"} if isinstance(step, wire.NotSent) else {"unknown"}
+    else:
+        expected = expected_words(operation, endpoint, *step)
+    assert word in expected
+    if outcome is not None:
+        assert outcome.position == 5
+        assert_recordable(outcome)
+
+
+def expected_words(operation, endpoint, status, body, retry_after_s):
+    if status in (200, 201) or (status == 204 and endpoint.effect == "void"):
+        return {operation.done} if body == json.dumps(RIGHT[endpoint.answer]).encode() else words_for(operation, body)
+    if status in (401, 429) or (status == 503 and retry_after_s is not None):
+        return {"handed back"}
+    if status == 422 and endpoint.effect == "void":
+        return {"voided"}
+    return {"rejected"} if 400 <= status < 500 and status != 408 else {"unknown"}
+
+
+def words_for(operation, body):
+    """Say what an answer that is no model of its kind can make of a row: done at most where it names an offer state."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        said = None
+    if operation.name == "void":
+        bare = not isinstance(said, dict) or not (said.get("error") or said.get("errors"))
+        return {"voided", "unknown"} if bare and (said is not None or body.strip() in (b"", b"null")) else {"unknown"}
+    if said is None or (isinstance(said, dict) and said.get("errors")) or b"id" not in body:
+        return {"unknown"}
+    return {operation.done, "unknown"}
+
+
+def assert_recordable(outcome):
+    """Both databases take what stands in an outcome: 64 bits, no NUL, no half surrogates."""
+    for name, value in outcome._asdict().items():
+        assert value is None or type(value) in (int, str), name
+        if isinstance(value, int):
+            assert -(2**63) <= value < 2**63
+        elif value is not None:
+            assert "\x00" not in value
+            value.encode()
+    orjson.dumps(list(outcome))
+
+
+@pytest.mark.parametrize("kind", list(ROWS))
+@examples(80)
+@given(data=st.data())
+def test_a_read_back_proves_or_says_why_not(kind, data, monkeypatch):
+    operation = OPERATIONS[kind.partition(" ")[0]]
+    row = Row(5, ROWS[kind])
+    first, then = (
+        data.draw(steps(data.draw(st.sampled_from(("offer_state", "offer_states"))))),
+        data.draw(steps("offer_states")),
+    )
+    job = SendJob(wiring(), operation.name, 0, [row], purpose="readback")
+
+    report, asked = run_shard(worker._send, job, [first, then], monkeypatch)
+
+    assert all(path.count("/") <= 4 and ".." not in path for path in asked.paths)
+    for reading in pickle.loads(pickle.dumps(report)).readings:
+        proof = prove(operation, row, reading)
+        mismatch_of(row, {"offer_state_id": 7}, reading)
+        if isinstance(proof, Proof):
+            assert proof is (Proof.UNTOLD if reading.found is None else Proof.ABSENT)
+        else:
+            assert proof.outcome == operation.done
+            assert_recordable(proof)
+        for text in (reading.error, reading.trace):
+            assert text is None or "\x00" not in text
+
+
+@examples(120)
+@given(data=st.data())
+def test_members_are_listed_into_the_promised_columns_or_unread(data, monkeypatch):
+    pages = data.draw(st.lists(steps("offer_states"), min_size=1, max_size=4))
+    job = ListJob(wiring(), [2, 3])
+
+    report, _ = run_shard(worker._list, job, pages, monkeypatch)
+
+    assert set(report.done) <= {2, 3}
+    assert {unread.member_id for unread in report.unread} <= set(report.done)
+    assert report.unauthenticated or set(report.done) == {2, 3}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)
+        frame = join_parts([report.part], OFFER_STATE, where="test")
+    assert_promised(frame, OFFER_STATE)
+
+
+# ---- a whole run -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Acted(Answer):
+    """An answer after the service did what it was asked."""
+
+    commits: bool = True
+
+
+UNREADABLE = bodies("receipt").filter(lambda body: words_for(OPERATIONS["issue"], body) == {"unknown"})
+LOST = st.tuples(st.sampled_from((200, 201, 202, 307, 408, 500, 502, 503)), UNREADABLE).map(lambda pair: Answer(*pair))
+LIES = (
+    LOST
+    | LOST.map(lambda answer: Acted(answer.status, answer.body))
+    | st.tuples(st.sampled_from((400, 403, 404, 409, 422)), bodies("receipt")).map(lambda pair: Answer(*pair))
+    | st.none()
+)
+"""What is answered to an issue instead of a receipt, whether it was done or not; None for the truth."""
+
+
+@examples(12)
+@given(lies=st.lists(LIES, max_size=6))
+def test_every_outcome_of_a_run_is_true_whatever_is_answered(tmp_path_factory, lies):
+    plan = members([5, 3, 9, 7], note=["a", "b", "c", "d"]).set_index("note")
+    waiting = list(lies)
+    with tiny_service(tmp_path_factory.mktemp("run") / "ledger.db") as (session, service):
+        session._runs.policy = RetryPolicy(base_s=0, cap_s=0)
+        service.on_issue = lambda _number, _record: waiting.pop(0) if waiting else None
+
+        result = session.issue_many(plan, CAMPAIGN, concurrency=1, settle_pause=0, halt_above=1, progress=False)
+
+        assert_true(result, service.states)
+    assert result.index is plan.index
+    assert result["member_id"].tolist() == [5, 3, 9, 7]
+    assert_promised(result, RESULT)
+    assert set(result["outcome"]) <= {"issued", "rejected"} <= set(OUTCOMES)
