@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -30,6 +30,12 @@ __all__ = [
     "read_refusal",
     "read_success",
 ]
+
+
+MESSAGE_CHARACTERS: Final = 1000
+"""So much of a message is shown."""
+BREAKS: Final = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Verdict(enum.Enum):
@@ -93,7 +99,7 @@ def read_records(parsed: Any) -> list[dict[str, Any]]:
         entries = parsed if isinstance(parsed, list) else [parsed]
     if not isinstance(entries, list):
         raise UnreadableAnswer(f"offer_states is {type(entries).__name__}, not a list")
-    records = [entry.get("offer_state", entry) if isinstance(entry, dict) else None for entry in entries]
+    records: list[Any] = [entry.get("offer_state", entry) if isinstance(entry, dict) else None for entry in entries]
     if not all(isinstance(record, dict) and ("offer_state_id" in record or "id" in record) for record in records):
         raise UnreadableAnswer("the answer holds an entry that is no offer state")
     return records
@@ -191,19 +197,22 @@ def read_refusal(status: int, body: bytes) -> tuple[str, str | None]:
         trace = parsed.get("trace")
     if not message:
         message = _standard_reason(status)
-    text = in_words(message).replace("\x00", "\N{REPLACEMENT CHARACTER}")
-    trace = trace.replace("\x00", "")[:200] if isinstance(trace, str) else None
-    return text[:1000], trace or None
+    trace = in_words(trace[:MESSAGE_CHARACTERS])[:200] if isinstance(trace, str) else None
+    return in_words(message), trace or None
 
 
 def in_words(said: Any) -> str:
-    """Show what the service said, whatever its shape."""
-    if isinstance(said, str):
-        return said
-    try:
-        return orjson.dumps(said).decode()
-    except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes, and so does str()
-        return "something nested too deeply to be shown"
+    """Show what somebody else said, whatever its shape, on one line.
+
+    A terminal obeys control characters, and a line break begins what looks like another entry of a log.
+    """
+    if not isinstance(said, str):
+        try:
+            said = orjson.dumps(said).decode()
+        except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes, and so does str()
+            return "something nested too deeply to be shown"
+    one_line = BREAKS.sub(" ", said[:MESSAGE_CHARACTERS])
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", one_line)
 
 
 def _standard_reason(status: int) -> str:

@@ -141,9 +141,12 @@ class Reader:
             known = [state for state in records if state.get("external_ref_id") == reference]
             if records and not known:  # the reference was not what it looked for: then nothing is proved
                 raise RequestFailed("the service was asked for a reference and answers another one")
-            member_id = known[0].get("member_id") if known else None
-            if member_id is None:
+            answered = known[0].get("member_id") if known else None
+            if answered is None:
                 return known
+            member_id = integer_in(answered)
+            if member_id is None:  # it becomes part of an address
+                raise RequestFailed("the service answers an offer state of a member whose key is no number")
             if not await self._pace.turn(lane):
                 raise Closing
         return [

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import aiohttp
 from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
-from ..attempt import MAX_ANSWER_BYTES, cleared
+from ..attempt import MAX_ANSWER_BYTES, certificates, cleared
 from ..endpoints import TOKEN_HEADER, Request, address_of
 from ..retry import parse_retry_after
 from ..version import USER_AGENT
@@ -156,12 +158,27 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     if length is not None and length <= MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
         return await response.read()
     parts, total = [], 0
+    if length is not None and length > MAX_ANSWER_BYTES:
+        raise _too_long()
     async for part in response.content.iter_chunked(CHUNK_BYTES):
         total += len(part)
         if total > MAX_ANSWER_BYTES:
-            raise Lost(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB")
+            raise _too_long()
         parts.append(part)
     return b"".join(parts)
+
+
+def _too_long() -> Lost:
+    return Lost(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB")
+
+
+def _trust(base_url: str) -> ssl.SSLContext | bool:
+    """Trust whom single calls trust: a firm's network may need authorities of its own."""
+    place = certificates() if base_url.startswith("https:") else True
+    if not isinstance(place, str):
+        return place
+    is_folder = Path(place).is_dir()
+    return ssl.create_default_context(cafile=None if is_folder else place, capath=place if is_folder else None)
 
 
 def _proxy_for(base_url: str) -> dict[str, Any]:
@@ -176,11 +193,13 @@ async def open_wire(wiring: Wiring) -> AsyncIterator[Wire]:
     """Open the connections of one shard and close them after it."""
     headers = {
         "Accept": "application/json",
+        "Accept-Encoding": "gzip, deflate",  # what unpacks to a thousand times its size at most
         "Content-Type": "application/json",
         "User-Agent": USER_AGENT,
     }
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),  # there are as many lanes as requests that may be in flight
+        # as many connections as there are lanes
+        connector=aiohttp.TCPConnector(limit=0, ssl=_trust(wiring.base_url)),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=wiring.connect_timeout_s),
