@@ -226,6 +226,19 @@ def test_pages_of_any_size_and_shape_give_the_frame_of_one_page():
     pd.testing.assert_frame_equal(builder.frame(), frame_of(records, where="test"))
 
 
+def test_rows_that_are_columns_already_stand_among_records_in_their_order():
+    builder = FrameBuilder(where="test")
+    builder.add([{**STATE, "offer_state_id": 1}])
+    builder.add_columns([("offer_state_id", [2, 3]), ("status", ["voided", None]), ("new", [4, 5])], 2)
+    builder.add_columns([("offer_state_id", [])], 0)
+    builder.add([{"offer_state_id": 6}])
+
+    expected = [{**STATE, "offer_state_id": 1}, {"offer_state_id": 2, "status": "voided", "new": 4},
+                {"offer_state_id": 3, "status": None, "new": 5}, {"offer_state_id": 6}]  # fmt: skip
+    assert len(builder) == 4
+    pd.testing.assert_frame_equal(builder.frame(), frame_of(expected, where="test"))
+
+
 def test_a_builder_is_empty_after_it_handed_over_or_was_cleared():
     builder = FrameBuilder(where="test")
     builder.add([STATE])

@@ -142,13 +142,13 @@ def test_a_name_that_is_taken_gives_the_run_that_has_it_and_changes_nothing(book
 
 
 def test_runs_are_listed_newest_first_with_their_rows_counted_by_outcome(book):
-    empty, full = made(book, rows_=0), made(book, rows_=3)
+    empty, full, new = made(book, rows_=0), made(book, rows_=3), made(book, rows_=2)
     book.end(full.run_no, [Outcome(1, "issued"), Outcome(2, "rejected")])
 
     listed = book.all_runs()
 
-    assert listed == [(full, {"planned": 1, "issued": 1, "rejected": 1}), (empty, {})]
-    assert book.counts(full.run_no) == listed[0][1]
+    assert listed == [(new, {"planned": 2}), (full, {"planned": 1, "issued": 1, "rejected": 1}), (empty, {})]
+    assert book.counts(full.run_no) == listed[1][1]
     assert book.counts(empty.run_no) == {}
 
 
@@ -189,6 +189,38 @@ def test_rows_of_a_query_are_given_by_their_first_column_with_every_kind_of_valu
         found = rows_at_once(connection, query.where(rows.c.run_no == run.run_no + 1))
 
     assert [tuple(row) for row in found] == [(at, 2**63 - 1 - at, "ü\n\"'\\", None) for at in (3, 4, 5)]
+
+
+def damage(book, run, table, **values):
+    with book.transaction() as connection:
+        connection.execute(sa.update(table).where(table.c.run_no == run.run_no).values(values))
+
+
+def test_a_run_of_an_operation_that_is_not_known_is_refused_by_its_name(book):
+    run = made(book, operation="gift")
+
+    with pytest.raises(LedgerError, match=rf"has run '{run.run}' of an operation that this version does not know"):
+        book.find(run=run.run)
+
+
+def test_a_run_whose_shards_overlap_is_refused_and_others_are_not(book):
+    run, other = made(book, rows_=4, rows_per_shard=2), made(book, rows_=4, rows_per_shard=2)
+    damage(book, run, shards, last=3)
+
+    with pytest.raises(LedgerError, match=rf"shards of run '{run.run}' overlap"):
+        book.find(run=run.run)
+    assert book.find(run=other.run) == other
+
+
+def test_what_is_damaged_in_one_run_keeps_nobody_from_another(tmp_path):
+    book = Ledger(str(tmp_path / "ledger.db"))
+    run, other = made(book), made(book)
+    damage(book, run, rows, member_id="not a number")
+
+    with pytest.raises(LedgerError, match=r"damaged, or was changed by hand: rows, run_no '1', position '0' holds"):
+        book.find(run=run.run)
+    assert book.find(run=other.run) == other
+    book.close()
 
 
 # ---- who was issued what ---------------------------------------------------------------------------------------------
@@ -384,6 +416,7 @@ def test_a_shard_whose_rows_have_all_ended_is_passed_over(book):
 
 
 def test_what_was_not_sent_is_given_back_and_claimed_again(book):
+    made(book, rows_=1)  # a shard of the same number
     run = made(book, rows_=3, rows_per_shard=3)
     claimant = at_work(book, run)
     claimant.claim()
@@ -592,13 +625,27 @@ def test_what_fails_half_way_is_not_recorded(book):
     assert kept(book, run, "outcome") == [("planned",)] * 3
 
 
-def test_readers_do_not_wait_for_a_writer(tmp_path):
+def test_whoever_only_reads_does_not_wait_for_a_writer(tmp_path):
     book = Ledger(f"sqlite:///{tmp_path}/ledger.db?timeout=0.05")
     run = made(book)
+    claimant = at_work(book, run)
     with book.transaction():
         assert book.counts(run.run_no) == {"planned": 3}
+        assert book.find(run=run.run) == run
+        assert book.all_runs() == [(run, {"planned": 3})]
+        assert len(book.rows_of(run)) == len(kept(book, run)) == 3
+        assert elsewhere(book) == {}
+        assert book.safe_in_s(run.run_no) == 0.0
+        assert claimant.finds_planned()
         with pytest.raises(LedgerError, match="database is locked"):
             book.end(run.run_no, [Outcome(0, "issued")])
+    book.close()
+
+
+def test_by_default_a_ledger_is_in_the_users_data_directory(tmp_path):
+    book = Ledger(None)
+
+    assert str(book) == str(tmp_path / "data_home" / "sparkfly_nb" / "ledger.db")
     book.close()
 
 

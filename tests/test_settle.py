@@ -86,6 +86,7 @@ def test_an_update_is_done_where_every_field_shows_what_was_asked():
     asked = {**KEYS, "value": 2, "expires_at": "2030-06-01T00:00:00Z"}
 
     assert judged(UPDATE, asked, {**HELD, "value": 2}).outcome == "updated"
+    assert judged(UPDATE, asked, {**HELD, "value": 2, "expires_at": "2030-06-01T02:00:00+02:00"}).outcome == "updated"
     assert judged(UPDATE, asked, {**HELD, "value": 1}) is Proof.ABSENT
     assert judged(UPDATE, asked, {**HELD, "value": 2, "expires_at": None}) is Proof.ABSENT
     assert judged(UPDATE, asked, HELD) is Proof.ABSENT, "a field that is not shown shows nothing"
@@ -146,6 +147,7 @@ def contradiction(*found, error=None, **changes):
 
 def test_a_service_that_shows_what_it_confirmed_agrees():
     assert contradiction(HELD) is None
+    assert contradiction({**HELD, "expires_at": "2030-06-01T02:00:00.000+02:00"}) is None, "in its own spelling"
     assert contradiction({**HELD, "member_id": 5, "status": "voided"}) is None, "the id and the dates are held to it"
 
 
