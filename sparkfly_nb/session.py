@@ -181,6 +181,8 @@ class Session(SingleCalls, BulkChanges, AuditCall):
         self.close()
 
     def __repr__(self) -> str:
+        if "transport" not in vars(self):  # a traceback with variables shows one that was refused, too
+            return "<Session that could not be made>"
         return f"<Session {', '.join(f'{name}: {text}' for name, text in self._shown().items())}>"
 
     def _repr_html_(self) -> str:

@@ -151,8 +151,8 @@ def endless(received):
     return Answer(200, [{"offer_state": entry} for entry in entries])
 
 
-def test_a_listing_without_an_end_is_given_up():
-    with tiny_service("unused") as (session, service):
+def test_a_listing_without_an_end_is_given_up(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.server._answer = endless
         with pytest.raises(IncompleteListing, match="no end"):
             session.list_offer_states(7)

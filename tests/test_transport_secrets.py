@@ -42,6 +42,7 @@ ENDS = {
     "error in a success": lambda received: Answer(200, {**echo(received), "errors": echo(received), "offer_state": {}}),
 }
 PACKAGE = str(Path(sparkfly_nb.__file__).parent)
+TESTS = str(Path(__file__).parent)
 
 
 def everything_about(error):
@@ -50,7 +51,7 @@ def everything_about(error):
     chain, frames = [shown], []
     while chain:
         one = chain.pop()
-        frames += [frame for frame in one.stack if Path(__file__).name not in frame.filename]
+        frames += [frame for frame in one.stack if not frame.filename.startswith(TESTS)]
         chain += [other for other in (one.__cause__, one.__context__) if other is not None]
     assert any(frame.filename.startswith(PACKAGE) for frame in frames)
     return "\n".join(
