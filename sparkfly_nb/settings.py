@@ -194,6 +194,11 @@ def _checked_address(address: str) -> str:
     path = parts.path.rstrip("/")
     if not path.endswith("/v1.0") or {".", ".."} & set(path.split("/")):
         raise ConfigurationError(f"base_url {address!r} must end in /v1.0 and hold no steps such as ..")
+    if not _PLAIN_HOST.fullmatch(host) or not _PLAIN_PATH.fullmatch(path):
+        raise ConfigurationError(
+            f"base_url {address!r} holds signs that not every library reads alike; use letters, digits and -._~ only, "
+            "and the xn-- form of a name in other letters"
+        )
     # Written in one way, since the name of a run is made from it: another spelling would issue everything again.
     shown_host = f"[{host}]" if ":" in host else host
     shown_port = "" if port in (None, _PORTS[parts.scheme]) else f":{port}"
@@ -201,6 +206,8 @@ def _checked_address(address: str) -> str:
 
 
 _PORTS: Final = {"http": 80, "https": 443}
+_PLAIN_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+_PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9._~/-]*")
 
 
 def _checked(name: str, secret: Any) -> Any:

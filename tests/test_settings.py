@@ -71,6 +71,14 @@ def test_an_address_is_kept_in_one_spelling(address):
     assert make(base_url=address).base_url == "https://h.example/v1.0"
 
 
+@pytest.mark.parametrize(
+    "address", ["https://bücher.example/v1.0", "https://h.example/%2e%2e/v1.0", "http://[::1%25lo]/v1.0"]
+)
+def test_an_address_that_not_every_library_reads_alike_is_refused(address):
+    with pytest.raises(ConfigurationError, match="not every library reads alike"):
+        make(base_url=address)
+
+
 def test_the_default_port_of_the_other_scheme_is_kept():
     assert make(base_url="http://[::1]:443/v1.0").base_url == "http://[::1]:443/v1.0"
 
