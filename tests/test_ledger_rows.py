@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -284,11 +285,14 @@ def test_what_was_undone_may_be_issued_again(book):
 
 def test_planned_rows_of_a_shard_that_somebody_claimed_may_have_been_sent(book):
     run = made(book, rows_=4, rows_per_shard=2)
+    made(book, rows_=4, rows_per_shard=2, first_member=2000)  # planned as well, and claimed by nobody
     claimant = at_work(book, run)
     assert claimant.claim().shard == 0
 
     assert elsewhere(book) == {("member_id", 1000): run.run, ("member_id", 1001): run.run}
-    claimant.record(0, [Outcome(0, "rejected"), Outcome(1, "rejected")])
+    book.end(run.run_no, [Outcome(0, "rejected")])
+    assert elsewhere(book) == {("member_id", 1001): run.run}
+    claimant.record(0, [Outcome(1, "rejected")])
     assert elsewhere(book) == {}
 
 
@@ -342,14 +346,14 @@ def test_rows_far_apart_are_planned_again_in_their_shards_and_no_other_run_is_to
     run, other = made(book, rows_=6, rows_per_shard=2), made(book, rows_=6, rows_per_shard=2)
     for one in (run, other):
         set_shards(book, one, state="settled")
-        book.end(one.run_no, [Outcome(at, "unknown") for at in range(6)])
+    book.end(run.run_no, [Outcome(at, "unknown") for at in range(6)])
 
     book.reopen(run.run_no, [Row(5, {}), Row(0, {})])
 
     assert shards_of(book, run, "state") == [("planned",), ("settled",), ("planned",)]
     assert kept(book, run, "outcome") == [(word,) for word in ("planned", *["unknown"] * 4, "planned")]
     assert shards_of(book, other, "state") == [("settled",)] * 3
-    assert kept(book, other, "outcome") == [("unknown",)] * 6
+    assert kept(book, other, "outcome", "resends") == [("planned", 0)] * 6
 
 
 def test_a_shard_that_somebody_is_sending_is_not_taken_from_him(book):
@@ -472,8 +476,12 @@ def test_a_wait_that_no_worker_needs_is_refused(book, more_s, refused):
     set_shards(book, run, settle_after=time.time() + LONGEST_WAIT_S + more_s)
 
     if refused:
-        with pytest.raises(LedgerError, match="days from now: a clock was wrong"):
+        with pytest.raises(LedgerError) as told:
             book.safe_in_s(run.run_no)
+        assert str(told.value) == (
+            "the ledger says that something is still being sent, days from now: a clock was wrong, or it was "
+            "changed by hand. What is unknown stays unknown; settle it by hand"
+        )
     else:
         assert book.safe_in_s(run.run_no) > LONGEST_WAIT_S - 2000
 
@@ -560,11 +568,27 @@ def test_a_process_of_somebody_else_is_a_process(book, monkeypatch):
     alive, finder = at_work(book, run), at_work(book, run)
     alive.claim()
 
-    def refuses(_pid, _signal):
+    asked = []
+
+    def refuses(pid, signal):
+        asked.append((pid, signal))
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", refuses)
     assert finder.recover() == 1
+    assert asked == [(os.getpid(), 0)], "asking harms nobody"
+
+
+def test_where_asking_for_a_process_may_end_it_only_silence_is_death(book, monkeypatch):
+    run = made(book)
+    alive, finder = at_work(book, run), at_work(book, run)
+    alive.claim()
+    set_claimant(book, alive, pid=GONE)
+    monkeypatch.setattr(claims_module, "os", SimpleNamespace(name="nt"))
+
+    assert finder.recover() == 1
+    set_claimant(book, alive, pid=GONE, silent_s=LEASE_S + 5)
+    assert finder.recover() == 0
 
 
 def test_a_claimant_that_left_no_trace_is_dead_and_not_waited_for(book):
