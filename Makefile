@@ -43,7 +43,7 @@ lab: $(VENV)/.lab  ## Open JupyterLab with the notebooks
 	$(RUN) -m jupyterlab $(LAB_ARGS) notebooks
 
 console: $(VENV)/.lab  ## Serve the forms of notebooks/05_forms.ipynb as a page, to this machine only
-	$(RUN) -m voila notebooks/05_forms.ipynb --Voila.ip=127.0.0.1
+	$(RUN) -m voila notebooks/05_forms.ipynb --Voila.ip=127.0.0.1 --Voila.auto_token=True
 
 bench: $(VENV)/.dev  ## Measure against the SDK and write the table of benchmarks/README.md
 	$(RUN) benchmarks/run.py
