@@ -1,7 +1,7 @@
-"""Run the long tests and keep their figures: in a file from run to run, and as tables in docs/reliability.md.
+"""Run the long tests and keep their figures: as lines of docs/chaos_figures.jsonl, as tables in docs/reliability.md.
 
-``make chaos`` calls this. What was measured before is kept, so that the matrix can be run in parts; a table of the
-document is replaced when all its cells are there.
+``make chaos`` calls this. What was measured before stays until it is measured again, so that the matrix can be run in
+parts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from chaos_cells import FAULT_NAMES, OPERATIONS, ROWS, can_happen
 
 ROOT = Path(__file__).resolve().parents[1]
-KEPT = ROOT / ".pytest_cache" / "chaos.jsonl"
+KEPT = ROOT / "docs" / "chaos_figures.jsonl"
 KEEPING = "CHAOS_FIGURES_ARE_KEPT"  # the tests take the variables of this package away
 DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- measured by make chaos: begin -->", "<!-- measured by make chaos: end -->"
@@ -34,7 +34,6 @@ TITLES = {
 def keep_figures(**figures):
     """Keep what a test measured, where ``make chaos`` asked for it; the table names where it belongs."""
     if KEEPING in os.environ:
-        KEPT.parent.mkdir(exist_ok=True)
         with KEPT.open("a") as file:
             file.write(json.dumps({**figures, "day": time.strftime("%Y-%m-%d")}) + "\n")
 
@@ -46,6 +45,7 @@ def kept_cells():
         for line in KEPT.read_text().splitlines():
             cell = json.loads(line)
             tables[cell["table"]][cell.get("operation"), cell.get("fault")] = cell
+    KEPT.write_text("".join(json.dumps(cell) + "\n" for cells in tables.values() for cell in cells.values()))
     return tables
 
 
@@ -131,21 +131,18 @@ MAKERS = {"sqlite": matrix_table, "postgresql": matrix_table, "sdk": sdk_table, 
 
 
 def show(tables):
-    """Print what was measured, and put whole tables into the document in place of older ones."""
+    """Print what was measured, and put it into the document in place of what was there."""
     before, rest = DOCUMENT.read_text().split(BEGIN)
-    measured, after = rest.split(END)
-    sections = {section.split("\n")[0]: section for section in measured.split("### ")[1:]}
+    after = rest.split(END)[1]
+    sections = []
     for name, cells in tables.items():
         if not cells:
             continue
-        table = MAKERS[name](cells, tables)
-        sys.stdout.write(f"\n{TITLES[name]}\n\n{table}\n")
         missing = len(set(WANTED[name]) - cells.keys())
-        if missing:
-            sys.stdout.write(f"\nnot in {DOCUMENT.name}: {missing} of {len(WANTED[name])} parts were not run yet\n")
-            continue
-        sections[TITLES[name]] = f"{TITLES[name]}\n\n{table}\n\n"
-    inside = "".join(f"### {sections[title]}" for title in TITLES.values() if title in sections)
+        note = f"**{missing} of the {len(WANTED[name])} parts of this table were not run yet.**\n\n" if missing else ""
+        sections.append(f"### {TITLES[name]}\n\n{note}{MAKERS[name](cells, tables)}\n\n")
+    inside = "".join(sections)
+    sys.stdout.write(f"\n{inside}")
     machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     DOCUMENT.write_text(f"{before}{BEGIN}\n\nBy `make chaos` on {machine}.\n\n{inside}{END}{after}")
 

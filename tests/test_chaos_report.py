@@ -1,4 +1,4 @@
-"""The page on reliability names tests that exist, and shows tables that are whole."""
+"""The page on reliability names tests that exist, and its tables say what was run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import chaos_report
 import pytest
-from chaos_report import BEGIN, DOCUMENT, END, ROOT, TITLES, WANTED
+from chaos_report import BEGIN, DOCUMENT, END, ROOT, WANTED
 
 
 def cells_of(table, **counts):
@@ -30,22 +30,31 @@ def test_the_page_names_only_tests_that_exist():
     assert not {name for name in named if not (ROOT / "tests" / name).exists()}
 
 
-def test_a_whole_table_replaces_the_older_one_and_leaves_the_rest_alone(page):
-    chaos_report.show({"sqlite": cells_of("sqlite", lost=3)})
-    chaos_report.show({"postgresql": cells_of("postgresql")})
-    chaos_report.show({"sqlite": cells_of("sqlite", lost=0)})
+def test_the_tables_stand_between_the_marks_and_replace_those_that_were_there(page, capsys):
+    chaos_report.show({"sqlite": cells_of("sqlite", lost=3), "postgresql": {}})
+    chaos_report.show({"sqlite": cells_of("sqlite"), "postgresql": cells_of("postgresql", duplicates=1)})
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
-    assert [line for line in text.splitlines() if line.startswith("### ")] == [
-        f"### {TITLES['sqlite']}", f"### {TITLES['postgresql']}"]  # fmt: skip
     assert "0/3/0/0" not in text
-    assert text.count("20: 0/0/0/0") == len(WANTED["sqlite"]) + len(WANTED["postgresql"])
+    assert text.count("20: 0/0/0/0") == len(WANTED["sqlite"])
+    assert text.count("20: 1/0/0/0") == len(WANTED["postgresql"])
+    assert text[text.index("### ") : text.index(END)] in capsys.readouterr().out
+    assert "not run yet" not in text
 
 
-def test_a_table_with_parts_missing_is_shown_and_not_kept(page, capsys):
-    cells = cells_of("sqlite", duplicates=1)
+def test_a_table_with_parts_missing_says_so(page):
+    cells = cells_of("sqlite")
     cells.popitem()
     chaos_report.show({"sqlite": cells})
-    assert "20: 1/0/0/0" in capsys.readouterr().out
-    assert "20: 1/0/0/0" not in page.read_text()
+    assert f"1 of the {len(WANTED['sqlite'])} parts of this table were not run yet" in page.read_text()
+
+
+def test_what_is_measured_again_replaces_what_was_and_the_rest_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(chaos_report, "KEPT", tmp_path / "figures.jsonl")
+    monkeypatch.setenv(chaos_report.KEEPING, "1")
+    for fault, lost in (("half_body", 1), ("slow_bytes", 2), ("half_body", 0)):
+        chaos_report.keep_figures(table="sqlite", operation="settle", fault=fault, lost=lost)
+        kept = chaos_report.kept_cells()["sqlite"]
+    assert {fault: cell["lost"] for (_, fault), cell in kept.items()} == {"half_body": 0, "slow_bytes": 2}
+    assert len(chaos_report.KEPT.read_text().splitlines()) == 2
