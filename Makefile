@@ -10,7 +10,7 @@ LAB_ARGS ?=
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos compat check cassettes notebooks lab console bench clean
+.PHONY: help demo test chaos compat advisories check cassettes notebooks lab console bench clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ chaos: $(VENV)/.dev  ## Run the long tests: faults, kills and a soak; keep their
 
 compat: $(LOWEST)/.dev  ## Run the suite on the oldest versions that pyproject.toml promises
 	$(LOWEST)/bin/python -m pytest -W default::DeprecationWarning $(PYTEST_ARGS)
+
+advisories: $(VENV)/.dev  ## Ask pip-audit about every installed version; needs the network, and is no part of the gate
+	$(PYTHON) -m venv .venv-advisories
+	.venv-advisories/bin/python -m pip install --quiet pip-audit
+	$(RUN) -m pip freeze --exclude-editable > .venv-advisories/installed.txt
+	.venv-advisories/bin/pip-audit --strict --disable-pip --no-deps --requirement .venv-advisories/installed.txt
 
 check: $(VENV)/.dev  ## Lint, check the format, check the types
 	$(RUN) -m ruff check .
