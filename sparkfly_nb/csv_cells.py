@@ -21,7 +21,7 @@ import pandas as pd
 from .cells import json_text, object_array
 from .columns import kind_of, missing_in
 from .errors import AuditFileError, InvalidInput
-from .values import is_missing, to_rfc3339
+from .values import is_missing, shown, to_rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,9 +72,16 @@ def _any_cell(value: Any) -> str:
         return text_cell(json_text(value))
     if is_missing(value):
         return ""
-    for kinds, write in _WRITERS:
-        if isinstance(value, kinds):
-            return write(value)
+    write = next((write for kinds, write in _WRITERS if isinstance(value, kinds)), _shown_cell)
+    try:
+        return write(value)
+    except InvalidInput:
+        raise
+    except (ValueError, RecursionError):  # a number of thousands of digits
+        raise InvalidInput(f"{shown(value)} cannot be written") from None
+
+
+def _shown_cell(value: object) -> str:
     return text_cell(str(value))
 
 

@@ -20,6 +20,8 @@ import pyarrow as pa
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from sparkfly_nb.values import shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -89,6 +91,9 @@ class Column:
     series: pd.Series
     meanings: list[Any]
     writer: str
+
+    def __repr__(self) -> str:  # pandas cannot show all that it holds
+        return f"Column({self.writer}, {self.series.dtype}, {list(map(shown, self.series))}, {self.meanings})"
 
 
 def _dtype(dtype: Any) -> Callable[[list[Any]], pd.Series]:
@@ -460,6 +465,10 @@ class Drawn:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def __repr__(self) -> str:
+        columns = [(name, list(map(shown, self.frame.iloc[:, at]))) for at, name in enumerate(self.frame.columns)]
+        return f"Drawn({columns}, index={self.frame.index!r}, meanings={self.meanings}, writers={self.writers})"
 
     def of(self, name: str) -> list[Any]:
         return self.meanings.get(name, [MISSING] * len(self))

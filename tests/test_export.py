@@ -273,6 +273,12 @@ def test_a_value_that_cannot_be_written_is_named_and_leaves_nothing(path):
     assert list(path.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("value", [10**5000, {10**5000}], ids=["number", "set"])
+def test_a_number_that_python_does_not_write_down_is_named(path, value):
+    with pytest.raises(InvalidInput, match=r"states\.csv: column n: a very long (int|set) cannot be written"):
+        write_csv(pd.DataFrame({"n": pd.Series([value], dtype=object)}), path)
+
+
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     resource = pytest.importorskip("resource")
     signal = pytest.importorskip("signal")

@@ -135,7 +135,7 @@ EVERY_WRITER = [
 @pytest.mark.parametrize(
     ("name", "writer", "tz"), EVERY_WRITER, ids=[f"{name}-{writer.name}-{tz}" for name, writer, tz in EVERY_WRITER]
 )
-@examples(8)
+@examples(6)
 @given(data=st.data())
 def test_a_column_of_any_dtype_is_read_cell_by_cell_or_each_wrong_cell_is_named(name, writer, tz, data):
     rows = data.draw(st.integers(1, 9 if "object" in writer.name else 4))
@@ -170,7 +170,7 @@ def on_the_wire(name, cell):
 @pytest.mark.parametrize(
     ("operation", "required", "optional"), ASKED, ids=["-".join((asked[0], *asked[1])) for asked in ASKED]
 )
-@examples(50)
+@examples(40)
 @given(data=st.data())
 def test_a_frame_is_planned_right_row_by_row_or_each_wrong_cell_is_named(operation, required, optional, data):
     tz = data.draw(st.sampled_from((None, BERLIN)), "tz")
@@ -217,7 +217,7 @@ def assert_report(error, plan, drawn):
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-@examples(150)
+@examples(50)
 @given(data=st.data())
 def test_a_preview_has_a_verdict_for_each_row_under_its_label(data):
     drawn = data.draw(frames({"member_id": NUMBERS}, {name: fields(None)[name] for name in ASKED[0][2]}))
@@ -243,7 +243,7 @@ def test_a_preview_has_a_verdict_for_each_row_under_its_label(data):
 # ---- members that are listed and audited -----------------------------------------------------------------------------
 
 
-@examples(80)
+@examples(50)
 @given(data=st.data(), form=st.sampled_from(("frame", "series", "list")))
 def test_members_to_list_are_read_once_each_or_each_wrong_one_is_named(data, form):
     drawn = data.draw(frames({"member_id": NUMBERS}, {"member_identifier": TEXTS}))
@@ -267,7 +267,7 @@ def test_members_to_list_are_read_once_each_or_each_wrong_one_is_named(data, for
 AUDITED = ("member_identifier", "external_ref_id", "campaign_id", "offer_state_id", "activates_at", "expires_at")
 
 
-@examples(100)
+@examples(60)
 @given(data=st.data())
 def test_a_plan_to_audit_is_read_row_by_row_or_each_wrong_cell_is_named(data):
     tz = data.draw(st.sampled_from((None, BERLIN)))
@@ -322,7 +322,7 @@ def plainly(drawn):
     return pd.DataFrame(columns)
 
 
-@examples(150)
+@examples(50)
 @given(data=st.data())
 def test_equal_rows_have_equal_digests_whatever_dtype_index_and_other_columns_they_have(data):
     operation, required, optional = data.draw(st.sampled_from(ASKED))
@@ -355,7 +355,7 @@ ROWS = st.lists(
 )
 
 
-@examples(200)
+@examples(100)
 @given(ROWS, ROWS, st.booleans())
 def test_the_digest_tells_any_two_frames_apart_that_ask_for_something_else(one, other, nearly):
     if nearly and one:  # one cell differs
@@ -376,7 +376,7 @@ def test_the_digest_tells_any_two_frames_apart_that_ask_for_something_else(one, 
     assert (digests[0] == digests[1]) == (one == other)
 
 
-@examples(100)
+@examples(50)
 @given(
     st.lists(st.tuples(st.integers(1, 4), st.sampled_from(("a", "b"))), min_size=2, max_size=6),
     st.text(max_size=3),
