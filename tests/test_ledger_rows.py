@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
+import sys
 import time
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -379,6 +383,43 @@ def test_rows_are_given_as_they_are_sent(book):
     assert len(book.rows_of(other)) == 1
 
 
+@pytest.mark.parametrize(
+    ("operation", "payload"),
+    [
+        ("issue", {"activates_at": "2030-01-01", "expires_at": "2030-02-01"}),
+        ("void", {}),
+        ("update", {"value": 2, "locked": True}),
+        ("redeem", {"status": "parked"}),
+    ],
+)
+def test_a_change_is_given_with_the_keys_of_its_call_and_all_that_it_sets(book, operation, payload):
+    frame = [PlannedRow(0, 1009, "M-9", 7, "r-0", payload), PlannedRow(1, None, "M-9", 7, "r-0", payload)]
+    run = book.create(a_run(2, operation=operation, campaign_id=None), [frame], [(0, 1)])
+    what = {"external_ref_id": "r-0"} if operation == "issue" else {"offerstate_id": 7}
+
+    assert book.rows_of(run) == [
+        Row(0, {"member_id": 1009, **what, **payload}),
+        Row(1, {"member_identifier": "M-9", **what, **payload}),
+    ]
+
+
+@pytest.mark.parametrize("payload", [{"value": 2}, {"member_id": 5}, {"expires_at": "2030-02-01", "path": "x"}])
+def test_a_row_that_would_set_what_its_operation_does_not_is_refused(book, payload):
+    run = book.create(a_run(1), [[PlannedRow(0, 1009, None, None, "r-0", payload)]], [(0, 0)])
+
+    with pytest.raises(LedgerError, match=f"changed by hand: row 0 of run '{run.run}'$"):
+        book.rows_of(run)
+
+
+@pytest.mark.parametrize("payload", ["[]", "7", "{", ""])
+def test_a_payload_that_is_no_object_is_refused(book, payload):
+    run = made(book)
+    damage(book, run, rows, payload=payload)
+
+    with pytest.raises(LedgerError, match=f"changed by hand: {re.escape(repr(payload))} is not what a row carries$"):
+        book.rows_of(run)
+
+
 # ---- claims ----------------------------------------------------------------------------------------------------------
 
 
@@ -514,6 +555,11 @@ def test_a_beat_says_who_lives_where_and_since_when(book):
     ((name, host, pid, seen_at, linger_s),) = known_claimants(book)
     assert (name, host, pid, linger_s) == (claimant.name, this_host(), os.getpid(), 7.5)
     assert abs(seen_at - time.time()) < 60
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells one container from another")
+def test_two_containers_of_one_name_are_two_hosts():
+    assert this_host() == f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
 
 
 DEATHS = {
