@@ -446,6 +446,15 @@ def test_what_is_sent_is_what_the_frame_says_whatever_stands_in_the_ledger(sql, 
     assert service.asked == []
 
 
+@pytest.mark.parametrize("payload", ['{"member_id": ".."}', '{"offerstate_id": 1}', '{"campaign_id": "X"}'])
+def test_a_read_back_asks_for_nothing_that_a_row_of_its_kind_cannot_carry(payload, unfinished, tmp_path):
+    sql = f"UPDATE rows SET outcome = 'unknown', member_id = NULL, member_identifier = 'M-1', payload = '{payload}'"
+    with handed_over(unfinished, tmp_path, sql) as (session, service), pytest.raises(LedgerError, match="damaged"):
+        session.settle(RUN)
+
+    assert service.asked == []
+
+
 @pytest.mark.parametrize("settle_after", ["1e18", "9e999"])
 def test_a_ledger_cannot_let_a_run_wait_for_ever(settle_after, unfinished, tmp_path):
     sql = f"UPDATE shards SET state = 'settled', settle_after = {settle_after}; UPDATE rows SET outcome = 'unknown'"

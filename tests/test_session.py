@@ -8,6 +8,7 @@ import inspect
 import pickle
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -219,7 +220,8 @@ def test_production_is_red_and_nothing_else_is():
 
 
 def test_the_html_shows_markup_as_text():
-    with Session(base_url="https://h.example/<b>&/v1.0", token="given") as session:
+    with Session(token="given") as session:
+        session.settings = replace(session.settings, base_url="https://h.example/<b>&/v1.0")  # which is refused
         assert "<b>" not in session._repr_html_()
         assert "&lt;b&gt;&amp;" in session._repr_html_()
 
