@@ -135,6 +135,15 @@ def test_an_undo_of_rows_that_were_issued_but_cannot_be_read_now_rejects_them(wo
     assert world.requests("void_offer_state") == 0
 
 
+def test_an_undo_does_not_take_what_it_cannot_read_for_a_change(world, session):
+    issued = session.issue_many(members(world.member_ids[:60], expires_at=LATER), CAMPAIGN, **world.calm)
+    world.service.set_faults({"list_offer_states:wrong_types": 1.0})
+    result = session.void_run(world.calm["run"], **CALM)
+    assert set(result.outcome) == {"voided", "rejected"}, "nobody changed anything"
+    assert result.error[result.outcome == "rejected"].str.startswith("not voided, could not be read: ").all()
+    assert statuses(world, issued.offer_state_id).count("voided") == result.outcome.eq("voided").sum()
+
+
 def test_an_undo_leaves_no_second_offer_state_of_a_row_open_without_saying_so(world, session):
     world.service.set_faults({"issue_offer:duplicate": 1.0})
     session.issue_many(members(world.member_ids[:4]), CAMPAIGN, **world.calm)

@@ -146,6 +146,28 @@ def test_values_of_wrong_types_in_a_read_back_are_left_out_not_fatal(world, tmp_
     assert result.settled_by.eq("readback").any()
 
 
+@pytest.mark.parametrize("call", ["update_many", "redeem_many"])
+def test_a_change_that_is_read_back_in_wrong_types_is_not_sent_again(world, tmp_path, issued, call):
+    """It may have happened: sent again, it would be done twice, or refused and reported as if it had not been done."""
+    operation = {"update_many": "update_offer_state", "redeem_many": "redeem_offer_state"}[call]
+    frame = issued[["offer_state_id", "member_id"]].assign(value=7, expires_at=LATER)
+    world.service.set_faults({f"{operation}:commit_then_drop": 1.0, "get_offer_state:wrong_types": 1.0})
+    with world.session(str(tmp_path / "changes.db")) as session:
+        how = {"columns": ["value", "expires_at"], "progress": False, "settle_pause": 0.05, "halt_above": 1}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)  # of other values that could not be read either
+            result = getattr(session, call)(frame, **how)
+        assert world.requests(operation) == 90
+        assert set(result.outcome) == {OUTCOME_OF[call], "unknown"}
+        assert result.error[result.outcome == "unknown"].str.contains("cannot be compared").all()
+        world.service.set_faults({})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DataWarning)
+            result = getattr(session, call)(frame, **how)
+    assert result.outcome.eq(OUTCOME_OF[call]).all()
+    assert world.requests(operation) == 90
+
+
 def test_an_answer_that_names_another_member_proves_nothing(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
 
@@ -197,6 +219,7 @@ def issued(world, tmp_path):
     return issue(world, tmp_path, members(world.member_ids[:90]), {})
 
 
+OUTCOME_OF = {"void_many": "voided", "update_many": "updated", "redeem_many": "redeemed"}
 STATUS_OF = {"voided": "voided", "redeemed": "redeemed", "updated": "incomplete"}
 
 
@@ -210,7 +233,7 @@ def test_changes_are_true_under_all_faults(world, tmp_path, issued, call):
     with world.session(str(tmp_path / "changes.db")) as session:
         result = getattr(session, call)(frame, progress=False, settle_pause=0.05)
     there = {state["offer_state_id"]: state for state in world.states()}
-    word = {"void_many": "voided", "update_many": "updated", "redeem_many": "redeemed"}[call]
+    word = OUTCOME_OF[call]
     assert result.outcome.tolist() == [word] * 90 + ["rejected"] * 2
     for row in result[:90].itertuples():
         state = there[row.offer_state_id]

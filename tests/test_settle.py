@@ -6,7 +6,7 @@ import pytest
 
 from sparkfly_nb.bulk.job import Reading, Row
 from sparkfly_nb.bulk.operations import OPERATIONS
-from sparkfly_nb.bulk.settle import Proof, differs, mismatch_of, prove, standing_of
+from sparkfly_nb.bulk.settle import Proof, mismatch_of, prove, shows, standing_of
 
 ISSUE, VOID, UPDATE, REDEEM = (OPERATIONS[name] for name in ("issue", "void", "update", "redeem"))
 SENT = {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "r-1", "expires_at": "2030-06-01T00:00:00Z"}
@@ -64,7 +64,12 @@ def test_a_redemption_is_done_where_the_status_says_so(status):
     assert judged(REDEEM, KEYS, {**HELD, "status": status}).outcome == "redeemed"
 
 
-@pytest.mark.parametrize("status", ["incomplete", "voided", "expired", None])
+@pytest.mark.parametrize("status", ["used up", None])
+def test_a_redemption_may_be_done_where_the_status_cannot_be_understood(status):
+    assert judged(REDEEM, KEYS, {**HELD, "status": status}) is Proof.UNTOLD
+
+
+@pytest.mark.parametrize("status", ["incomplete", "voided", "expired"])
 def test_a_redemption_is_not_done_where_the_status_says_something_else(status):
     assert judged(REDEEM, KEYS, {**HELD, "status": status}) is Proof.ABSENT
 
@@ -89,7 +94,14 @@ def test_an_update_is_done_where_every_field_shows_what_was_asked():
     assert judged(UPDATE, asked, {**HELD, "value": 2, "expires_at": "2030-06-01T02:00:00+02:00"}).outcome == "updated"
     assert judged(UPDATE, asked, {**HELD, "value": 1}) is Proof.ABSENT
     assert judged(UPDATE, asked, {**HELD, "value": 2, "expires_at": None}) is Proof.ABSENT
-    assert judged(UPDATE, asked, HELD) is Proof.ABSENT, "a field that is not shown shows nothing"
+
+
+@pytest.mark.parametrize("shown", [HELD, {**HELD, "value": "a lot"}, {**HELD, "value": 2, "expires_at": "soon"}])
+def test_a_field_that_is_not_shown_or_cannot_be_read_proves_nothing(shown):
+    asked = {**KEYS, "value": 2, "expires_at": "2030-06-01T00:00:00Z"}
+
+    assert judged(UPDATE, asked, shown) is Proof.UNTOLD
+    assert judged(UPDATE, {**asked, "locked": True}, {**shown, "locked": False}) is Proof.ABSENT
 
 
 def test_keys_say_who_is_changed_and_not_what():
@@ -116,25 +128,26 @@ def test_a_state_without_a_status_stands_nowhere():
 
 @pytest.mark.parametrize("name", ["activates_at", "expires_at"])
 @pytest.mark.parametrize(
-    ("asked", "found", "is_different"),
+    ("asked", "found", "is_shown"),
     [
-        ("2030-06-01T00:00:00Z", "2030-06-01T02:00:00+02:00", False),
-        ("2030-06-01T00:00:00.75Z", "2030-06-01T00:00:00Z", False),
-        ("2030-06-01T00:00:00Z", "2030-06-01T00:00:00.25Z", False),
-        ("2030-06-01T00:00:00Z", "2030-06-01T00:00:01Z", True),
-        ("2030-06-01T00:00:00Z", None, True),
-        ("2030-06-01T00:00:00Z", "soon", True),
+        ("2030-06-01T00:00:00Z", "2030-06-01T02:00:00+02:00", True),
+        ("2030-06-01T00:00:00.75Z", "2030-06-01T00:00:00Z", True),
+        ("2030-06-01T00:00:00Z", "2030-06-01T00:00:00.25Z", True),
+        ("2030-06-01T00:00:00Z", "2030-06-01T00:00:01Z", False),
+        ("2030-06-01T00:00:00Z", None, False),
+        ("2030-06-01T00:00:00Z", "soon", None),
     ],
 )
-def test_times_are_compared_as_moments_to_the_second(name, asked, found, is_different):
-    assert differs(name, asked, found) is is_different
+def test_times_are_compared_as_moments_to_the_second(name, asked, found, is_shown):
+    assert shows({name: found}, name, asked) is is_shown
 
 
 @pytest.mark.parametrize(
-    ("asked", "found", "is_different"), [(2, 2, False), (2, 3, True), ("2", 2, True), (True, None, True)]
+    ("asked", "found", "is_shown"), [(2, 2, True), (2, 3, False), ("2", 2, None), (True, None, False)]
 )
-def test_other_fields_are_compared_as_they_are(asked, found, is_different):
-    assert differs("value", asked, found) is is_different
+def test_other_fields_are_compared_as_they_are(asked, found, is_shown):
+    assert shows({"value": found}, "value", asked) is is_shown
+    assert shows({}, "value", asked) is None
 
 
 # ---- the canary ------------------------------------------------------------------------------------------------------

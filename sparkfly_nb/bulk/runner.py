@@ -189,7 +189,7 @@ class Runner:
             elif proof is Proof.ABSENT or self._operation.by_id.effect == "void":  # a void may be sent again anyway
                 absent.append((row, proof))
             else:
-                why = reading.error or "the offer state is not there"
+                why = reading.error or "what is read back cannot be compared with what was asked for"
                 ended.append(
                     Outcome(row.position, "unknown", reading.http_status, f"not settled: {why}", reading.trace)
                 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .job import Outcome, Reading, Row
     from .operations import Operation
 
-__all__ = ["MAX_RESENDS", "TIMES", "Proof", "differs", "mismatch_of", "prove", "standing_of"]
+__all__ = ["MAX_RESENDS", "TIMES", "Proof", "mismatch_of", "prove", "shows", "standing_of"]
 
 MAX_RESENDS: Final = 3
 """How often a row that surely did not happen is sent again."""
@@ -40,23 +40,27 @@ def prove(operation: Operation, row: Row, reading: Reading) -> Outcome | Proof:
         return Proof.UNTOLD
     # The reader found only what is this row's own. What is not there at all was not changed either: if the row is sent
     # again, the service itself says why not.
-    done_as = [state for state in reading.found if operation.issues or _changed(operation, row, state)]
+    shown = [operation.issues or _shows_change(operation, row, state) for state in reading.found]
+    done_as = [state for state, is_done in zip(reading.found, shown, strict=True) if is_done]
     if not done_as:
-        return Proof.ABSENT
+        return Proof.UNTOLD if None in shown else Proof.ABSENT
     ids = ", ".join(str(found.get("offer_state_id")) for found in done_as)
     more = f"duplicate: the offer states {ids} carry the reference of this row" if len(done_as) > 1 else None
     return done(row, operation.done, done_as[0], settled_by="readback", error=more)
 
 
-def _changed(operation: Operation, row: Row, state: dict[str, Any]) -> bool:
-    """Say whether an offer state shows the change that a row asked for."""
+def _shows_change(operation: Operation, row: Row, state: dict[str, Any]) -> bool | None:
+    """Say whether an offer state shows the change that a row asked for; None where that cannot be told."""
     standing = standing_of(state)
-    if operation.name == "void":
+    if operation.name == "void":  # which may be sent again where it cannot be told
         return standing == "voided"
     asked = {name: value for name, value in row.sent.items() if name not in KEYS}
-    if operation.name == "redeem" and "status" not in asked and standing != "redeemed":
+    shown = [shows(state, name, value) for name, value in asked.items()]
+    if operation.name == "redeem" and "status" not in asked:
+        shown.append(None if standing is None else standing == "redeemed")
+    if False in shown:
         return False
-    return not any(differs(name, value, state.get(name)) for name, value in asked.items())
+    return None if None in shown else True
 
 
 def standing_of(state: dict[str, Any]) -> str | None:
@@ -64,15 +68,25 @@ def standing_of(state: dict[str, Any]) -> str | None:
     return STANDING_OF_STATUS.get(str(state.get("status")).strip().lower())
 
 
-def differs(name: str, asked: Any, found: Any) -> bool:
-    """Say whether a field of an offer state is not what was asked for; points in time may be written differently."""
-    if name not in TIMES:
-        return bool(asked != found)
-    try:
-        # the service may keep whole seconds
-        return as_time(asked).floor("s") != as_time(found).floor("s")
-    except (ValueError, OverflowError):  # no time at all, or one at the very edge of what can be rounded
+def shows(state: dict[str, Any], name: str, asked: Any) -> bool | None:
+    """Say whether a field is as it was asked for; None where it is not shown, or as nothing that could be compared.
+
+    Points in time may be written differently.
+    """
+    if name not in state:
+        return None
+    found = state[name]
+    if found is None:
+        return False
+    if name in TIMES:
+        try:
+            # the service may keep whole seconds
+            return as_time(asked).floor("s") == as_time(found).floor("s")
+        except (ValueError, OverflowError):  # no time at all, or one at the very edge of what can be rounded
+            return None
+    if asked == found:
         return True
+    return False if type(asked) is type(found) else None
 
 
 def mismatch_of(row: Row, recorded: dict[str, Any], reading: Reading) -> str | None:
@@ -85,6 +99,6 @@ def mismatch_of(row: Row, recorded: dict[str, Any], reading: Reading) -> str | N
     if state.get("offer_state_id") != recorded["offer_state_id"]:
         return f"offer state {state.get('offer_state_id')} is there, not {recorded['offer_state_id']}"
     for name, asked in row.sent.items():
-        if name in TIMES and differs(name, asked, state.get(name)):
+        if name in TIMES and not shows(state, name, asked):
             return f"{name} is {state.get(name)}, not {asked}"
     return None

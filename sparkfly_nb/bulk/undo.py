@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .job import Outcome, Reading, Row
 from .ledger import PlannedRow
-from .settle import TIMES, differs, standing_of
+from .settle import TIMES, shows, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,9 +51,7 @@ def verdict_before_voiding(  # noqa: PLR0911 - a list of cases, each ends it
     """
     position, key = row.position, issued["offer_state_id"]
     if reading.found is None:
-        return Outcome(
-            position, "rejected", reading.http_status, f"not voided, could not be read: {reading.error}", reading.trace
-        )
+        return _unread(reading, str(reading.error))
     state = next((found for found in reading.found if found.get("offer_state_id") == key), None)
     if state is None:
         return _kept(position, f"the member no longer holds offer state {key} under this reference")
@@ -67,13 +65,23 @@ def verdict_before_voiding(  # noqa: PLR0911 - a list of cases, each ends it
         return Outcome(position, "voided", error="already voided", settled_by="readback", offer_state_id=key)
     if standing == "redeemed":
         return _kept(position, "it was redeemed")
-    if state.get("value"):
-        return _kept(position, f"it was used in part: its value is {state['value']}")
+    if value := state.get("value"):
+        if type(value) is not int:
+            return _unread(reading, f"its value is {str(value)[:40]}")
+        return _kept(position, f"it was used in part: its value is {value}")
     for name in sorted(TIMES):
         recorded = issued[name] or row.sent.get(name)
-        if recorded is not None and differs(name, recorded, state.get(name)):
+        is_same = True if recorded is None else shows(state, name, recorded)
+        if is_same is None:
+            return _unread(reading, f"{name} was {recorded} and is {str(state.get(name))[:40]}")
+        if not is_same:
             return _kept(position, f"it was changed: {name} was {recorded} and is {state.get(name)}")
     return None
+
+
+def _unread(reading: Reading, why: str) -> Outcome:
+    error = f"not voided, could not be read: {why}"
+    return Outcome(reading.position, "rejected", reading.http_status, error, reading.trace)
 
 
 def _kept(position: int, why: str) -> Outcome:
