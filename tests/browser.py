@@ -119,8 +119,12 @@ class JupyterServer:
         self._log.flush()
         return Path(self._log.name).read_text(errors="replace")[-4000:]
 
-    def stop(self):
+    def begin_to_stop(self):
+        """Let it end its kernels, which takes some seconds, while others do so as well."""
         self._process.terminate()
+
+    def stop(self):
+        self.begin_to_stop()
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:

@@ -289,6 +289,7 @@ class Issuer:
 
 
 def _issue_in_this_process():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
     task = json.loads(sys.stdin.readline())
     joblib.parallel_config(task["backend"]) if task["backend"] else None
     with Session("sandbox", **task["way"], ledger=task["ledger"], timeout=TIMEOUT) as session:

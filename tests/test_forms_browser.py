@@ -89,6 +89,7 @@ def servers(folder, service):
         browser.JupyterServer("voila", folder, variables, target=folder) as voila,
     ):
         yield {"lab": lab.wait(), "voila": voila.wait()}
+        lab.begin_to_stop()
 
 
 @pytest.fixture(scope="module")
