@@ -48,8 +48,9 @@ TIMES = {"retry_after_s": 0, "slow_s": 0.02, "refuse_s": 0.1}
 CALM = {"progress": False, "settle_pause": 0.02, "concurrency": 8, "halt_above": 1.0}
 EVERYTHING = "all of them"
 """The column in which every fault happens, each to its part of the calls."""
-RATE, RATES = 0.25, {"commit_then_hang": 0.05, "connection_refused": 0.03}
-"""Of all calls, reads included; less for what takes long."""
+RATE, CONTENT_RATE = 0.25, 0.75
+"""Of all calls, reads included, and for faults that lose no answer."""
+SLOW_RATES = {"commit_then_hang": 0.05, "connection_refused": 0.03}
 BEHIND_LOST_ANSWERS = 0.15
 """Faults of reading need something to be read back: so many answers to changes are lost then as well."""
 
@@ -94,9 +95,10 @@ def rates_of(fault, operation):
     change = OPERATIONS[operation].calls[0]
     if fault == EVERYTHING:
         by_stage = Counter(known.stage for known in FAULTS.values())
-        return {name: 0.01 if name in RATES else RATE / by_stage[known.stage] for name, known in FAULTS.items()}
-    rates = {fault: RATES.get(fault, RATE)}
-    if FAULTS[fault].stage not in ("before", "answer") and ENDPOINTS[change].effect != "read":
+        return {name: 0.01 if name in SLOW_RATES else RATE / by_stage[known.stage] for name, known in FAULTS.items()}
+    stage = FAULTS[fault].stage
+    rates = {fault: SLOW_RATES.get(fault, CONTENT_RATE if stage == "content" else RATE)}
+    if stage not in ("before", "answer") and ENDPOINTS[change].effect != "read":
         rates[f"{change}:commit_then_drop"] = BEHIND_LOST_ANSWERS
     return rates
 
