@@ -10,7 +10,7 @@ LAB_ARGS ?=
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos compat advisories check cassettes notebooks lab console bench clean
+.PHONY: help demo test chaos compat coverage mutation advisories check cassettes notebooks lab console bench clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,18 @@ chaos: $(VENV)/.dev  ## Run the long tests: faults, kills and a soak; keep their
 
 compat: $(LOWEST)/.dev  ## Run the suite on the oldest versions that pyproject.toml promises
 	$(LOWEST)/bin/python -m pytest -W default::DeprecationWarning $(PYTEST_ARGS)
+
+coverage: $(VENV)/.dev  ## Run the suite and say which lines and branches it leaves out; fails under 95 %
+	$(RUN) -m coverage erase
+	$(RUN) -m coverage run -m pytest $(PYTEST_ARGS)
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage report
+
+mutation: $(VENV)/.dev  ## Change the code of ledger, settle and frames in each small way, and see whether a test notices
+	$(RUN) -m pip install --quiet 'mutmut>=3.8'
+	rm -rf mutants
+	CI=1 $(RUN) -m mutmut run
+	$(RUN) -m mutmut results
 
 advisories: $(VENV)/.dev  ## Ask pip-audit about every installed version; needs the network, and is no part of the gate
 	$(PYTHON) -m venv .venv-advisories
@@ -55,7 +67,7 @@ bench: $(VENV)/.dev  ## Measure against the SDK and write the table of benchmark
 	$(RUN) benchmarks/run.py
 
 clean:  ## Remove what these commands made, but for cassettes and benchmark tables
-	rm -rf $(VENV) $(LOWEST) demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) demo_output mutants .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # ---- environments: a file in .venv says what was installed, and is as old as that --------------------------------------
 
