@@ -424,6 +424,6 @@ class Matrix:
             self._lanes.put(lane)
 
     def close(self):
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
         while not self._lanes.empty():
             self._lanes.get().close()
