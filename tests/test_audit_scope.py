@@ -195,6 +195,15 @@ def test_bad_cells_of_a_plan_are_named_with_row_column_and_fix():
     assert refused.value.report[["row", "column"]].to_numpy().tolist() == [["b", "member_id"], ["a", "expires_at"]]
 
 
+def test_half_a_surrogate_is_kept_where_it_means_nothing_and_named_where_it_does():
+    plan = pd.DataFrame({"member_id": [1, 2], "note": pd.Series(["\ud800", None], dtype="object")})
+
+    assert World([state(1)]).audit(plan).plan["note"].tolist() == ["\ud800", pd.NA]
+
+    with pytest.raises(InvalidRows, match="row 0, column planned"):
+        World([]).audit(plan.rename(columns={"note": "planned"}))
+
+
 def test_columns_that_mean_nothing_to_the_audit_are_kept_whatever_they_hold():
     plan = pd.DataFrame(
         {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import orjson
 import pandas as pd
 import pytest
-from any_answer import RIGHT, STATUSES, bodies
+from any_answer import JSON, RIGHT, STATUSES, bodies
 from bulk_world import CAMPAIGN, assert_true, members, tiny_service
 from depth import examples
 from hypothesis import given
@@ -23,7 +23,7 @@ from sparkfly_nb import Session, attempt
 from sparkfly_nb.bulk import wire, worker
 from sparkfly_nb.bulk.job import ListJob, Row, SendJob, Wiring
 from sparkfly_nb.bulk.operations import OPERATIONS
-from sparkfly_nb.bulk.settle import Proof, mismatch_of, prove
+from sparkfly_nb.bulk.settle import Proof, mismatch_of, prove, shows
 from sparkfly_nb.bulk.stops import Deadline
 from sparkfly_nb.endpoints import ENDPOINTS
 from sparkfly_nb.errors import (
@@ -316,6 +316,31 @@ def test_a_read_back_proves_or_says_why_not(kind, data, monkeypatch):
             assert_recordable(proof)
         for text in (reading.error, reading.trace):
             assert text is None or "\x00" not in text
+
+
+@pytest.mark.parametrize("name", ["status", "expires_at", "credential_identifier", "surprise"])
+def test_deep_nesting_in_what_is_read_back_comes_through_to_the_driver(name, monkeypatch):
+    deep = b'{"offer_state": {"offer_state_id": 7, "member_id": 2, "%s": %s}}' % (
+        name.encode(),
+        b"[" * 900 + b"]" * 900,
+    )
+    job = SendJob(wiring(), "update", 0, [Row(5, ROWS["update"])], purpose="readback")
+
+    report, _ = run_shard(worker._send, job, [(200, deep, None)], monkeypatch)
+
+    [reading] = pickle.loads(pickle.dumps(report)).readings
+    assert reading.found == [{"offer_state_id": 7, "member_id": 2}]
+
+
+@examples(150)
+@given(name=st.sampled_from(("expires_at", "activates_at", "value", "locked", "status")), found=JSON)
+def test_a_field_shows_what_was_asked_for_only_where_it_is_that(name, found):
+    asked = {"value": 5, "locked": True, "status": "open"}.get(name, "2030-01-01T00:00:00Z")
+
+    assert shows({name: asked}, name, asked) is True
+    assert shows({}, name, asked) is None
+    if found not in (asked, 5, 1):
+        assert not shows({name: found}, name, asked)
 
 
 @examples(120)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from ..cells import FRACTION, json_text
+from ..cells import FRACTION, json_text, object_array
 from ..columns import ReadColumn, read_flags, read_integers, read_texts, read_times
 from ..errors import ConfigurationError, InvalidInput
 from ..frames import holdable
@@ -151,7 +151,8 @@ def _read_flags(cells: pd.Series) -> ReadColumn:
     def flag_of(cell: Any) -> Any:
         return FLAG_WORDS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell
 
-    return read_flags(cells.map(flag_of))
+    said = object_array(map(flag_of, cells.tolist()), len(cells))
+    return read_flags(pd.Series(said, dtype="object", index=cells.index))
 
 
 READ: Final[dict[str, Callable[[pd.Series], ReadColumn]]] = {
@@ -181,8 +182,10 @@ def _neutral(cells: pd.Series) -> pd.Series:
             return pd.Series(cells.dt.tz_convert("UTC")).astype(TIME)
         except pd.errors.OutOfBoundsDatetime:
             pass  # some lie in years that only a text can hold
-    texts: pd.Series = cells.astype("object").map(_as_plain_text).astype(dtype_of(TEXT))
-    return texts
+    # not with map(): what it makes of texts cannot hold half surrogates
+    texts = list(map(_as_plain_text, cells.tolist()))
+    plain: pd.Series = pd.Series(texts, dtype=dtype_of(TEXT), index=cells.index)
+    return plain
 
 
 def _as_plain_text(value: Any) -> Any:
