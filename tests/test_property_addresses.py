@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pytest
 import requests
 from depth import examples
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scripted_server import VALUES, Answer, ScriptedServer
 from urllib3.util import parse_url
@@ -69,6 +69,7 @@ def assert_within(endpoint, sent, target, base_path="/v1.0"):
 
 @examples(300)
 @given(asked(), st.sampled_from(BASES))
+@example((ENDPOINTS["query_offer_states"], {"external_ref_id": "a&token=b#d+e%20f"}), BASES[0])
 def test_every_library_reads_the_same_address_and_it_is_that_of_the_template(call, base_url):
     endpoint, values = call
     try:
