@@ -198,10 +198,8 @@ def console():
     try:
         told = ""
         until = time.monotonic() + PATIENCE_S
-        while "?token=" not in told and time.monotonic() < until and process.poll() is None:
+        while f":{port}/" not in told and time.monotonic() < until and process.poll() is None:
             told += process.stderr.readline()
-            if f":{port}/" in told and "token" not in told and told.count("\n") > 10:
-                break
         yield process, port, told
     finally:
         process.terminate()
