@@ -5,8 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparkfly_nb.cells import Unread, fractions_of, integers_of, json_text, texts_of
+from sparkfly_nb.cells import (
+    NOT_A_TIME,
+    UNREADABLE,
+    Unread,
+    fractions_of,
+    integers_of,
+    json_text,
+    parse_times,
+    texts_of,
+    times_of,
+)
 from sparkfly_nb.errors import InvalidInput
+from sparkfly_nb.schema import TIME
 
 LONG = "x" * 200
 
@@ -117,3 +128,39 @@ def test_fractions_are_floats_and_nothing_else():
     assert np.isnan(values).tolist() == missing.tolist() == [False, True, True, True, False]
     assert values[[0, 4]].tolist() == [0.5, -2.0]
     assert unread.describe("new", "test").endswith("missing: '0.5' is not a number; 1 is not a number")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("1677-09-21T00:12:44Z", "outside the years 1677 to 2262, which are all that a frame can hold"),
+        ("1677-01-01T00:00:00Z", "outside the years 1677 to 2262, which are all that a frame can hold"),
+        ("2262-04-11T23:47:16Z", "outside the years 1677 to 2262, which are all that a frame can hold"),
+        ("2262-12-31T00:00:00Z", "outside the years 1677 to 2262, which are all that a frame can hold"),
+        ("2262-13-31T00:00:00Z", "outside the years 1677 to 2262, which are all that a frame can hold"),
+        ("2261-13-31T00:00:00Z", "not a time with an offset, as in 2026-12-31T23:59:59Z"),
+        ("1678-13-31T00:00:00Z", "not a time with an offset, as in 2026-12-31T23:59:59Z"),
+        ("1500", "not a time with an offset, as in 2026-12-31T23:59:59Z"),
+    ],
+)
+def test_a_time_that_a_frame_cannot_hold_is_told_from_one_that_is_none(text, reason):
+    assert parse_times({text, "2026-01-01T00:00:00Z"}) == (
+        {"2026-01-01T00:00:00Z": 1_767_225_600 * 10**9},
+        {text: reason},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [("1677-09-21T00:12:45Z", -9_223_372_035 * 10**9), ("2262-04-11T23:47:15Z", 9_223_372_035 * 10**9)],
+)
+def test_the_first_and_the_last_second_that_a_frame_holds_are_read(text, nanoseconds):
+    assert parse_times({text}) == ({text: nanoseconds}, {})
+
+
+def test_a_time_that_is_none_is_shown_as_it_came():
+    unread = Unread()
+    (times,) = times_of(["soon", None, [1], 7], {None: NOT_A_TIME}, {"soon": "odd"}, unread)
+
+    assert times.tolist() == [NOT_A_TIME] * 4
+    assert unread.examples == {"'soon'": "odd", "a list": UNREADABLE[TIME], "7": UNREADABLE[TIME]}

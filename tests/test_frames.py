@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sparkfly_nb.errors import DataWarning
-from sparkfly_nb.frames import FrameBuilder, empty_frame, frame_of, join_parts
+from sparkfly_nb.frames import NEW_FIELDS, FrameBuilder, empty_frame, frame_of, join_parts
 from sparkfly_nb.schema import OFFER_STATE, RECEIPT, RESULT, TIME
 
 STATE = {
@@ -224,6 +224,17 @@ def test_pages_of_any_size_and_shape_give_the_frame_of_one_page():
 
     assert len(builder) == 5000
     pd.testing.assert_frame_equal(builder.frame(), frame_of(records, where="test"))
+
+
+def test_more_new_fields_than_a_frame_takes_are_counted_and_the_others_kept():
+    names = [f"new {number}" for number in range(NEW_FIELDS + 2)]
+
+    with pytest.warns(
+        DataWarning, match="2 values of new fields could not be read .*'new 1000' is more than the 1,000"
+    ):
+        frame = frame_of([{**STATE, **dict.fromkeys(names, 1)}, STATE], where="test")
+
+    assert list(frame.columns) == [*OFFER_STATE, *names[:NEW_FIELDS]]
 
 
 def test_rows_that_are_columns_already_stand_among_records_in_their_order():
