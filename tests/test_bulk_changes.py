@@ -180,6 +180,22 @@ def test_an_undo_that_was_killed_is_continued(world, tmp_path):
     assert statuses(world, issued.offer_state_id) == ["voided"] * 100
 
 
+def test_an_undo_that_was_killed_does_not_call_what_it_may_have_voided_not_voided(world, tmp_path):
+    ledger = str(tmp_path / "ledger.db")
+    with world.session(ledger) as session:
+        issued = session.issue_many(members(world.member_ids[:100]), CAMPAIGN, **world.calm)
+        with Issuer(world, ledger, tmp_path, void_run=world.calm["run"], ids=[], concurrency=4, rate=100) as issuer:
+            issuer.go()
+            world.wait_for_requests("void_offer_state", 10)
+            issuer.kill()
+        world.service.set_faults({"list_offer_states:error_500_before": 1.0, "get_offer_state:error_500_before": 1.0})
+        result = session.void_run(world.calm["run"], **CALM)
+    voided = [status == "voided" for status in statuses(world, issued.offer_state_id)]
+    assert any(voided)
+    assert not [row for row, is_voided in zip(result.itertuples(), voided, strict=True)
+                if row.outcome == "rejected" and is_voided]  # fmt: skip
+
+
 def test_rows_issued_after_an_undo_are_undone_by_the_next(world, session):
     world.service.set_faults({"issue_offer:commit_then_500": 1.0})
     frame = members(world.member_ids[:200])

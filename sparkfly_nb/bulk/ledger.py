@@ -8,6 +8,7 @@ been sent: when its claimant is dead it becomes ``unknown``.
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -239,6 +240,24 @@ class Ledger:
         """Record outcomes that were found without sending: by read-back, or because nothing is to be sent."""
         with self.transaction() as connection:
             end_rows(connection, run_no, outcomes)
+
+    def end_unclaimed(self, run_no: int, outcomes: Sequence[Outcome]) -> int:
+        """Record why rows are not to be sent, but for rows that somebody has claimed to send; count those recorded."""
+        with self.transaction() as connection:
+            free = connection.execute(
+                sa.select(shards.c.first, shards.c.last)
+                .where(shards.c.run_no == run_no, shards.c.state == "planned")
+                .order_by(shards.c.first)
+                .with_for_update()
+            ).all()
+            firsts = [first for first, _ in free]
+            ended = []
+            for outcome in outcomes:
+                shard = bisect_right(firsts, outcome.position) - 1
+                if shard >= 0 and outcome.position <= free[shard].last:
+                    ended.append(outcome)
+            end_rows(connection, run_no, ended)
+        return len(ended)
 
     def reopen(self, run_no: int, lost: Sequence[Row]) -> None:
         """Plan unknown rows again that were read back and surely did not happen."""

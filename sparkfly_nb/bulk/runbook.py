@@ -219,7 +219,8 @@ class RunBook:
 
     def _carry_out_undo(self, issue: Run, undo: Run, driver: Driver) -> None:
         """Read back what an undo has not ended yet, keep what is not as it was issued, void the others."""
-        ledger = self.ledger
+        ledger, runner = self.ledger, Runner(driver, self.ledger, undo)
+        runner.recover()  # what a dead process claimed may be voided already: it is settled, not judged
         open_rows = {row.position for row in ledger.rows_of(undo, outcome="planned")}
         issued = {row["position"]: row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk}
         to_read = [row for row in ledger.rows_of(issue, outcome="issued") if row.position in open_rows]
@@ -230,9 +231,8 @@ class RunBook:
         if driver.stop.is_set():
             return
         ended = [verdict for verdict in verdicts if verdict is not None]
-        ledger.end(undo.run_no, ended)
-        driver.rows_done += len(ended)
-        Runner(driver, ledger, undo).carry_out()
+        driver.rows_done += ledger.end_unclaimed(undo.run_no, ended)
+        runner.carry_out()
         voided = [row["position"] for chunk in ledger.chunks(undo.run_no, only="voided") for row in chunk]
         ledger.mark_undone(issue.run_no, voided)
 

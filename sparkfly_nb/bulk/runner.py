@@ -72,6 +72,10 @@ class Runner:
                     self._check_canary()
             self._work_off()
 
+    def recover(self) -> None:
+        """Turn what dead processes had sent into unknown rows."""
+        self._claimant.recover()
+
     def settle(self) -> None:
         """Read back what is unknown; send nothing. Rows that surely did not happen are planned again."""
         with self._at_work():
