@@ -52,6 +52,13 @@ def test_a_full_answer_has_the_columns_and_dtypes_of_an_empty_one():
     pd.testing.assert_frame_equal(frame_of([STATE] * 3, where="test").iloc[:0], empty_frame())
 
 
+@pytest.mark.parametrize("columns", [RECEIPT, RESULT], ids=["receipt", "result"])
+def test_records_are_read_by_the_table_that_is_given(columns):
+    frame = frame_of([{"member_id": 2}], columns, where="test")
+
+    pd.testing.assert_frame_equal(frame.iloc[:0], empty_frame(columns))
+
+
 def test_text_columns_are_string_with_na_whatever_is_installed():
     dtype = empty_frame()["status"].dtype
 
