@@ -36,6 +36,8 @@ __all__ = ["RunBook", "run_name"]
 
 SHARD_ROUNDS: Final = 160
 """Rows of a shard per request in flight: enough that its connections, and its last requests, matter little."""
+SHARD_ROWS: Final = 20_480
+"""Few enough that a shard is through before its time is over: what is left of it waits until the rest is recorded."""
 
 
 class RunBook:
@@ -111,7 +113,7 @@ class RunBook:
     def _bounds(self, positions: Sequence[int], driver: Driver) -> list[tuple[int, int]]:
         """Cut rows into shards; the canary rows are a shard of their own."""
         lanes = max(1, driver.options.concurrency // driver.workers)
-        size = max(1, min(SHARD_ROUNDS * lanes, ceil(len(positions) / driver.workers)))
+        size = max(1, min(SHARD_ROUNDS * lanes, SHARD_ROWS, ceil(len(positions) / driver.workers)))
         canary = min(driver.options.canary, len(positions))
         cuts = [0, *([canary] if canary else []), *range(canary + size, len(positions), size), len(positions)]
         return [(positions[first], positions[last - 1]) for first, last in pairwise(cuts) if last > first]
