@@ -1,3 +1,5 @@
+"""The collector looks less often while a shard is sent, and as before when it is over."""
+
 import gc
 
 import pytest

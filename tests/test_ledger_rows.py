@@ -18,8 +18,9 @@ from sparkfly_nb.bulk import claims as claims_module
 from sparkfly_nb.bulk import ledger as ledger_module
 from sparkfly_nb.bulk.claims import LEASE_S, Claimant, this_host
 from sparkfly_nb.bulk.job import Outcome, Row
-from sparkfly_nb.bulk.ledger import LONGEST_WAIT_S, Ledger, PlannedRow, Run
+from sparkfly_nb.bulk.ledger import LONGEST_WAIT_S, Ledger
 from sparkfly_nb.bulk.many_rows import GROUP_PARAMETERS, rows_at_once
+from sparkfly_nb.bulk.recorded import PlannedRow, Run
 from sparkfly_nb.bulk.tables import claimants, rows, shards
 from sparkfly_nb.errors import ConfigurationError, LedgerError
 

@@ -23,7 +23,8 @@ from hypothesis.stateful import (
 
 from sparkfly_nb.bulk.claims import Claimant
 from sparkfly_nb.bulk.job import Outcome, Row
-from sparkfly_nb.bulk.ledger import Ledger, PlannedRow, Run
+from sparkfly_nb.bulk.ledger import Ledger
+from sparkfly_nb.bulk.recorded import PlannedRow, Run
 from sparkfly_nb.bulk.settle import MAX_RESENDS
 from sparkfly_nb.bulk.tables import claimants
 

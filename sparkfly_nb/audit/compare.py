@@ -15,7 +15,7 @@ from .standing import mask_of
 from .tables import CHANGE, TOTAL, typed
 
 if TYPE_CHECKING:
-    from .result import Audit
+    from .content import AuditContent
 
 __all__ = ["Comparison", "compare"]
 
@@ -65,7 +65,7 @@ def _headline(comparison: Comparison) -> str:
     return ", ".join(f"{counts.get(change, 0):,} {change}" for change in ("appeared", "gone", "changed"))
 
 
-def compare(now: Audit, earlier: Audit) -> Comparison:
+def compare(now: AuditContent, earlier: AuditContent) -> Comparison:
     """Compare; see `Audit.compare`."""
     _refuse_other_scope(now, earlier)
     both = _read_in(now) & _read_in(earlier)
@@ -89,7 +89,7 @@ def compare(now: Audit, earlier: Audit) -> Comparison:
     return Comparison(states, _totals(states, now, earlier))
 
 
-def _refuse_other_scope(now: Audit, earlier: Audit) -> None:
+def _refuse_other_scope(now: AuditContent, earlier: AuditContent) -> None:
     ours, theirs = (replace(audit.facts.scope, run=None, members="", by_number=False) for audit in (now, earlier))
     if ours != theirs:
         raise InvalidInput(
@@ -103,12 +103,12 @@ def _refuse_other_scope(now: Audit, earlier: Audit) -> None:
         )
 
 
-def _read_in(audit: Audit) -> set[int]:
+def _read_in(audit: AuditContent) -> set[int]:
     members = pd.concat([audit.ground.plan["member_id"], audit.ground.states["member_id"]])
     return set(members.dropna().tolist()) - audit.ground.unread_ids
 
 
-def _known(audit: Audit, members: set[int]) -> pd.DataFrame:
+def _known(audit: AuditContent, members: set[int]) -> pd.DataFrame:
     states = audit.ground.states
     chosen = mask_of(states["member_id"].isin(list(members))) & states["offer_state_id"].notna().to_numpy()
     return states[chosen].drop_duplicates("offer_state_id")
@@ -150,7 +150,7 @@ def _changed(name: str, old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     return typed(columns, CHANGE)
 
 
-def _totals(states: pd.DataFrame, now: Audit, earlier: Audit) -> pd.DataFrame:
+def _totals(states: pd.DataFrame, now: AuditContent, earlier: AuditContent) -> pd.DataFrame:
     keys = ["metric", "detail", "unit"]
     once = states.drop_duplicates(["offer_state_id", "change"])
     first = typed(

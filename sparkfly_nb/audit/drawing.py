@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from .result import Audit
+    from .content import AuditContent
 
 __all__ = ["draw"]
 
@@ -68,7 +68,7 @@ class AuditPage(Figure):
         return image.getvalue()
 
 
-def draw(audit: Audit, *, by: str | None, freq: str | None, path: str | os.PathLike[str] | None) -> Figure:
+def draw(audit: AuditContent, *, by: str | None, freq: str | None, path: str | os.PathLike[str] | None) -> Figure:
     """Draw; see `Audit.plot`."""
     if by is None and "segment" in audit.ground.plan.columns:
         by = "segment"
@@ -103,7 +103,7 @@ def _plain(text: str) -> str:
     return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text).replace("$", r"\$")
 
 
-def _draw_head(head: Any, page: Figure, audit: Audit) -> None:
+def _draw_head(head: Any, page: Figure, audit: AuditContent) -> None:
     """Write the campaign and the date above, and at the foot whether anything is missing."""
     facts, scope = audit.facts, audit.facts.scope.describe()
     name = campaign_name(audit)
@@ -133,7 +133,7 @@ def _nothing(axes: Axes, words: str) -> None:
 # ---- by segment ------------------------------------------------------------------------------------------------------
 
 
-def _counts_by_group(audit: Audit, by: str | None) -> pd.DataFrame:
+def _counts_by_group(audit: AuditContent, by: str | None) -> pd.DataFrame:
     """Count offer states by group and standing; many small groups become one."""
     states = audit.ground.states[["member_id", "standing"]]
     if by is None:
@@ -153,7 +153,7 @@ def _counts_by_group(audit: Audit, by: str | None) -> pd.DataFrame:
     return counts
 
 
-def _draw_groups(axes: Axes, audit: Audit, by: str | None) -> None:
+def _draw_groups(axes: Axes, audit: AuditContent, by: str | None) -> None:
     _clean(axes, f"What became of the offer, by {by}" if by else "What became of the offer")
     counts = _counts_by_group(audit, by)
     if counts.empty:
@@ -187,7 +187,7 @@ def _draw_groups(axes: Axes, audit: Audit, by: str | None) -> None:
 # ---- the funnel ------------------------------------------------------------------------------------------------------
 
 
-def _draw_funnel(axes: Axes, audit: Audit) -> None:
+def _draw_funnel(axes: Axes, audit: AuditContent) -> None:
     _clean(axes, "From planned to redeemed")
     plan, states = audit.ground.plan, audit.ground.states
     planned = plan["member_id"][mask_of(plan["planned"])].dropna().unique()
@@ -224,13 +224,13 @@ def _draw_funnel(axes: Axes, audit: Audit) -> None:
 # ---- the timeline ----------------------------------------------------------------------------------------------------
 
 
-def _readable_period(audit: Audit) -> str:
+def _readable_period(audit: AuditContent) -> str:
     periods = audit.timeline("D")["period"].dropna()
     span = (periods.max() - periods.min()).days if len(periods) else 0
     return next((freq for freq, longest in DAYS_FOR if span <= longest), "Y")
 
 
-def _draw_timeline(place: Any, audit: Audit, freq: str | None) -> None:
+def _draw_timeline(place: Any, audit: AuditContent, freq: str | None) -> None:
     freq = freq or _readable_period(audit)
     counts = audit.timeline(freq).dropna(subset=["period"])
     shown = [name for name in TIMELINE_COUNTS if counts[name].sum() or name in ("issued", "redeemed")]
@@ -266,5 +266,5 @@ def _typical_length(starts: pd.Series, word: str) -> pd.Timedelta:
     return pd.Timedelta(days=days)
 
 
-def _zone_name(audit: Audit) -> str:
+def _zone_name(audit: AuditContent) -> str:
     return str(audit.facts.tz)

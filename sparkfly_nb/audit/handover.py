@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from .result import Audit
+    from .content import AuditContent
 
 __all__ = ["FILES", "MANIFEST", "described", "write_folder", "write_states", "zone_of"]
 
@@ -62,7 +62,7 @@ def _write(path: Path, frame: pd.DataFrame) -> dict[str, Any]:
     return _entry(writer, _dtypes(frame))
 
 
-def _write_states_and_activities(audit: Audit, folder: Path) -> dict[str, dict[str, Any]]:
+def _write_states_and_activities(audit: AuditContent, folder: Path) -> dict[str, dict[str, Any]]:
     """Write the two long files in one go through the offer states, some thousand at a time."""
     states, events = OFFER_STATE | audit.store.extra, audit.store.event_columns()
     with (
@@ -75,7 +75,7 @@ def _write_states_and_activities(audit: Audit, folder: Path) -> dict[str, dict[s
     return {"states.csv": _entry(state_writer, states), "activities.csv": _entry(event_writer, events)}
 
 
-def write_states(audit: Audit, path: Path) -> Path:
+def write_states(audit: AuditContent, path: Path) -> Path:
     """Write the offer states alone as one CSV file."""
     _make_folder(path.parent)
     with CsvWriter(path, list(OFFER_STATE | audit.store.extra)) as writer:
@@ -84,7 +84,7 @@ def write_states(audit: Audit, path: Path) -> Path:
     return path
 
 
-def write_folder(audit: Audit, folder: Path) -> Path:
+def write_folder(audit: AuditContent, folder: Path) -> Path:
     """Write the folder; the manifest goes first and comes last, so that half an audit never passes for one."""
     _make_folder(folder)
     try:
@@ -122,7 +122,7 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()
 
 
-def described(audit: Audit) -> dict[str, Any]:
+def described(audit: AuditContent) -> dict[str, Any]:
     """Say what an audit is, for the manifest: no secret is in it, and an address has none by construction."""
     facts, scope = audit.facts, audit.facts.scope
     kinds = audit.exceptions()["kind"].value_counts(sort=False)

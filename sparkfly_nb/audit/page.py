@@ -12,14 +12,14 @@ from ..settings import ADDRESSES
 from .summary import count_members, incompleteness
 
 if TYPE_CHECKING:
-    from .result import Audit
+    from .content import AuditContent
 
 __all__ = ["campaign_name", "campaign_title", "headline", "html_of", "moment", "text_of"]
 
 FIRST_EXCEPTIONS: Final = 5
 
 
-def campaign_name(audit: Audit) -> str | None:
+def campaign_name(audit: AuditContent) -> str | None:
     """Give the name that the service has for what was audited, where all offer states agree on it."""
     scope = audit.facts.scope
     if not scope.is_narrowed:
@@ -29,25 +29,25 @@ def campaign_name(audit: Audit) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def campaign_title(audit: Audit) -> str:
+def campaign_title(audit: AuditContent) -> str:
     """Name what was audited."""
     name, words = campaign_name(audit), audit.facts.scope.describe()
     return in_words(f"{name} ({words})" if name else words[:1].upper() + words[1:])
 
 
-def moment(audit: Audit) -> str:
+def moment(audit: AuditContent) -> str:
     """Say when it was taken, in its time zone."""
     local = audit.facts.taken_at.tz_convert(audit.facts.tz)
     return f"{local:%Y-%m-%d %H:%M} {local.tzname() or ''}".strip()
 
 
-def headline(audit: Audit) -> str:
+def headline(audit: AuditContent) -> str:
     """Say first of all whether every member was read."""
     plan = audit.ground.plan
     return incompleteness(audit.unread, plan) or f"complete: all {count_members(plan):,} members were read"
 
 
-def _numbers(audit: Audit) -> pd.DataFrame:
+def _numbers(audit: AuditContent) -> pd.DataFrame:
     """Give the summary as it is read by people: one text per number."""
     lines = audit.summary().iloc[1:]
     value = [_shown(metric, value) for metric, value in zip(lines["metric"], lines["value"], strict=True)]
@@ -66,14 +66,14 @@ def _shown(metric: str, value: Any) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
 
 
-def _where(audit: Audit) -> str:
+def _where(audit: AuditContent) -> str:
     facts = audit.facts
     usual = ADDRESSES.get(facts.environment, "")
     place = facts.environment if usual in (None, facts.address) else f"{facts.environment} at {facts.address}"
     return in_words(", ".join(part for part in (moment(audit), place.strip()) if part))
 
 
-def text_of(audit: Audit) -> str:
+def text_of(audit: AuditContent) -> str:
     """Describe an audit in lines of text."""
     kinds = audit.exceptions()["kind"].value_counts(sort=False)
     found = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "none"
@@ -83,7 +83,7 @@ def text_of(audit: Audit) -> str:
     )
 
 
-def html_of(audit: Audit) -> str:
+def html_of(audit: AuditContent) -> str:
     """Describe an audit for a notebook."""
     exceptions = audit.exceptions()
     kinds = exceptions.groupby(["kind", "severity"], sort=False).size().rename("count").reset_index()

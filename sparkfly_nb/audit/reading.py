@@ -12,9 +12,10 @@ import pandas as pd
 
 from ..errors import InvalidInput
 from ..schema import UNREAD
+from .content import Facts
 from .findings import Ground, is_issue_run
 from .members import read_plan
-from .result import Audit, Facts
+from .result import Audit
 from .scope import Belonging, Scope, make_scope
 from .standing import mask_of, with_standing
 from .store import StateStore, conformed

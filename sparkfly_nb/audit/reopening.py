@@ -9,10 +9,11 @@ from ..errors import AuditFileError
 from ..export import read_csv
 from ..schema import INTEGER, TEXT
 from ..values import as_path, as_time
+from .content import Facts
 from .findings import Ground
 from .handover import FILES, MANIFEST, zone_of
 from .manifest import open_plain, read_manifest
-from .result import Audit, Facts
+from .result import Audit
 from .scope import Scope
 from .standing import with_standing
 from .store import StateStore

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .job import Outcome, Row
-    from .ledger import Ledger, Run
+    from .ledger import Ledger
+    from .recorded import Run
 
 __all__ = ["LEASE_S", "Claim", "Claimant"]
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .job import Row
-    from .ledger import Ledger, PlannedRow, Run
+    from .ledger import Ledger
     from .plan import Plan
+    from .recorded import PlannedRow, Run
 
 __all__ = ["is_as_planned", "plan_changed"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import sqlalchemy as sa
@@ -21,13 +21,13 @@ from .file_checks import check_cells, check_shards
 from .job import Outcome, Row
 from .many_rows import execute_for_rows, rows_at_once
 from .operations import OPERATIONS
-from .recorded import row_to_send
+from .recorded import PlannedRow, Run, row_to_send
 from .tables import claimants, make_engine, make_tables, rows, runs, shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["ROWS_TO_SEND", "Ledger", "PlannedRow", "Run", "end_rows", "ledger_time"]
+__all__ = ["ROWS_TO_SEND", "Ledger", "end_rows", "ledger_time"]
 
 READ_CHUNK_ROWS: Final = 2_000
 """Few enough that a chunk is worked on while it is in the processor's cache."""
@@ -37,36 +37,6 @@ _END_COLUMNS: Final = (
     "outcome", "http_status", "error", "trace", "settled_by", "answered_member_id",
     "offer_id", "credential_identifier", "activates_at", "expires_at",
 )  # fmt: skip
-
-
-class Run(NamedTuple):
-    """A run as it is recorded."""
-
-    run: str
-    operation: str
-    digest: str
-    environment: str
-    address: str
-    campaign_id: str | None
-    reason: str | None
-    row_count: int
-    user_name: str
-    host: str
-    version: str
-    started_at: str
-    undoes: str | None
-    run_no: int = 0
-
-
-class PlannedRow(NamedTuple):
-    """A row as it enters the ledger."""
-
-    position: int
-    member_id: int | None
-    member_identifier: str | None
-    offer_state_id: int | None
-    external_ref_id: str | None
-    payload: dict[str, Any]
 
 
 class Ledger:

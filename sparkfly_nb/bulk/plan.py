@@ -16,7 +16,7 @@ from ..errors import InvalidInput
 from ..schema import FLAG, INTEGER, PAYLOAD, TEXT, TIME
 from ..values import as_text, shown, to_rfc3339
 from ..wrong_cells import WrongCell, invalid_rows, label_at
-from .ledger import PlannedRow
+from .recorded import PlannedRow
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -1,8 +1,8 @@
-"""A row as it was recorded, and as it is sent: what a ledger says is checked before it reaches the wire."""
+"""Runs and rows as a ledger records them: what it says is checked before it reaches the wire."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -10,10 +10,37 @@ from ..errors import LedgerError
 from .job import Row
 from .operations import OPERATIONS
 
-if TYPE_CHECKING:
-    from .ledger import Run
+__all__ = ["PlannedRow", "Run", "payload_of", "row_to_send"]
 
-__all__ = ["payload_of", "row_to_send"]
+
+class Run(NamedTuple):
+    """A run as it is recorded."""
+
+    run: str
+    operation: str
+    digest: str
+    environment: str
+    address: str
+    campaign_id: str | None
+    reason: str | None
+    row_count: int
+    user_name: str
+    host: str
+    version: str
+    started_at: str
+    undoes: str | None
+    run_no: int = 0
+
+
+class PlannedRow(NamedTuple):
+    """A row as it enters the ledger."""
+
+    position: int
+    member_id: int | None
+    member_identifier: str | None
+    offer_state_id: int | None
+    external_ref_id: str | None
+    payload: dict[str, Any]
 
 
 def row_to_send(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from .ledger import Ledger, Run
+    from .ledger import Ledger
+    from .recorded import Run
 
 __all__ = ["RUNS", "result_frame", "runs_frame"]
 

@@ -18,10 +18,10 @@ from ..values import as_text
 from ..version import __version__
 from .differences import is_as_planned, plan_changed
 from .driver import BulkOptions, Driver
-from .ledger import Ledger, Run
 from .operations import OPERATIONS
 from .plan import Plan, make_plan, report_of
 from .preview import expired_rows, issued_rows
+from .recorded import Run
 from .results import result_frame
 from .runner import Runner
 from .undo import planned_voids, verdict_before_voiding
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..auth import Tokens
     from ..settings import Settings
+    from .ledger import Ledger
 
 __all__ = ["RunBook", "run_name"]
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .claims import Claim
-    from .ledger import Ledger, Run
+    from .ledger import Ledger
+    from .recorded import Run
 
 __all__ = ["Runner"]
 

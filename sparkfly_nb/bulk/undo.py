@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .job import Outcome, Reading, Row
-from .ledger import PlannedRow
+from .recorded import PlannedRow
 from .settle import TIMES, shows, standing_of
 
 if TYPE_CHECKING:
