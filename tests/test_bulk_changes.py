@@ -166,7 +166,9 @@ def test_an_undo_is_true_under_faults(world, session, issued):
     assert statuses(world, issued.offer_state_id) == ["redeemed"] * 3 + ["voided"] * 27
 
 
-def test_an_undo_that_was_killed_is_continued(world, tmp_path):
+@pytest.fixture
+def killed_undo(world, tmp_path):
+    """A Session, and what it issued, of which a process that was killed has voided a part."""
     ledger = str(tmp_path / "ledger.db")
     with world.session(ledger) as session:
         issued = session.issue_many(members(world.member_ids[:100]), CAMPAIGN, **world.calm)
@@ -175,25 +177,33 @@ def test_an_undo_that_was_killed_is_continued(world, tmp_path):
             world.wait_for_requests("void_offer_state", 10)
             issuer.kill()
         assert 0 < statuses(world, issued.offer_state_id).count("voided") < 100
-        result = session.void_run(world.calm["run"], **CALM)
+        yield session, issued
+
+
+def test_an_undo_that_was_killed_is_continued(world, killed_undo):
+    session, issued = killed_undo
+    result = session.void_run(world.calm["run"], **CALM)
     assert result.outcome.eq("voided").all()
     assert statuses(world, issued.offer_state_id) == ["voided"] * 100
 
 
-def test_an_undo_that_was_killed_does_not_call_what_it_may_have_voided_not_voided(world, tmp_path):
-    ledger = str(tmp_path / "ledger.db")
-    with world.session(ledger) as session:
-        issued = session.issue_many(members(world.member_ids[:100]), CAMPAIGN, **world.calm)
-        with Issuer(world, ledger, tmp_path, void_run=world.calm["run"], ids=[], concurrency=4, rate=100) as issuer:
-            issuer.go()
-            world.wait_for_requests("void_offer_state", 10)
-            issuer.kill()
-        world.service.set_faults({"list_offer_states:error_500_before": 1.0, "get_offer_state:error_500_before": 1.0})
-        result = session.void_run(world.calm["run"], **CALM)
+def test_an_undo_that_was_killed_does_not_call_what_it_may_have_voided_not_voided(world, killed_undo):
+    session, issued = killed_undo
+    world.service.set_faults({"list_offer_states:error_500_before": 1.0, "get_offer_state:error_500_before": 1.0})
+    result = session.void_run(world.calm["run"], **CALM)
     voided = [status == "voided" for status in statuses(world, issued.offer_state_id)]
-    assert any(voided)
     assert not [row for row, is_voided in zip(result.itertuples(), voided, strict=True)
                 if row.outcome == "rejected" and is_voided]  # fmt: skip
+
+
+def test_an_undo_that_was_killed_keeps_what_was_changed_before_it_is_continued(world, killed_undo):
+    session, issued = killed_undo
+    is_open = [status != "voided" for status in statuses(world, issued.offer_state_id)]
+    changed = issued[["offer_state_id", "member_id"]][is_open].assign(value=3)
+    session.update_many(changed, **CALM)
+    result = session.void_run(world.calm["run"], **CALM)
+    assert result.outcome.tolist() == ["kept" if still_open else "voided" for still_open in is_open]
+    assert statuses(world, changed.offer_state_id) == ["incomplete"] * len(changed)
 
 
 def test_rows_issued_after_an_undo_are_undone_by_the_next(world, session):

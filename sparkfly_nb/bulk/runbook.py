@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..auth import Tokens
     from ..settings import Settings
+    from .job import Outcome, Reading, Row
     from .ledger import Ledger
 
 __all__ = ["RunBook", "run_name"]
@@ -222,15 +223,17 @@ class RunBook:
 
     def _carry_out_undo(self, issue: Run, undo: Run, driver: Driver) -> None:
         """Read back what an undo has not ended yet, keep what is not as it was issued, void the others."""
-        ledger, runner = self.ledger, Runner(driver, self.ledger, undo)
-        runner.recover()  # what a dead process claimed may be voided already: it is settled, not judged
-        open_rows = {row.position for row in ledger.rows_of(undo, outcome="planned")}
+        ledger = self.ledger
         issued = {row["position"]: row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk}
-        to_read = [row for row in ledger.rows_of(issue, outcome="issued") if row.position in open_rows]
-        verdicts = [
-            verdict_before_voiding(issued[row.position], row, reading)
-            for row, reading in Runner(driver, ledger, issue).read_back(to_read)
-        ]
+        sent = {row.position: row for row in ledger.rows_of(issue, outcome="issued")}
+
+        def judge(row: Row, reading: Reading) -> Outcome | None:
+            return verdict_before_voiding(issued[row.position], sent[row.position], reading)
+
+        runner = Runner(driver, ledger, undo, judge)
+        runner.recover()  # what a dead process claimed may be voided already: it is settled, not judged
+        to_read = [sent[row.position] for row in ledger.rows_of(undo, outcome="planned")]
+        verdicts = [judge(row, reading) for row, reading in Runner(driver, ledger, issue).read_back(to_read)]
         if driver.stop.is_set():
             return
         ended = [verdict for verdict in verdicts if verdict is not None]
