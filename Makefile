@@ -6,6 +6,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 LOWEST := .venv-lowest
 PYTEST_ARGS ?=
+TEST_PROCESSES ?= 2
+IN_PARALLEL = -n $(TEST_PROCESSES) --dist worksteal
 LAB_ARGS ?=
 SHELL := /bin/bash
 
@@ -18,18 +20,18 @@ help:  ## Say what there is
 demo: $(VENV)/.core  ## Run the main job on a local sandbox and leave demo_output/campaign_audit.csv
 	@$(RUN) -m sparkfly_nb.demo
 
-test: $(VENV)/.dev  ## Run the whole suite; PYTEST_ARGS="-k words" for some of it
-	$(RUN) -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.dev  ## Run the whole suite, in TEST_PROCESSES=2; PYTEST_ARGS="-k words" for some of it
+	$(RUN) -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 chaos: $(VENV)/.dev  ## Run the long tests: faults, kills and a soak; keep their tables in docs/reliability.md
 	$(RUN) tests/chaos_report.py $(PYTEST_ARGS)
 
 compat: $(LOWEST)/.dev  ## Run the suite on the oldest versions that pyproject.toml promises
-	$(LOWEST)/bin/python -m pytest -W default::DeprecationWarning $(PYTEST_ARGS)
+	$(LOWEST)/bin/python -m pytest $(IN_PARALLEL) -W default::DeprecationWarning $(PYTEST_ARGS)
 
 coverage: $(VENV)/.dev  ## Run the suite and say which lines and branches it leaves out; fails under 95 %
 	$(RUN) -m coverage erase
-	$(RUN) -m coverage run -m pytest $(PYTEST_ARGS)
+	$(RUN) -m coverage run -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 import sys
 
@@ -24,6 +25,11 @@ settings.load_profile("shared machine")
 PERSONAL_VARIABLES = ("SPARKFLY_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE",
                       "CURL_CA_BUNDLE", "NETRC")  # fmt: skip
 LOCAL_NAMES = {"", "localhost", "ip6-localhost"}
+
+
+# A shell lets what it starts in the background ignore Ctrl-C; some tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class NetworkForbidden(BaseException):
