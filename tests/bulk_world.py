@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +141,22 @@ def assert_true(result, states):
             assert row.outcome == "rejected", row
             assert not ids, row
     assert not made, f"nobody asked for {made}"
+
+
+@contextmanager
+def dask_client(**arguments):
+    """A Dask cluster on this machine, beside any other that may run."""
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        # distributed leaves sockets and loops of its own to the garbage collector while it starts and stops
+        warnings.filterwarnings("ignore", category=ResourceWarning, module=r"(distributed|tornado|asyncio|socket)")
+        with (
+            distributed.LocalCluster(
+                threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1", **arguments
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
 
 
 # ---- a scripted service ----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import joblib
 import pandas as pd
 import psutil
 import pytest
-from bulk_world import CALM, CAMPAIGN, LATER, assert_true, members, quick, tiny_service
+from bulk_world import CALM, CAMPAIGN, LATER, assert_true, dask_client, members, quick, tiny_service
 
 from sparkfly_nb import Session
 from sparkfly_nb.errors import ConfigurationError
@@ -28,17 +28,8 @@ FAULTS = {
 @pytest.fixture(scope="module")
 def dask_cluster():
     """Two worker processes, restarted by their nannies when they die."""
-    distributed = pytest.importorskip("distributed")
-    with warnings.catch_warnings():
-        # distributed leaves sockets and loops of its own to the garbage collector while it starts and stops
-        warnings.filterwarnings("ignore", category=ResourceWarning, module=r"(distributed|tornado|asyncio|socket)")
-        with (
-            distributed.LocalCluster(
-                n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
-            yield client
+    with dask_client(n_workers=2, processes=True) as client:
+        yield client
 
 
 @contextmanager

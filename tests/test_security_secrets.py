@@ -6,12 +6,11 @@ import http.client
 import logging
 import pickle
 import sys
-import warnings
 
 import joblib
 import psutil
 import pytest
-from bulk_world import CALM, CAMPAIGN, members, tiny_service
+from bulk_world import CALM, CAMPAIGN, dask_client, members, tiny_service
 from form_hand import Hand
 from scripted_server import VALUES, Answer, ScriptedServer, success
 from test_transport_secrets import everything_about
@@ -279,30 +278,16 @@ def test_no_text_of_a_task_shows_the_token():
 
 
 def test_no_log_and_no_text_of_a_dask_cluster_shows_the_token(caplog, monkeypatch):
-    distributed = pytest.importorskip("distributed")
     caplog.set_level(logging.DEBUG)
-    with warnings.catch_warnings():
-        # distributed leaves sockets and loops of its own to the garbage collector while it starts and stops
-        warnings.filterwarnings("ignore", category=ResourceWarning, module=r"(distributed|tornado|asyncio|socket)")
-        with (
-            distributed.LocalCluster(
-                n_workers=1,
-                threads_per_worker=1,
-                processes=False,
-                dashboard_address=None,
-                protocol="tcp://",
-                host="127.0.0.1",
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
-            for name in list(logging.root.manager.loggerDict):
-                if name.startswith("distributed"):
-                    monkeypatch.setattr(logging.getLogger(name), "propagate", True)
-                    caplog.set_level(logging.DEBUG, logger=name)
-            future = client.submit(send_shard, (job()[0],))
-            error = future.exception()
-            tasks = [f"{task!r} {task.key} {task.run_spec!r}" for task in cluster.scheduler.tasks.values()]
-            shown = [*tasks, repr(error), repr(future), repr(client.get_worker_logs()), caplog.text]
+    with dask_client(n_workers=1, processes=False, protocol="tcp://") as client:
+        for name in list(logging.root.manager.loggerDict):
+            if name.startswith("distributed"):
+                monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+                caplog.set_level(logging.DEBUG, logger=name)
+        future = client.submit(send_shard, (job()[0],))
+        error = future.exception()
+        tasks = [f"{task!r} {task.key} {task.run_spec!r}" for task in client.cluster.scheduler.tasks.values()]
+        shown = [*tasks, repr(error), repr(future), repr(client.get_worker_logs()), caplog.text]
 
     assert isinstance(error, KeyError)
     assert any("Compute Failed" in text for text in shown), "older versions log the arguments with it"
