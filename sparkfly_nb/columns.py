@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from decimal import InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from .cells import (
 )
 from .errors import InvalidInput
 from .schema import FLAG, INTEGER, TEXT, TIME
-from .values import CONTROL, as_flag, as_integer, as_text, as_time, shown
+from .values import CONTROL, as_flag, as_integer, as_text, as_time, is_missing, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,7 +218,10 @@ def _bytes_of(series: pd.Series) -> int:
 
 def missing_in(series: pd.Series) -> NDArray[np.bool_]:
     """Mark the missing cells, in an array of one's own."""
-    return np.asarray(series.isna(), dtype=bool).copy()
+    try:
+        return np.asarray(series.isna(), dtype=bool).copy()
+    except InvalidOperation:  # pandas compares each Decimal with itself, which a signalling NaN refuses
+        return np.fromiter(map(is_missing, series.tolist()), dtype=bool, count=len(series))
 
 
 def _cells_of(series: pd.Series) -> NDArray[Any]:

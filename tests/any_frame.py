@@ -41,7 +41,7 @@ class Word(str, enum.Enum):
 # ---- cells -----------------------------------------------------------------------------------------------------------
 
 NOTHINGS = st.sampled_from(
-    (None, float("nan"), np.float64("nan"), pd.NA, pd.NaT, np.datetime64("NaT", "s"), Decimal("NaN"))
+    (None, float("nan"), np.float64("nan"), pd.NA, pd.NaT, np.datetime64("NaT", "s"), Decimal("NaN"), Decimal("sNaN"))
 )
 """Every way in which a cell of an object column is missing."""
 SURROGATES = st.text(st.characters(codec=None, categories=("Cs",)), min_size=1, max_size=2)
@@ -603,6 +603,6 @@ def fingerprint(frame: pd.DataFrame) -> list[Any]:
     ]  # fmt: skip
     for position in range(frame.shape[1]):
         column = frame.iloc[:, position]
-        seen += [str(column.dtype), column.isna().tolist()]
+        seen.append(str(column.dtype))
         seen.append([id(cell) for cell in column.array] if column.dtype == object else repr(column.array.tolist()))
     return seen
