@@ -53,6 +53,9 @@ UNREADABLE: Final[dict[str, str]] = {
     FRACTION: "not a number",
 }
 """Why a value is missing, by the dtype of its column."""
+TOO_DEEP: Final = "nested more than 253 levels deep"
+LEVELS: Final = 253
+"""Deeper lists and objects cannot be pickled, copied or shown by Python; nobody means them."""
 
 Arrays = tuple["NDArray[Any]", ...]
 """A column as numpy holds it: values alone, or values and where they are missing."""
@@ -253,7 +256,30 @@ def lists_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
     """Take lists as they are; a missing one stays missing, for the service did not say that there are none."""
     if not set(map(type, cells)) <= {list, NOTHING}:
         cells = _read_cells(cells, _list_of, unread, UNREADABLE[LIST])
-    return (object_array(cells, len(cells)),)
+    return (object_array(without_deep(cells, unread), len(cells)),)
+
+
+def without_deep(cells: Sequence[Any], unread: Unread) -> Sequence[Any]:
+    """Leave out lists and objects that are nested too deeply, and count them."""
+    try:
+        orjson.dumps(cells)  # the quickest way to know: it gives up at 254 levels
+    except orjson.JSONEncodeError:
+        return _read_cells(cells, _shallow, unread, TOO_DEEP)
+    return cells
+
+
+def _shallow(cell: Any) -> Any:
+    if _is_deep(cell):
+        raise InvalidInput
+    return cell
+
+
+def _is_deep(cell: Any) -> bool:
+    held = [cell]
+    for _ in range(LEVELS):
+        nested = [value for value in held if isinstance(value, (list, dict))]
+        held = [inner for value in nested for inner in (value.values() if isinstance(value, dict) else value)]
+    return any(isinstance(value, (list, dict)) for value in held)
 
 
 def texts_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:

@@ -29,6 +29,7 @@ from .cells import (
     texts_of,
     times_of,
     typed_array,
+    without_deep,
 )
 from .errors import DataWarning
 from .schema import FLAG, INTEGER, LIST, OFFER_STATE, TEXT, TIME
@@ -43,6 +44,7 @@ __all__ = ["NEW_FIELDS", "FrameBuilder", "FramePart", "empty_frame", "frame_of",
 CHUNK_ROWS: Final = 256
 """Records that wait before they become arrays: enough to be worth it, few enough to stay in the processor's cache."""
 TEXT_OR_NOTHING: Final = {str, NOTHING}
+NESTED: Final = frozenset({list, dict})
 NEW_FIELDS: Final = 1_000
 """Fields of an answer that no table knows and that become columns; further ones are counted in a warning."""
 SHARED_TEXTS: Final = 16384
@@ -185,7 +187,10 @@ class FrameBuilder:
                 chunk.known[name] = _READ[dtype](name, self._shared_cells(name, dtype, cells_of[name]), unread[name])
         for name, cells in cells_of.items():
             if name not in self._columns:
-                chunk.extra[name] = (object_array(self._shared_cells(name, TEXT, cells), rows),)
+                shared = self._shared_cells(name, TEXT, cells)
+                if not NESTED.isdisjoint(map(type, cells)):
+                    shared = without_deep(shared, unread.setdefault(name, Unread()))
+                chunk.extra[name] = (object_array(shared, rows),)
         self._part.chunks.append(chunk)
         _join_unread(self._part.unread, unread)
 

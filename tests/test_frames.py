@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import string
 import warnings
@@ -347,3 +348,31 @@ def test_a_value_nested_too_deeply_for_text_is_missing():
 
     with pytest.warns(DataWarning, match="a list is not text"):
         assert pd.isna(read(custom_data=deep).custom_data)
+
+
+def nested(times, wrap):
+    return functools.reduce(lambda value, _: wrap(value), range(times), 1)
+
+
+@pytest.mark.parametrize("column", ["offer_activities", "offer_tags", "surprise"])
+@pytest.mark.parametrize(
+    ("times", "wrap"), [(254, lambda value: [value]), (127, lambda value: [{"a": value}])], ids=["lists", "objects"]
+)
+def test_a_value_nested_too_deeply_to_be_pickled_or_shown_is_missing_and_the_rest_is_kept(column, times, wrap):
+    kept = nested(50, wrap)
+    records = [{column: cell} for cell in (kept, nested(times, wrap), nested(2 * times, wrap), ["\ud800"])]
+
+    with pytest.warns(DataWarning, match=f"2 values of {column} .* a list is nested more than 253 levels deep"):
+        frame = frame_of(records, where="test")
+
+    assert frame[column].tolist() == [kept, None, None, ["\ud800"]]
+    assert pickle.loads(pickle.dumps(frame))[column].tolist()[0] == kept
+    repr(frame)
+
+
+def test_the_deepest_value_that_is_kept_can_be_pickled_and_shown():
+    deepest = nested(253, lambda value: [value])
+    frame = frame_of([{"offer_tags": deepest, "surprise": deepest}], where="test")
+
+    assert pickle.loads(pickle.dumps(frame)).surprise.tolist() == frame.offer_tags.tolist() == [deepest]
+    repr(frame)

@@ -107,7 +107,7 @@ class Effort:
 
 
 class Driver:
-    """Runs shards for one bulk call; made by `Driver.working`.
+    """Runs shards for one bulk call; made by `RunBook.driver`.
 
     Parameters
     ----------

@@ -187,7 +187,8 @@ class BulkReads(BulkPart):
     def settle(self, run: str, *, progress: bool = True, settle_pause: float = 2.0) -> pd.DataFrame:
         """Read back the unknown rows of a run; nothing is sent.
 
-        Rows that surely did not happen become ``planned``: running the issue again sends them.
+        Rows that surely did not happen become ``planned``, as do voids that cannot be told, since a void may be sent
+        twice: running the same call again sends them.
 
         Parameters
         ----------
@@ -206,7 +207,7 @@ class BulkReads(BulkPart):
         Raises
         ------
         LedgerError
-            There is no such run.
+            There is no such run, or it was made at another service.
         """
         return self._runs.settle(run, BulkOptions(progress=progress, settle_pause=settle_pause))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from itertools import pairwise
+from itertools import count, pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,6 +76,22 @@ class RunBook:
         found = self.ledger.find(run=given_name(run))
         if found is None:
             raise LedgerError(f"the ledger {self.ledger} has no run {run!r}; session.runs() lists them")
+        return found
+
+    def _find_here(self, run: str) -> Run:
+        """Find a run that was made at this service: what is absent at another one may well have happened.
+
+        Raises
+        ------
+        LedgerError
+            There is none, or it was made elsewhere.
+        """
+        found = self.find(run)
+        if found.address != self._settings.base_url:
+            raise LedgerError(
+                f"run {run!r} was made at {found.address}, and this Session is for {self._settings.base_url}: "
+                "nothing was asked or sent. Make a Session for that address"
+            )
         return found
 
     def known(self, plan: Plan, run: str | None) -> Run | None:
@@ -177,8 +193,8 @@ class RunBook:
         return result_frame(ledger, known, plan.index)
 
     def undo(self, run: str, options: BulkOptions, *, reason: str | None, confirm: int | None) -> pd.DataFrame:
-        """Undo an issue run; `BulkCalls.void_run` says how."""
-        ledger, issue = self.ledger, self.find(run)
+        """Undo an issue run; `BulkChanges.void_run` says how."""
+        ledger, issue = self.ledger, self._find_here(run)
         if issue.operation != "issue":
             raise InvalidInput(f"run {run} is no issue run but {issue.operation}: there is nothing to undo")
         issued = [row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk]
@@ -214,12 +230,15 @@ class RunBook:
         rest = [row for row in issued if row["position"] not in there]
         if undos and not rest:
             return undos
-        part = f", part {len(undos) + 1}" if undos else ""
-        new = self._new_run(
-            "void", f"void of {issue.run}{part}", f"void of {issue.digest}{part}", issue.campaign_id, reason, len(rest)
-        )
         bounds = self._bounds([row["position"] for row in rest], driver)
-        return [*undos, ledger.create(new._replace(undoes=issue.run), planned_voids([rest]), bounds)]
+        for number in count(len(undos) + 1):
+            part = f", part {number}" if number > 1 else ""
+            name, digest = f"void of {issue.run}{part}", f"void of {issue.digest}{part}"
+            new = self._new_run("void", name, digest, issue.campaign_id, reason, len(rest))
+            made = ledger.create(new._replace(undoes=issue.run), planned_voids([rest]), bounds)
+            if made.undoes == issue.run and made not in undos:  # else a person gave another run this name
+                break
+        return [*undos, made]
 
     def _carry_out_undo(self, issue: Run, undo: Run, driver: Driver) -> None:
         """Read back what an undo has not ended yet, keep what is not as it was issued, void the others."""
@@ -243,8 +262,8 @@ class RunBook:
         ledger.mark_undone(issue.run_no, voided)
 
     def settle(self, run: str, options: BulkOptions) -> pd.DataFrame:
-        """Read back the unknown rows of a run; `BulkCalls.settle` says how."""
-        found, driver = self.find(run), self.driver(options)
+        """Read back the unknown rows of a run; `BulkReads.settle` says how."""
+        found, driver = self._find_here(run), self.driver(options)
         unknown = self.ledger.counts(found.run_no).get("unknown", 0)
         driver.work(Runner(driver, self.ledger, found).settle, rows=unknown, label="settle")
         return result_frame(self.ledger, found)
@@ -254,18 +273,18 @@ def run_name(plan: Plan, run: str | None) -> str:
     """Name a new run: as the person says, or after what is asked."""
     if run is None:
         return f"{plan.operation.name}-{plan.digest[:12]}"
-    return given_name(run)
-
-
-def given_name(run: str) -> str:
-    """Check the name that a person gives a run."""
-    try:
-        name = as_text(run)
-    except InvalidInput as error:
-        raise InvalidInput(f"run: {error}") from None
+    name = given_name(run)
     if len(name) > 200:
         raise InvalidInput("run: the name is longer than 200 characters")
     return name
+
+
+def given_name(run: str) -> str:
+    """Read the name of a run as a person gives it."""
+    try:
+        return as_text(run)
+    except InvalidInput as error:
+        raise InvalidInput(f"run: {error}") from None
 
 
 def _user_name() -> str:
