@@ -20,6 +20,7 @@ from sparkfly_nb.bulk.claims import LEASE_S, Claimant, this_host
 from sparkfly_nb.bulk.job import Outcome, Row
 from sparkfly_nb.bulk.ledger import LONGEST_WAIT_S, Ledger
 from sparkfly_nb.bulk.many_rows import GROUP_PARAMETERS, rows_at_once
+from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.recorded import PlannedRow, Run
 from sparkfly_nb.bulk.tables import claimants, rows, shards
 from sparkfly_nb.errors import ConfigurationError, LedgerError
@@ -390,6 +391,7 @@ def test_rows_are_given_as_they_are_sent(book):
         ("issue", {"activates_at": "2030-01-01", "expires_at": "2030-02-01"}),
         ("void", {}),
         ("update", {"value": 2, "locked": True}),
+        ("update", dict.fromkeys(OPERATIONS["update"].columns, 1)),
         ("redeem", {"status": "parked"}),
     ],
 )
@@ -412,12 +414,13 @@ def test_a_row_that_would_set_what_its_operation_does_not_is_refused(book, paylo
         book.rows_of(run)
 
 
-@pytest.mark.parametrize("payload", ["[]", "7", "{", ""])
+@pytest.mark.parametrize("payload", ["[]", "7", "{", "", f"[{10**99}]"], ids=lambda payload: payload[:9] or "nothing")
 def test_a_payload_that_is_no_object_is_refused(book, payload):
     run = made(book)
     damage(book, run, rows, payload=payload)
 
-    with pytest.raises(LedgerError, match=f"changed by hand: {re.escape(repr(payload))} is not what a row carries$"):
+    shown = re.escape(repr(payload[:60]))
+    with pytest.raises(LedgerError, match=f"changed by hand: {shown} is not what a row carries$"):
         book.rows_of(run)
 
 
@@ -608,6 +611,16 @@ def test_a_claimant_that_may_live_keeps_what_it_holds_and_is_counted(book, sign)
     assert finder.recover(below=1) == 1
     assert alive.recover(below=1) == 0
     assert shards_of(book, run, "state") == [("sent",)] * 3 + [("planned",)]
+
+
+def test_two_claimants_at_work_are_counted_as_two(book):
+    run = made(book, rows_=2, rows_per_shard=1)
+    one, two, finder = (at_work(book, run) for _ in range(3))
+    assert one.claim()
+    assert two.claim()
+
+    assert finder.recover() == 2
+    assert one.recover() == 1
 
 
 def test_a_process_of_somebody_else_is_a_process(book, monkeypatch):
