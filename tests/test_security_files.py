@@ -327,8 +327,18 @@ def test_a_manifest_without_an_end_is_not_read_to_it(folder):
 def test_a_manifest_that_is_nested_too_deeply_is_refused(folder):
     (folder / "manifest.json").write_text("[" * 100_000)
 
-    with pytest.raises(AuditFileError, match="not JSON"):
+    with pytest.raises(AuditFileError, match="nested too deeply"):
         verify(folder)
+
+
+def test_a_manifest_that_can_just_be_read_is_refused_however_deep_it_is(folder):
+    path = folder / "manifest.json"
+    written = path.read_text().rstrip().removesuffix("}")
+    for levels in range(700, 1100):  # Python reads deeper nesting than it writes
+        path.write_text(f'{written}, "more": {"[" * levels}{"]" * levels}}}')
+
+        with pytest.raises(AuditFileError):
+            verify(folder)
 
 
 def test_markup_in_a_forged_manifest_is_shown_as_text(folder):

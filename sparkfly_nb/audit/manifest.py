@@ -66,6 +66,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if len(content) > MAX_BYTES:
             raise AuditFileError(f"{path} is damaged: it is longer than {MAX_BYTES:,} bytes")
         manifest = json.loads(content.decode("utf-8"))
+        digest = digest_of(manifest) if isinstance(manifest, dict) else None
     except FileNotFoundError:
         raise AuditFileError(
             f"{folder} is no audit, or one that was not written to its end: there is no {MANIFEST}"
@@ -73,7 +74,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise AuditFileError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError):
-        raise AuditFileError(f"{path} is damaged: it is not JSON") from None
+        raise AuditFileError(f"{path} is damaged: it is not JSON, or nested too deeply") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise AuditFileError(f"{path} is not the manifest of an audit")
     if manifest.get("format_version") != FORMAT_VERSION:
@@ -81,7 +82,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{path} has format version {manifest.get('format_version')}, and this version of the tool reads "
             f"{FORMAT_VERSION}; update sparkfly-nb"
         )
-    if manifest.get("manifest_sha256") != digest_of(manifest):
+    if manifest.get("manifest_sha256") != digest:
         raise AuditFileError(f"{path} was changed after it was written")
     strange = _strange(manifest)
     if strange:
