@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sqlite3
 import sys
 import time
 from itertools import count
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 
 from sparkfly_nb.bulk import claims as claims_module
 from sparkfly_nb.bulk import ledger as ledger_module
+from sparkfly_nb.bulk import tables as tables_module
 from sparkfly_nb.bulk.claims import LEASE_S, Claimant, this_host
 from sparkfly_nb.bulk.job import Outcome, Row
 from sparkfly_nb.bulk.ledger import LONGEST_WAIT_S, Ledger
@@ -737,12 +739,65 @@ def test_a_ledger_file_waits_for_others_and_loses_nothing_with_the_power(tmp_pat
     book = Ledger(str(tmp_path / "ledger.db"))
     with book.transaction() as connection:
         told = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in (
-            "journal_mode", "synchronous", "foreign_keys", "trusted_schema", "busy_timeout")}  # fmt: skip
+            "journal_mode", "synchronous", "foreign_keys", "trusted_schema", "cell_size_check",
+            "busy_timeout")}  # fmt: skip
     book.close()
 
     full = 2
     assert told == {"journal_mode": "wal", "synchronous": full, "foreign_keys": 1, "trusted_schema": 0,
-                    "busy_timeout": 30_000}  # fmt: skip
+                    "cell_size_check": 1, "busy_timeout": 30_000}  # fmt: skip
+
+
+class BusyFile:
+    """A file that somebody else holds until a moment, and whose log cannot be switched until another."""
+
+    def __init__(self, monkeypatch, free_at, switched_at=0.0):
+        self.now, self.free_at, self.switched_at = 100.0, free_at, switched_at
+        monkeypatch.setattr(tables_module, "BUSY_LOOK_S", 1.0)
+        monkeypatch.setattr(tables_module, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.wait))
+
+    def wait(self, seconds):
+        self.now += seconds
+
+    def execute(self, sql):
+        if sql == "PRAGMA busy_timeout":
+            return SimpleNamespace(fetchone=lambda: (5000,))
+        assert sql == "PRAGMA journal_mode=WAL"
+        if self.now < self.free_at:
+            raise sqlite3.OperationalError("database is locked")
+        return SimpleNamespace(fetchone=lambda: ("wal" if self.now >= self.switched_at else "delete",))
+
+
+@pytest.mark.parametrize(
+    "times", [{"free_at": 103.0}, {"free_at": 0.0, "switched_at": 103.0}], ids=["held", "as before"]
+)
+def test_a_file_that_another_process_is_just_making_is_waited_for(monkeypatch, times):
+    file = BusyFile(monkeypatch, **times)
+
+    tables_module._write_ahead(file)
+
+    assert file.now == 103.0
+
+
+def test_a_file_that_stays_busy_is_given_up_after_its_timeout(monkeypatch):
+    file = BusyFile(monkeypatch, free_at=1e9)
+
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        tables_module._write_ahead(file)
+
+    assert file.now == 106.0, "five seconds, and one look more"
+
+
+def test_a_file_in_which_something_happens_by_itself_is_refused(tmp_path):
+    path = str(tmp_path / "ledger.db")
+    book = Ledger(path)
+    made(book)
+    with book.transaction() as connection:
+        connection.exec_driver_sql("CREATE TRIGGER again AFTER UPDATE ON rows BEGIN SELECT 1; END")
+    book.close()
+
+    with pytest.raises(LedgerError, match="calls rows was made by another version of sparkfly-nb, or changed since"):
+        Ledger(path).all_runs()
 
 
 @pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x.db?uri=true"])
