@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import getpass
 import ipaddress
 import re
 import zoneinfo
@@ -15,7 +16,7 @@ from .errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ADDRESSES", "VARIABLES", "Secret", "Settings", "hidden"]
+__all__ = ["ADDRESSES", "VARIABLES", "Secret", "Settings", "hidden", "user_name"]
 
 ADDRESSES: Final[dict[str, str | None]] = {
     "staging": "https://api-staging.sparkfly.com/v1.0",
@@ -160,6 +161,14 @@ class Settings:
     def arguments_from(cls, variables: Mapping[str, str]) -> dict[str, str]:
         """Pick the arguments of `make` out of environment variables; empty ones count as not set."""
         return {name: variables[variable] for name, variable in VARIABLES.items() if variables.get(variable)}
+
+
+def user_name() -> str:
+    """Name the person whose process this is, as ledgers and audits keep it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no such entry, in a container for instance
+        return "unknown"
 
 
 def _host_of(address: str | None) -> str:

@@ -6,6 +6,7 @@ import csv
 import json
 import pickle
 import shutil
+import sys
 import zoneinfo
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from sparkfly_nb import read_audit, verify
-from sparkfly_nb.errors import AuditFileError, InvalidInput
+from sparkfly_nb.errors import AuditFileError, ConfigurationError, InvalidInput
 
 FRAMES = ("states", "plan", "unread")
 TABLES = ("summary", "exceptions", "timeline", "activities")
@@ -382,6 +383,34 @@ def test_a_write_that_fails_half_way_leaves_nothing_that_passes_for_an_audit(tmp
     assert not [entry.name for entry in tmp_path.iterdir() if ".part" in entry.name]
     with pytest.raises(AuditFileError, match="not written to its end"):
         verify(tmp_path)
+
+
+def test_where_the_manifest_cannot_be_taken_away_no_file_of_the_earlier_audit_is_touched(tmp_path):
+    rich_audit().to_csv(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / "manifest.json").mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.csv")}
+
+    with pytest.raises(AuditFileError, match=r"manifest.json cannot be replaced"):
+        World([state(1)]).audit([1]).to_csv(tmp_path)
+
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.csv")} == before
+
+
+@pytest.mark.parametrize(
+    ("write", "library", "extra"), [("to_parquet", "pyarrow", "parquet"), ("to_excel", "openpyxl", "excel")]
+)
+def test_without_the_library_of_a_format_it_says_what_to_install_and_csv_works(
+    tmp_path, monkeypatch, write, library, extra
+):
+    monkeypatch.setitem(sys.modules, library, None)
+    audit = rich_audit()
+
+    with pytest.raises(ConfigurationError, match=rf'pip install "sparkfly-nb\[{extra}\]"'):
+        getattr(audit, write)(tmp_path / "audit")
+
+    assert not list(tmp_path.iterdir())
+    assert_same(audit, read_audit(audit.to_csv(tmp_path / "audit")))
 
 
 @pytest.mark.parametrize("write", ["to_csv", "to_parquet", "to_excel"])

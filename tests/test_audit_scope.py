@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import zoneinfo
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from audit_world import World, at, kinds, result_rows, state
 
-from sparkfly_nb.errors import InvalidInput, InvalidRows, LedgerError
+from sparkfly_nb.errors import ConfigurationError, InvalidInput, InvalidRows, LedgerError
 from sparkfly_nb.schema import OFFER_STATE, UNREAD
 
 OTHER = {"campaign_id": 42, "campaign_xid": "VIP26"}
@@ -180,6 +181,14 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path, text, words):
 
     with pytest.raises(InvalidInput, match=words):
         World([]).audit(path)
+
+
+def test_without_pyarrow_a_parquet_file_is_refused_with_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "members.parquet").write_bytes(b"PAR1")
+
+    with pytest.raises(ConfigurationError, match=r'pip install "sparkfly-nb\[parquet\]"'):
+        World([]).audit(tmp_path / "members.parquet")
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):

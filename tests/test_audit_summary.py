@@ -315,3 +315,20 @@ def test_the_notebook_shows_a_warning_when_something_is_missing_and_escapes_text
     assert "INCOMPLETE" in page
     assert "<script>" not in page
     assert "<b>broken" not in page
+
+
+@pytest.mark.parametrize(("missing", "rest"), [(0, None), (5, None), (8, 3)])
+def test_the_notebook_shows_the_first_exceptions_and_says_how_many_more_there_are(missing, rest):
+    page = World([]).audit(range(1, missing + 1))._repr_html_()
+
+    assert f"Exceptions: {missing}" in page
+    assert page.count("<td>missing</td>") == min(missing, 5) + bool(missing)  # and once where they are counted
+    assert ("The first" in page) == bool(missing)
+    assert (f"and {rest} more in <code>audit.exceptions()</code>" in page) == (" more in " in page) == bool(rest)
+
+
+def test_an_audit_of_everything_is_not_named_after_the_one_campaign_that_was_found():
+    text = repr(World([state(1)]).audit([1], campaign_id=None))
+
+    assert "Summer 2026" not in text
+    assert "Free Iced Coffee" not in text

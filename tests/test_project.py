@@ -8,7 +8,9 @@ import importlib
 import inspect
 import pkgutil
 import re
+import runpy
 import subprocess
+import sys
 from pathlib import Path
 
 import lower_bounds
@@ -299,3 +301,10 @@ def test_no_tracked_file_names_a_machine_or_a_registry():
             found[path.relative_to(ROOT).as_posix()] = hits
 
     assert found == {}
+
+
+def test_a_checkout_that_was_never_installed_works_and_says_that_its_version_is_unknown(monkeypatch):
+    monkeypatch.setattr(sys, "path", [])  # nothing is installed here
+    names = runpy.run_path(PACKAGE / "version.py")
+    assert names["__version__"] == "0+unknown"
+    assert names["USER_AGENT"] == "sparkfly-nb/0+unknown"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import os
 import pickle
 from pathlib import Path
 
 import pytest
 
 from sparkfly_nb.errors import ConfigurationError
-from sparkfly_nb.settings import ADDRESSES, VARIABLES, Secret, Settings
+from sparkfly_nb.settings import ADDRESSES, VARIABLES, Secret, Settings, user_name
 
 
 def make(*arguments, **more):
@@ -230,3 +231,16 @@ def test_every_variable_is_an_argument_of_make():
 
     assert VARIABLES.keys() <= inspect.signature(Settings.make).parameters.keys()
     assert ADDRESSES.keys() == {"staging", "production", "sandbox"}
+
+
+def test_where_the_system_knows_no_name_the_person_is_unknown_and_nothing_stops(monkeypatch):
+    pwd = pytest.importorskip("pwd")
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    assert user_name() == pwd.getpwuid(os.getuid()).pw_name
+
+    def knows_nobody(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", knows_nobody)
+    assert user_name() == "unknown"

@@ -58,18 +58,16 @@ def read_plan(
     InvalidInput
         Nothing says which members are meant, or a column cannot be read.
     """
-    if members is None and run_rows is None:
-        raise InvalidInput(
-            "audit: nothing says which members are meant; give members=, or run= with a run of the ledger"
-        )
     given, words = (None, "") if members is None else _frame_of_members(members)
     plan = None if given is None else _typed_plan(given, tz)
     if run_rows is not None:
         recorded = _typed_plan(run_rows, tz)
         plan = recorded if plan is None else _joined(recorded, plan)
         words = f"the run and {words}" if words else "the run"
-    if plan is None:  # both are None: refused above
-        raise InvalidInput("audit: nothing says which members are meant")
+    if plan is None:
+        raise InvalidInput(
+            "audit: nothing says which members are meant; give members=, or run= with a run of the ledger"
+        )
     nameless = plan["member_id"].isna().to_numpy()
     if nameless.any() and plan.loc[nameless, "member_identifier"].isna().any():
         row = plan.index[nameless & plan["member_identifier"].isna().to_numpy()][0]

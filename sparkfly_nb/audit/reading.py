@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 
 from ..errors import InvalidInput
 from ..schema import UNREAD
+from ..settings import user_name
 from .content import Facts
 from .findings import Ground, is_issue_run
 from .members import read_plan
@@ -101,19 +101,12 @@ def audit_campaign(
             scope=scope,
             environment=environment,
             address=address,
-            user=_user(),
+            user=user_name(),
             tz=tz or dt.timezone.utc,
             taken_at=taken,
             finished_at=pd.Timestamp(dt.datetime.now(dt.timezone.utc)).as_unit("ns"),
         ),
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # no such entry, in a container for instance
-        return "unknown"
 
 
 def _campaign_of(rows: pd.DataFrame, run: str) -> str | None:

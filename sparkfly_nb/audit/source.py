@@ -30,7 +30,6 @@ class StateSource(Protocol):
             out), and members that could not be read with the columns of `schema.UNREAD`. Every member is either in
             one part of the states with all that it holds (perhaps nothing), or unread: never half of each.
         """
-        ...
 
     def run_rows(self, run: str) -> pd.DataFrame:
         """Give the recorded rows of a run, with the columns of `schema.RESULT`.
@@ -40,4 +39,3 @@ class StateSource(Protocol):
         LedgerError
             There is no such run.
         """
-        ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import socket
 from itertools import count, pairwise
 from math import ceil
@@ -14,6 +13,7 @@ from tqdm.auto import tqdm
 from ..answers import in_words
 from ..errors import ConfirmationRequired, InvalidInput, LedgerError, PlanChanged
 from ..retry import RetryPolicy
+from ..settings import user_name
 from ..values import as_text
 from ..version import __version__
 from .differences import is_as_planned, plan_changed
@@ -121,7 +121,7 @@ class RunBook:
             campaign_id=campaign_id,
             reason=None if reason is None else as_text(reason),
             row_count=rows,
-            user_name=_user_name(),
+            user_name=user_name(),
             host=socket.gethostname(),
             version=__version__,
             started_at=pd.Timestamp.now("UTC").isoformat(),
@@ -285,10 +285,3 @@ def given_name(run: str) -> str:
         return as_text(run)
     except InvalidInput as error:
         raise InvalidInput(f"run: {error}") from None
-
-
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"
