@@ -40,7 +40,7 @@ ROWS = 30
 NOBODY = 1
 """No member of the sandbox has this id."""
 KILLS = 2
-LANES = 2
+LANES = 4
 CELLS_PER_SANDBOX = 40
 MEMBERS = 400
 TIMEOUT = (2, 0.3)
@@ -396,7 +396,7 @@ class Cell:
 
 
 class Matrix:
-    """Runs cells, two at a time."""
+    """Runs some cells at a time: most of a cell is waiting."""
 
     def __init__(self, postgres):
         self._lanes = queue.Queue()

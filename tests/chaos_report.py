@@ -76,7 +76,7 @@ def matrix_table(cells, others):
         there = [cells.get((operation, fault)) for operation in OPERATIONS]
         rows.append([f"`{fault}`" if " " not in fault else fault, *map(_entry, there)])
     head = (
-        f"{days_of(cells.values())}: {total['cells']:,} cells of {ROWS} to {ROWS + 2} rows, two at a time, "
+        f"{days_of(cells.values())}: {total['cells']:,} cells of {ROWS} to {ROWS + 2} rows, "
         f"{total['seconds'] / 60:.0f} minutes; {total['kills']:,} processes killed, {total['faults']:,} faults. "
         f"While the fault lasted {total['unknown_then']:,} rows were unknown, after it {total['unknown']:,}.\n"
         "Each entry: cells, then **duplicates / lost / untrue / unknown at the end**.\n"
