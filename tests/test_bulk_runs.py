@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-from bulk_world import CALM, CAMPAIGN, members, tiny_service
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
+import pytest
+from bulk_world import CALM, CAMPAIGN, PATIENCE_S, members, quick, tiny_service
+from scripted_server import DropRead
+
+from sparkfly_nb import Session
+from sparkfly_nb.bulk.settle import MAX_RESENDS
 from sparkfly_nb.errors import InvalidInput, LedgerError
 
 # ---- where a run was made --------------------------------------------------------------------------------------------
@@ -65,3 +73,35 @@ def test_the_undo_of_a_run_with_the_longest_name_can_be_looked_at(world, tmp_pat
         assert session.run(undone.attrs["run"]).outcome.tolist() == ["voided", "voided"]
         with pytest.raises(InvalidInput, match="longer than 200"):
             session.issue_many(members(world.member_ids[2:]), CAMPAIGN, **{**world.calm, "run": longest + "_"})
+
+
+# ---- two processes on one run ----------------------------------------------------------------------------------------
+
+
+def test_a_row_that_one_process_gives_up_while_another_sends_it_again_is_not_called_rejected(ledger):
+    frame, calm = members([11]), {"run": "june", "progress": False, "settle_pause": 0}
+    looks, seconds_turn, others_result = count(1), threading.Event(), []
+
+    def answer_as_service(received):
+        answer = service(received)
+        if received.method == "GET" and next(looks) == 2 * (1 + MAX_RESENDS):  # the last look of the first process
+            others_result.append(pool.submit(quick(second).issue_many, frame, CAMPAIGN, **calm))
+            assert seconds_turn.wait(PATIENCE_S)
+        return answer
+
+    def issue(_number, _record):
+        if not others_result:
+            return DropRead()
+        seconds_turn.set()
+        until = time.monotonic() + 1  # time for the first process to say something untrue
+        while second.run("june").outcome.tolist() != ["rejected"] and time.monotonic() < until:
+            time.sleep(0.02)
+        return None
+
+    with tiny_service(ledger) as (first, service), ThreadPoolExecutor() as pool:
+        service.server._answer, service.on_issue = answer_as_service, issue
+        way = {"base_url": first.settings.base_url, "token": "given-token", "ledger": str(ledger)}
+        with Session("sandbox", **way) as second:
+            results = [first.issue_many(frame, CAMPAIGN, **calm), others_result[0].result()]
+    assert len(service.states) == 1
+    assert [result.outcome.tolist() for result in results] == [["issued"], ["issued"]]

@@ -229,6 +229,42 @@ class Ledger:
             end_rows(connection, run_no, ended)
         return len(ended)
 
+    def end_lost(self, run_no: int, lost: Sequence[Row], outcomes: Sequence[Outcome]) -> int:
+        """Record what became of unknown rows that did not happen, but for rows that somebody has planned again since.
+
+        Parameters
+        ----------
+        run_no : int
+            The run.
+        lost : sequence of Row
+            The rows as they were before they were read back.
+        outcomes : sequence of Outcome
+            What became of some of them.
+
+        Returns
+        -------
+        int
+            How many were left as they are: by now they may have happened.
+        """
+        if not outcomes:
+            return 0
+        positions = [outcome.position for outcome in outcomes]
+        with self.transaction() as connection:
+            unknown = connection.execute(
+                sa.select(rows.c.position, rows.c.resends)
+                .where(
+                    rows.c.run_no == run_no,
+                    rows.c.position.between(min(positions), max(positions)),
+                    rows.c.outcome == "unknown",
+                )
+                .order_by(rows.c.position)
+                .with_for_update()
+            ).all()
+            still = set(map(tuple, unknown)) & {(row.position, row.resends) for row in lost}
+            ended = {position for position, _ in still}
+            end_rows(connection, run_no, [outcome for outcome in outcomes if outcome.position in ended])
+        return sum(position not in ended for position in positions)
+
     def reopen(self, run_no: int, lost: Sequence[Row]) -> None:
         """Plan unknown rows again that were read back and surely did not happen."""
         if not lost:

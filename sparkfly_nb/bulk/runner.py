@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +13,7 @@ from .driver import Driver, Effort, WorkersLost, beating
 from .job import Outcome, Reading, Row, SendJob, SendReport
 from .once import forget
 from .operations import OPERATIONS
+from .recorder import Recorder
 from .results import result_frame
 from .settle import MAX_RESENDS, Proof, mismatch_of, prove
 from .worker import send_shard
@@ -154,13 +153,14 @@ class Runner:
     # ---- settling
 
     def _settle_unknown(self) -> int:
-        """Read unknown rows back; give the number of rows that are planned again."""
+        """Read unknown rows back; give the number of rows that are planned again, here or by another process."""
         unknown = self._ledger.rows_of(self._run, outcome="unknown")
         if not unknown:
             return 0
         self._driver.sleep(self._ledger.safe_in_s(self._run.run_no))
-        absent = self._read_and_record(unknown)
-        absent = self._read_and_record([row for row, _ in absent])
+        absent, elsewhere = self._read_and_record(unknown)
+        absent, more = self._read_and_record([row for row, _ in absent])
+        elsewhere += more
         if self._driver.stop.is_set():
             return 0
         again, ended = [], []
@@ -175,11 +175,11 @@ class Runner:
                 again.append(row)
             else:
                 ended.append(_given_up(row, proof))
-        self._ledger.end(self._run.run_no, ended)
+        elsewhere += self._ledger.end_lost(self._run.run_no, unknown, ended)
         self._driver.rows_done += sum(outcome.outcome != "unknown" for outcome in ended)
         self._ledger.reopen(self._run.run_no, again)
         self._sent_again.update(row.position for row in again)
-        return len(again)
+        return len(again) + elsewhere
 
     def _finds_by_reference(self) -> bool:
         """Say whether a confirmed row is found by its reference: only then does absence prove anything.
@@ -190,10 +190,16 @@ class Runner:
         known = [row for row in confirmed if "member_id" not in row.sent][:1]
         return any(reading.found for _, reading in self.read_back(known))
 
-    def _read_and_record(self, rows: Sequence[Row]) -> list[tuple[Row, Proof]]:
-        """Pause, read back, record what was done, and give the rows that may be sent again, with what was shown."""
+    def _read_and_record(self, rows: Sequence[Row]) -> tuple[list[tuple[Row, Proof]], int]:
+        """Pause, read back, and record what was done.
+
+        Returns
+        -------
+        tuple
+            The rows that may be sent again, with what was shown; how many others another process has taken on since.
+        """
         if not rows:
-            return []
+            return [], 0
         self._driver.sleep(self._driver.options.settle_pause)
         absent, ended = [], []
         for row, reading in self.read_back(rows):
@@ -210,8 +216,9 @@ class Runner:
                 ended.append(
                     Outcome(row.position, "unknown", reading.http_status, f"not settled: {why}", reading.trace)
                 )
-        self._ledger.end(self._run.run_no, ended)
-        return absent
+        self._ledger.end(self._run.run_no, [end for end in ended if end.outcome == self._operation.done])
+        not_done = [end for end in ended if end.outcome != self._operation.done]
+        return absent, self._ledger.end_lost(self._run.run_no, rows, not_done)
 
     def read_back(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Reading]]:
         """Read back rows, through the same workers that send; what cannot be read says why."""
@@ -308,12 +315,12 @@ class _Round:
 
     def go(self, wiring: Any) -> None:
         """Send until nothing is planned, or something calls for a pause."""
-        with _Recorder(self._record) as recorder:
+        with Recorder(self._record) as recorder:
             for report in self._driver.dispatch(send_shard, self._jobs(wiring, recorder)):
                 self._note(report)
                 recorder.put(report)
 
-    def _jobs(self, wiring: Any, recorder: _Recorder) -> Iterator[SendJob]:
+    def _jobs(self, wiring: Any, recorder: Recorder) -> Iterator[SendJob]:
         while not (
             self._driver.stop.is_set()
             or self.tripped
@@ -357,40 +364,3 @@ class _Round:
         self._driver.rows_done += sum(outcome.outcome != "unknown" for outcome in outcomes)
         if self._driver.is_dask:
             forget(self._once_key(claim))
-
-
-class _Recorder:
-    """Records reports while the next shard is on the wire."""
-
-    def __init__(self, record: Any) -> None:
-        self._record = record
-        self._reports: queue.SimpleQueue[SendReport | None] = queue.SimpleQueue()
-        self._fault: BaseException | None = None
-        self._thread = threading.Thread(target=self._body, name="sparkfly-nb-recorder")
-
-    @property
-    def failed(self) -> bool:
-        """Whether the ledger could not be written: then nothing more may be sent."""
-        return self._fault is not None
-
-    def put(self, report: SendReport) -> None:
-        """Take a report; it is recorded soon."""
-        self._reports.put(report)
-
-    def _body(self) -> None:
-        while (report := self._reports.get()) is not None:
-            if self._fault is None:
-                try:
-                    self._record(report)
-                except BaseException as fault:  # noqa: BLE001 - carried over to the driver's thread, which raises it
-                    self._fault = fault
-
-    def __enter__(self) -> _Recorder:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._reports.put(None)
-        self._thread.join()
-        if self._fault is not None:
-            raise self._fault
