@@ -24,7 +24,7 @@ from sparkfly_nb.bulk.ledger import LONGEST_WAIT_S, Ledger
 from sparkfly_nb.bulk.many_rows import GROUP_PARAMETERS, rows_at_once
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.recorded import PlannedRow, Run
-from sparkfly_nb.bulk.tables import claimants, rows, shards
+from sparkfly_nb.bulk.tables import claimants, make_engine, rows, shards
 from sparkfly_nb.errors import ConfigurationError, LedgerError
 
 ADDRESS = "http://127.0.0.1/v1.0"
@@ -726,6 +726,19 @@ def test_whoever_only_reads_does_not_wait_for_a_writer(tmp_path):
         with pytest.raises(LedgerError, match="database is locked"):
             book.end(run.run_no, [Outcome(0, "issued")])
     book.close()
+
+
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+def test_of_several_that_come_to_an_empty_server_one_makes_the_tables_and_the_others_wait(ledger):
+    first, second = make_engine(ledger), Ledger(f"{ledger}?options=-clock_timeout%3D50")
+    with first.begin() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(tables_module.MAKING_LOCK)))
+        with pytest.raises(LedgerError, match="lock timeout"):
+            second.all_runs()
+
+    assert second.all_runs() == []
+    first.dispose()
+    second.close()
 
 
 def test_by_default_a_ledger_is_in_the_users_data_directory(tmp_path):
