@@ -69,7 +69,7 @@ bench: $(VENV)/.dev  ## Measure against the SDK and write the table of benchmark
 	$(RUN) benchmarks/run.py
 
 clean:  ## Remove what these commands made, but for cassettes and benchmark tables
-	rm -rf $(VENV) $(LOWEST) demo_output mutants .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) .venv-advisories demo_output mutants .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # ---- environments: a file in .venv says what was installed, and is as old as that --------------------------------------
 

@@ -28,7 +28,7 @@ LINES_PER_MODULE = 400
 LAYERS = (
     {"errors", "version"},
     {"values", "schema", "settings", "readback", "private_files"},
-    {"endpoints", "answers"},
+    {"endpoints"},
     {"answers"},
     {"retry", "faults", "paging", "cells", "columns", "wrong_cells", "frames", "csv_cells", "csv_reading", "export"},
     {"attempt", "sending", "auth", "transport"},

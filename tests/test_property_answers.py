@@ -133,32 +133,27 @@ def assert_right_error(error, endpoint, status, *, waits):
 
 
 @examples(40)
-@given(data=st.data())
-def test_a_right_answer_is_never_taken_for_another(scripted, data):
+@given(endpoint=st.sampled_from(list(ENDPOINTS.values())))
+def test_a_right_answer_is_never_taken_for_another(scripted, endpoint):
     session, wire = scripted
-    name = data.draw(st.sampled_from(list(ENDPOINTS)))
-    endpoint = ENDPOINTS[name]
     wire.answer = attempt.Answer(endpoint.success, {}, json.dumps(RIGHT[endpoint.answer]).encode())
 
-    frame, _ = call(session, name)
+    frame, _ = call(session, endpoint.name)
 
     assert frame["offer_state_id"].tolist() == [7]
 
 
 @examples(40)
-@given(data=st.data())
-def test_the_same_holds_over_a_real_connection(echo, data):
+@given(data=st.data(), endpoint=st.sampled_from(list(ENDPOINTS.values())))
+def test_the_same_holds_over_a_real_connection(echo, data, endpoint):
     session, server = echo
-    name = data.draw(st.sampled_from(list(ENDPOINTS)))
-    endpoint = ENDPOINTS[name]
-    status = data.draw(st.sampled_from((200, 201, 400, 403, 404, 409, 422)))
     server.body = data.draw(bodies(endpoint.answer))
-    server.status = status
+    server.status = data.draw(st.sampled_from((200, 201, 400, 403, 404, 409, 422)))
 
-    frame, error = call(session, name)
+    frame, error = call(session, endpoint.name)
 
     if error:
-        assert_right_error(error, endpoint, status, waits=False)
+        assert_right_error(error, endpoint, server.status, waits=False)
     else:
         assert_promised(frame, COLUMNS[endpoint.answer])
 
