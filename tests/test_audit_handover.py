@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from sparkfly_nb import read_audit, verify
+from sparkfly_nb.audit.handover import digest_of
 from sparkfly_nb.errors import AuditFileError, ConfigurationError, InvalidInput
 
 FRAMES = ("states", "plan", "unread")
@@ -304,13 +305,16 @@ def append_line(folder):
         file.write((folder / "states.csv").read_bytes().splitlines(keepends=True)[1])
 
 
-def change_rows_in_manifest(folder):
-    from sparkfly_nb.audit.handover import digest_of
+def rewrite_manifest(change):
+    """Change the manifest and its checksum with it."""
 
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"]["states.csv"]["rows"] = 6
-    manifest["manifest_sha256"] = digest_of(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    def act(folder):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        change(manifest)
+        manifest["manifest_sha256"] = digest_of(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    return act
 
 
 DAMAGES = {
@@ -324,7 +328,15 @@ DAMAGES = {
         "states.csv: changed",
     ),
     "a row more": (append_line, "8 rows; the manifest says 7"),
-    "other rows": (change_rows_in_manifest, "7 rows; the manifest says 6"),
+    "other rows": (
+        rewrite_manifest(lambda manifest: manifest["files"]["states.csv"].update(rows=6)),
+        "7 rows; the manifest says 6",
+    ),
+    "a file less": (rewrite_manifest(lambda manifest: manifest["files"].pop("plan.csv")), "plan.csv: not in the"),
+    "a newer format": (
+        rewrite_manifest(lambda manifest: manifest.update(format_version=2)),
+        "format version 2, and this version of the tool reads 1; update sparkfly-nb",
+    ),
     "extra": (lambda folder: (folder / "notes.txt").write_text("hello"), "notes.txt: does not belong"),
     "a rest": (lambda folder: (folder / ".states.csv.ab12.part").write_text(""), "does not belong"),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "no manifest.json"),

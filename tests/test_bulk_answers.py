@@ -91,3 +91,30 @@ def test_an_answer_that_names_no_member_spoils_its_own_row_alone(tmp_path, membe
         result = session.issue_many(pd.DataFrame({"member_id": [7, 8, 9]}), "SUMMER26", halt_above=1.0, **CALM)
     assert result["settled_by"].tolist() == ["response", "readback", "response"]
     assert (issued.count(7), issued.count(9)) == (1, 1)
+
+
+def test_a_read_back_that_answers_another_offer_state_proves_nothing(tmp_path):
+    """Taken for absence it would have the row sent again."""
+    changes = []
+
+    def answer(received):
+        if received.method == "GET":
+            return Answer(200, {"offer_state": {"offer_state_id": 10, "member_id": 7, "value": 0}})
+        changes.append(received)
+        return Answer(500, {"error": "lost"})
+
+    with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
+        result = session.update_many(ROW.assign(value=3), halt_above=1.0, **CALM)
+    assert result["outcome"].tolist() == ["unknown"]
+    assert result["error"].str.contains("answers another one").all()
+    assert len(changes) == 1
+
+
+def test_an_offer_state_without_its_member_is_listed_under_the_member_that_was_asked_for(tmp_path):
+    listing = {"total_entries": 1, "offer_states": [{"offer_state": {"offer_state_id": 9, "status": "incomplete"}}]}
+    with (
+        ScriptedServer(answer=lambda _received: Answer(200, listing)) as server,
+        connected(server, tmp_path) as session,
+    ):
+        listed = session.list_many([7], progress=False)
+    assert listed[["member_id", "offer_state_id"]].to_numpy().tolist() == [[7, 9]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import pickle
 import signal
@@ -17,7 +18,9 @@ import pytest
 from bulk_world import CALM, CAMPAIGN, LATER, assert_true, dask_client, members, quick, tiny_service
 
 from sparkfly_nb import Session
-from sparkfly_nb.errors import ConfigurationError
+from sparkfly_nb.bulk import runbook
+from sparkfly_nb.bulk.claims import Claimant
+from sparkfly_nb.errors import ConfigurationError, LedgerError
 
 FAULTS = {
     f"issue_offer:{name}": 0.05
@@ -147,6 +150,36 @@ def test_it_works_where_an_event_loop_runs_already_as_in_jupyter(tmp_path):
     assert len(listed) == len(service.states) == 20
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_ledger_that_fails_while_a_shard_is_claimed_stops_the_run_and_says_so(tmp_path, monkeypatch, n_jobs):
+    """joblib asks for shards in threads of its own, where an error would be lost: the run would look finished."""
+    monkeypatch.setattr(runbook, "SHARD_ROUNDS", 1)
+    claim, claims = Claimant.claim, itertools.count(1)
+
+    def fails_at_the_third(self, below=None):
+        if next(claims) == 3:
+            raise LedgerError("the ledger is full")
+        return claim(self, below)
+
+    how = {"n_jobs": n_jobs, "concurrency": 4 * n_jobs, **CALM}
+    with tiny_service(tmp_path / "ledger.db") as (session, service), joblib.parallel_config("threading"):
+        monkeypatch.setattr(Claimant, "claim", fails_at_the_third)
+        with pytest.raises(LedgerError, match="the ledger is full"):
+            session.issue_many(members(range(11, 31)), CAMPAIGN, **how)
+        assert session.runs()[["done", "planned"]].iloc[0].tolist() == [8, 12]
+        result = session.issue_many(members(range(11, 31)), CAMPAIGN, **how)
+        assert result.outcome.eq("issued").all()
+    assert len(service.states) == 20
+
+
+def test_a_worker_that_finds_its_settings_unusable_says_so_and_is_not_taken_for_dead(tmp_path, monkeypatch):
+    address, ledger = "https://127.0.0.1:1/v1.0", str(tmp_path / "ledger.db")
+    with Session("sandbox", base_url=address, token="given-token", ledger=ledger) as session:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))  # as on another machine
+        with pytest.raises(ConfigurationError, match="REQUESTS_CA_BUNDLE names"):
+            session.issue_many(members([11]), CAMPAIGN, **CALM)
+
+
 def loky_workers():
     return [child for child in psutil.Process().children() if "popen_loky" in " ".join(child.cmdline())]
 
@@ -179,8 +212,9 @@ def test_what_goes_to_a_worker_holds_the_token_and_never_the_key(world, tmp_path
     monkeypatch.setattr(driver.Driver, "dispatch", dispatch)
     with world.session(str(tmp_path / "ledger.db")) as session:
         session.issue_many(members(world.member_ids[:5]), CAMPAIGN, **world.calm)
+        session.list_many(world.member_ids[:5], progress=False)
         token = session.tokens.current()[0].reveal()
-    assert sent
+    assert {shown.partition("(")[0] for shown, _pickled in sent} == {"SendJob", "ListJob"}
     for shown, pickled in sent:
         assert token not in shown
         assert token.encode() in pickled

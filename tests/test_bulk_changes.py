@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from bulk_world import CALM, CAMPAIGN, LATER, SOON, Issuer, members, tiny_service
-from scripted_server import DropRead
+from scripted_server import Answer, DropRead
 
+from sparkfly_nb.bulk import lister
 from sparkfly_nb.errors import IncompleteListing, InvalidInput, InvalidRows, LedgerError, RunHalted
 from sparkfly_nb.schema import OFFER_STATE, RESULT
 
@@ -155,6 +157,16 @@ def test_an_undo_leaves_no_second_offer_state_of_a_row_open_without_saying_so(wo
     assert all(str(key) in " ".join(result.error) for key in every.offer_state_id)
     session.void_many(every, progress=False)
     assert {state["status"] for state in world.states()} == {"voided"}
+
+
+def test_an_undo_keeps_a_row_whose_member_no_longer_holds_the_offer_state(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        run = session.issue_many(members([11]), CAMPAIGN, **CALM).attrs["run"]
+        service.states.clear()  # merged into another member, for instance
+        result = session.void_run(run, **CALM)
+    assert result.outcome.tolist() == ["kept"]
+    assert result.error.tolist() == ["kept: the member no longer holds offer state 1 under this reference"]
+    assert not [received for _at, received in service.asked if received.target.endswith("/void")]
 
 
 def test_an_undo_is_true_under_faults(world, session, issued):
@@ -320,6 +332,82 @@ def test_listing_is_true_under_faults(world, session):
     pd.testing.assert_frame_equal(
         listed.sort_values(keys, ignore_index=True), expected.sort_values(keys, ignore_index=True)
     )
+
+
+def test_more_members_than_a_block_holds_are_listed_as_one_frame(world, session, monkeypatch):
+    ids = [*world.member_ids[:120], 1]
+    at_once = session.list_many(ids, errors="collect", progress=False)
+    monkeypatch.setattr(lister, "BLOCK_MEMBERS", 50)
+    block_by_block = session.list_many(ids, errors="collect", progress=False)
+    keys = ["member_id", "offer_state_id"]
+    pd.testing.assert_frame_equal(
+        block_by_block.sort_values(keys, ignore_index=True), at_once.sort_values(keys, ignore_index=True)
+    )
+    assert block_by_block.attrs["unread"] == at_once.attrs["unread"]
+    with pytest.raises(IncompleteListing, match="1 of 121 members"):
+        session.list_many(ids, progress=False)
+
+
+def test_members_whose_worker_dies_are_listed_by_the_next(world, session, monkeypatch):
+    ids = world.member_ids[:30]
+    expected = session.list_many(ids, progress=False)
+    works, deaths = lister.list_members, [RuntimeError("the worker was killed")]
+
+    def dies_once(job):
+        if deaths:
+            raise deaths.pop()
+        return works(job)
+
+    monkeypatch.setattr(lister, "list_members", dies_once)
+    listed = session.list_many(ids, progress=False)
+    assert not deaths
+    keys = ["member_id", "offer_state_id"]
+    pd.testing.assert_frame_equal(
+        listed.sort_values(keys, ignore_index=True), expected.sort_values(keys, ignore_index=True)
+    )
+
+
+def test_a_service_that_accepts_no_token_ends_a_listing_with_every_member_named(tmp_path):
+    with tiny_service(tmp_path / "ledger.db", identity="i", key="k") as (session, service):
+        answered = service.__call__
+        service.server._answer = lambda received: (
+            answered(received) if received.target.endswith("/auth") else Answer(401)
+        )
+        listed = session.list_many([11, 12, 13], errors="collect", progress=False)
+        with pytest.raises(IncompleteListing, match="3 of 3 members could not be read"):
+            session.list_many([11, 12, 13], progress=False)
+    assert listed.empty
+    assert [entry["member_id"] for entry in listed.attrs["unread"]] == [11, 12, 13]
+    assert {entry["reason"] for entry in listed.attrs["unread"]} == {
+        "the service lets nothing through: no listing was answered"
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (pd.DataFrame({"member": [11]}), "no operation lists by member_identifier"),
+        (pd.DataFrame([[11, 12]], columns=["member_id", "member_id"]), "more than one column member_id"),
+        ("11", "must be a frame, a Series or a list of ids"),
+        ({"member_id": [11]}, "must be a frame, a Series or a list of ids"),
+        (np.array(11), "must be a frame, a Series or a list of ids"),
+        ([11, [12, 13]], "1 of 2 members cannot be read, so nothing was asked"),
+        ([11, "x", None], r"(?s)2 of 3 members cannot be read, so nothing was asked.*'x'.*the id is missing"),
+    ],
+    ids=["other column", "column twice", "text", "dict", "array of none", "list in a list", "cells"],
+)
+def test_members_that_cannot_be_meant_are_refused_before_anything_is_asked(world, session, given, why):
+    asked = world.requests("list_offer_states")
+    with pytest.raises(InvalidInput, match=why):
+        session.list_many(given, progress=False)
+    assert world.requests("list_offer_states") == asked
+
+
+def test_what_is_to_happen_to_unread_members_is_one_of_two_words(world, session):
+    asked = world.requests("list_offer_states")
+    with pytest.raises(InvalidInput, match="errors='ignore' is not known; use 'raise' or 'collect'"):
+        session.list_many(world.member_ids[:3], errors="ignore", progress=False)
+    assert world.requests("list_offer_states") == asked
 
 
 @pytest.mark.parametrize(

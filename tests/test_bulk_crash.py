@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
+import signal
+import threading
 from collections import Counter
 
 import pytest
 from bulk_world import CAMPAIGN, Issuer, assert_true, members
+
+from sparkfly_nb.bulk.aside import work_aside
 
 WORKERS = {
     "one": {},
@@ -119,3 +123,35 @@ def test_an_interrupt_ends_the_wait_for_a_service_that_hangs(world, tmp_path):
         assert recorded.outcome.value_counts()["unknown"] >= 8
         result = session.issue_many(members(ids), CAMPAIGN, **world.calm)
     assert_each_once(result, world, 100)
+
+
+def test_an_interrupt_before_the_work_begins_keeps_it_from_beginning(monkeypatch):
+    """Python may have made the thread already, which then begins when nobody waits for it any more."""
+    threads, done = [], []
+
+    def interrupted(thread):
+        threads.append(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    ended = work_aside(lambda: done.append(1), "work", lambda: done.append("interrupted"))
+    threads[0].run()
+    assert done == []
+    assert ended.interrupted
+    with pytest.raises(KeyboardInterrupt):
+        ended.result()
+
+
+def test_an_interrupt_while_it_works_is_passed_on_and_the_work_is_waited_for():
+    told = threading.Event()
+
+    def work():
+        assert told.wait(10)
+        return "all of it"
+
+    looks = iter([signal.SIGINT])
+    ended = work_aside(
+        work, "work", told.set, look=lambda: [signal.raise_signal(number) for number in looks], look_s=0.01
+    )
+    assert ended.interrupted
+    assert ended.result() == "all of it"

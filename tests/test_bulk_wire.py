@@ -84,9 +84,10 @@ def test_whatever_is_no_whole_answer_is_lost_and_sent_once(step):
     assert len(server.received) == 1
 
 
-def test_without_a_connection_nothing_was_sent():
+@pytest.mark.parametrize("name", CHANGES)
+def test_without_a_connection_nothing_was_sent(name):
     with ScriptedServer(listens=False) as server:
-        (end,) = ask(server, "issue_offer")
+        (end,) = ask(server, name)
     assert isinstance(end, NotSent)
 
 

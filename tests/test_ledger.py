@@ -154,6 +154,19 @@ def test_the_same_name_with_other_rows_is_refused_and_shows_the_difference(ledge
     pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(refusal.value)).differences, found)
 
 
+def test_a_void_of_the_same_name_with_another_offer_state_shows_both(ledger):
+    with tiny_service(ledger) as (session, service):
+        service.server._answer = lambda _received: Answer(200)
+        frame = pd.DataFrame({"member_id": [11, 12], "offer_state_id": [1, 2]})
+        session.void_many(frame, run="june", **CALM)
+        with pytest.raises(PlanChanged, match="june") as refusal:
+            session.void_many(frame.assign(offer_state_id=[1, 3]), run="june", **CALM)
+        assert len(service.server.received) == 2
+    assert refusal.value.differences.query("column == 'offer_state_id'").to_numpy().tolist() == [
+        [1, "offer_state_id", 2, 3]
+    ]
+
+
 @pytest.mark.parametrize("other", ["campaign", "operation", "address"])
 def test_a_name_used_for_another_campaign_operation_or_service_shows_that(ledger, other):
     with tiny_service(ledger) as (session, service):

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pandas as pd
 import pytest
+from bulk_world import way_to
 
 import sparkfly_nb as sf
 from sparkfly_nb.errors import ConfirmationRequired, InvalidInput, InvalidRows, PlanChanged
+from sparkfly_nb.sandbox.process import SandboxProcess
 
 CAMPAIGN = "SUMMER26"
 OFF = {"progress": False}
 
 
+@pytest.fixture(scope="module")
+def service():
+    with SandboxProcess.start(members=400, seed=3) as started:
+        yield started
+
+
 @pytest.fixture
-def session():
-    with sf.Session.sandbox(members=60, seed=3) as fresh:
+def session(service, tmp_path):
+    with sf.Session("sandbox", **way_to(service), ledger=str(tmp_path / "ledger.db")) as fresh:
         yield fresh
 
 
+@pytest.fixture(scope="module")
+def members_left(service):
+    return iter(service.members())
+
+
 @pytest.fixture
-def members(session):
-    return pd.DataFrame(session.service.members(12))[["member_id", "member_identifier"]]
+def members(members_left):
+    """Twelve members that no other test issues to."""
+    return pd.DataFrame(itertools.islice(members_left, 12))[["member_id", "member_identifier"]]
 
 
 def verdicts(preview):
@@ -48,10 +64,10 @@ def test_each_row_has_a_verdict_in_the_index_of_the_frame(session, members):
     assert preview["problem"].isna().tolist() == [True, False, False, False, False, False]
 
 
-def test_a_preview_changes_nothing(session, members):
-    before = session.service.truth()["offer_states"]
+def test_a_preview_changes_nothing(service, session, members):
+    before = service.truth()["offer_states"]
     session.preview_issue(members, CAMPAIGN, check_live=True, **OFF)
-    assert session.service.truth()["offer_states"] == before
+    assert service.truth()["offer_states"] == before
     assert session.runs().empty
 
 
@@ -84,7 +100,9 @@ def test_members_that_another_run_issued_to_are_shown_and_refused(session, membe
 
 def test_a_second_offer_is_issued_only_where_it_is_meant(session, members):
     session.issue_many(members, CAMPAIGN, **OFF)
-    again = session.issue_many(members, CAMPAIGN, run="a second one", allow_duplicates=True, **OFF)
+    meant = {"run": "a second one", "allow_duplicates": True}
+    assert verdicts(session.preview_issue(members, CAMPAIGN, **meant)) == ["valid"] * 12
+    again = session.issue_many(members, CAMPAIGN, **meant, **OFF)
     assert (again["outcome"] == "issued").all()
 
 
@@ -104,7 +122,12 @@ def test_live_offer_states_at_the_service_are_found(session, members):
     assert verdicts(preview) == ["valid"] * 3 + ["already holding"] + ["valid"] * 8
 
 
-@pytest.mark.parametrize("run", ["\ud800", "a\nb", "", "x" * 201, 1.5])
+def test_members_known_by_identifier_only_cannot_be_asked_for_and_are_no_reason_to_stop(session, members):
+    preview = session.preview_issue(members[["member_identifier"]], "VIP26", check_live=True, **OFF)
+    assert verdicts(preview) == ["valid"] * 12
+
+
+@pytest.mark.parametrize("run", ["\ud800", "a\nb", "", 1.5])
 def test_a_name_that_no_run_can_have_is_refused_everywhere(session, members, run):
     for call in (
         lambda: session.preview_issue(members, CAMPAIGN, run=run),
@@ -115,6 +138,19 @@ def test_a_name_that_no_run_can_have_is_refused_everywhere(session, members, run
         with pytest.raises(InvalidInput, match="run: "):
             call()
     assert session.runs().empty
+
+
+def test_a_new_run_has_a_name_that_leaves_room_for_that_of_its_undo(session, members):
+    for call in (
+        lambda: session.preview_issue(members, CAMPAIGN, run="x" * 201),
+        lambda: session.issue_many(members, CAMPAIGN, run="x" * 201, **OFF),
+    ):
+        with pytest.raises(InvalidInput, match="run: the name is longer than 200 characters"):
+            call()
+    assert session.runs().empty
+    session.issue_many(members, CAMPAIGN, run="x" * 200, **OFF)
+    undo = session.void_run("x" * 200, **OFF).attrs["run"]
+    assert session.run(undo).outcome.eq("voided").all()
 
 
 def test_a_campaign_and_a_run_may_be_numbers(session, members):

@@ -54,8 +54,11 @@ def work_aside(
     """
     ended: Ended[_T] = Ended()
     is_over = threading.Event()
+    beginning = threading.Lock()  # whoever takes it first: the work, or an interrupt after which it must not begin
 
     def body() -> None:
+        if not beginning.acquire(blocking=False):
+            return
         try:
             ended.results.append(work())
         except BaseException as fault:  # noqa: BLE001 - carried over to the waiting thread, which raises it
@@ -75,7 +78,7 @@ def work_aside(
             look()
         except KeyboardInterrupt as interrupt:
             ended.interrupted = True
-            if thread.ident is None:  # it came before the thread began
+            if beginning.acquire(blocking=False):
                 ended.faults.append(interrupt)
                 return ended
             on_interrupt()

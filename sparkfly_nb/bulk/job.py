@@ -134,12 +134,12 @@ class SendReport:
     begun_elsewhere: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ListReport:
     """The offer states of some members; `done` are the members that were read or have a reason why not."""
 
-    part: FramePart | None = None
-    done: list[int] = field(default_factory=list)
-    unread: list[Unread] = field(default_factory=list)
-    unauthenticated: bool = False
-    pause_s: float = 0.0
+    part: FramePart
+    done: list[int]
+    unread: list[Unread]
+    unauthenticated: bool
+    pause_s: float

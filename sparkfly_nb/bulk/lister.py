@@ -52,7 +52,7 @@ def member_ids_of(members: Any) -> list[int]:
             raise InvalidInput("the frame has more than one column member_id; keep one of them")
     elif isinstance(members, pd.Series):
         series = members
-    elif isinstance(members, (str, bytes)) or not hasattr(members, "__iter__") or np.ndim(members) == 0:
+    elif isinstance(members, (str, bytes, dict)) or not np.iterable(members):
         raise InvalidInput(f"members must be a frame, a Series or a list of ids, not {shown(members)}")
     else:
         series = pd.Series(list(members), dtype="object")
@@ -109,8 +109,7 @@ def _read_block(driver: Driver, members: Sequence[int]) -> tuple[list[FramePart]
             for report in driver.dispatch(list_members, jobs):
                 unauthenticated |= report.unauthenticated
                 pause_s = max(pause_s, report.pause_s)
-                if report.part is not None:
-                    parts.append(report.part)
+                parts.append(report.part)
                 unread += report.unread
                 for member_id in report.done:
                     waiting.pop(member_id, None)

@@ -46,10 +46,8 @@ def issued_rows(plan: Plan, known: Mapping[tuple[str, Any], str]) -> list[Proble
 
 
 def held_rows(plan: Plan, states: pd.DataFrame, now: pd.Timestamp) -> list[Problem]:
-    """Find rows whose member holds a live offer state of the campaign at the service."""
-    series = plan.columns.get("member_id")
-    if series is None:
-        return []
+    """Find rows with a ``member_id`` whose member holds a live offer state of the campaign at the service."""
+    series = plan.columns["member_id"]
     of_campaign = (states["campaign_xid"] == plan.campaign_id).fillna(value=False)
     live = states[of_campaign & _is_live(states, now)].drop_duplicates("member_id")
     held = series.map(live.set_index("member_id")["offer_state_id"])

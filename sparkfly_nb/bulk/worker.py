@@ -70,7 +70,8 @@ def list_members(wrapped: tuple[ListJob]) -> ListReport:
 
 
 async def _list(job: ListJob, deadline: Deadline) -> ListReport:
-    report = ListReport()
+    done: list[int] = []
+    unread: list[Unread] = []
     builder = FrameBuilder(OFFER_STATE, where="list_offer_states")
     pace = Pace(job.wiring.concurrency, job.wiring.rate, deadline)
     members = deque(job.member_ids)
@@ -81,16 +82,14 @@ async def _list(job: ListJob, deadline: Deadline) -> ListReport:
             try:
                 builder.add(await reader.states_of(lane, member_id))
             except ApiError as fault:
-                report.unread.append(Unread(member_id, fault.status, fault.reason, fault.trace))
+                unread.append(Unread(member_id, fault.status, fault.reason, fault.trace))
             except SparkflyError as fault:
-                report.unread.append(Unread(member_id, None, str(fault), None))
-            report.done.append(member_id)
+                unread.append(Unread(member_id, None, str(fault), None))
+            done.append(member_id)
             return True
 
-        report.unauthenticated = await _in_lanes(members, read, pace, deadline, job.wiring.concurrency)
-    report.part = builder.part()
-    report.pause_s = pace.pause_left_s
-    return report
+        refused = await _in_lanes(members, read, pace, deadline, job.wiring.concurrency)
+    return ListReport(builder.part(), done, unread, refused, pace.pause_left_s)
 
 
 async def _in_lanes(
