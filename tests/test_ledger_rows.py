@@ -761,6 +761,13 @@ def test_a_ledger_file_waits_for_others_and_loses_nothing_with_the_power(tmp_pat
                     "cell_size_check": 1, "busy_timeout": 30_000}  # fmt: skip
 
 
+def test_how_long_a_ledger_file_waits_may_stand_in_its_address(tmp_path):
+    book = Ledger(f"sqlite:///{tmp_path}/ledger.db?timeout=2")
+    with book.transaction() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 2000
+    book.close()
+
+
 class BusyFile:
     """A file that somebody else holds until a moment, and whose log cannot be switched until another."""
 
@@ -813,10 +820,20 @@ def test_a_file_in_which_something_happens_by_itself_is_refused(tmp_path):
         Ledger(path).all_runs()
 
 
-@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x.db?uri=true"])
-def test_a_ledger_is_a_file_that_stays(address):
-    with pytest.raises(ConfigurationError, match="give the"):
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:"])
+def test_a_ledger_in_memory_is_refused(address):
+    with pytest.raises(ConfigurationError) as told:
         Ledger(address)
+
+    assert str(told.value) == "a ledger in memory would be lost with the kernel; give the path of a file"
+
+
+@pytest.mark.parametrize("address", ["file:x.db?uri=true", "file:x.db", "{}/x.db?uri=true"])
+def test_an_address_that_sqlite_takes_for_another_file_is_refused(address, tmp_path):
+    with pytest.raises(ConfigurationError) as told:
+        Ledger("sqlite:///" + address.format(tmp_path))
+
+    assert str(told.value) == "give the ledger as a path: a file: address of SQLite names another file"
 
 
 @pytest.mark.parametrize("address", ["nonsense://x", "://", "postgresql://host:port/ledger", "~nobody-has-this-home/x"])
