@@ -197,6 +197,12 @@ def test_expiring_looks_as_far_ahead_as_asked(days, count):
     assert (line["detail"], line["value"]) == (f"within {days} days", count)
 
 
+@pytest.mark.parametrize("days", [-1, 10**30, "soon", 1.5, True])
+def test_days_that_cannot_be_are_refused(days):
+    with pytest.raises(InvalidInput, match="expiring_days"):
+        World([]).audit([1]).summary(expiring_days=days)
+
+
 def test_a_member_planned_twice_is_counted_once():
     assert numbers(World([state(1)]).audit([1, 1, 2]))["members_planned", ""] == 2
 

@@ -10,7 +10,7 @@ from scripted_server import Answer, DropRead
 
 from sparkfly_nb import Session
 from sparkfly_nb.bulk.job import SHARD_SECONDS
-from sparkfly_nb.errors import AuthenticationError, ConfigurationError, ConfirmationRequired, RunHalted
+from sparkfly_nb.errors import AuthenticationError, ConfigurationError, ConfirmationRequired, RunHalted, SparkflyError
 from sparkfly_nb.retry import RetryPolicy
 
 # ---- canary ----------------------------------------------------------------------------------------------------------
@@ -332,10 +332,22 @@ def test_a_right_confirmation_is_accepted(tmp_path):
 @pytest.mark.parametrize(
     "option",
     [{"concurrency": 0}, {"rate": 0}, {"n_jobs": 0}, {"canary": -1}, {"halt_above": 1.5}, {"settle_pause": -1},
-     {"concurrency": "many"}, {"rate": "fast"}, {"halt_above": None}],
+     {"concurrency": "many"}, {"rate": "fast"}, {"rate": 10**400}, {"halt_above": None}],
 )  # fmt: skip
 def test_an_option_that_cannot_be_is_refused_before_anything_is_sent(tmp_path, option):
     (name,) = option
     with tiny_service(tmp_path / "ledger.db") as (session, service), pytest.raises(ConfigurationError, match=name):
         session.issue_many(members([11]), CAMPAIGN, **{**CALM, **option})
     assert not service.asked
+
+
+@pytest.mark.parametrize("option", [{"allow_duplicates": "no"}, {"allow_duplicates": 1}, {"approve": 5}], ids=repr)
+def test_what_could_be_misunderstood_is_refused_before_anything_is_sent(tmp_path, option):
+    with tiny_service(tmp_path / "ledger.db") as (session, service), pytest.raises(SparkflyError):
+        session.issue_many(members([11, 12]), CAMPAIGN, **option, **CALM)
+    assert not service.asked
+
+
+def test_a_canary_of_more_rows_than_there_are_is_all_of_them(tmp_path):
+    with tiny_service(tmp_path / "ledger.db") as (session, _service):
+        assert session.issue_many(members([11, 12]), CAMPAIGN, canary=2**70, **CALM).outcome.eq("issued").all()

@@ -93,7 +93,7 @@ class AuditContent:
             Columns of the plan to group by. A member who stands there twice belongs to the group of the first row;
             one who is not in the plan has no group.
         expiring_days : int
-            What counts as expiring soon, in days from the audit on.
+            What counts as expiring soon, in days from the audit on: 0 to 36,500.
 
         Returns
         -------
@@ -105,7 +105,7 @@ class AuditContent:
         Raises
         ------
         InvalidInput
-            The plan has no such column.
+            The plan has no such column, or `expiring_days` is no such number.
         """
         return summary_of(
             self.ground,

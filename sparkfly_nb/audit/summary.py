@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InvalidInput
+from ..values import shown
 from .standing import mask_of
 from .tables import SUMMARY, typed
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["count_members", "groups_of", "incompleteness", "summary_of"]
 
 DAY: Final = pd.Timedelta(days=1)
+MAX_DAYS: Final = 36_500
 
 
 class _Line(NamedTuple):
@@ -50,6 +52,8 @@ def summary_of(
     expiring_days: int = 7,
 ) -> pd.DataFrame:
     """Count; see `Audit.summary` for what comes back."""
+    if type(expiring_days) is not int or not 0 <= expiring_days <= MAX_DAYS:
+        raise InvalidInput(f"summary: expiring_days is {shown(expiring_days)}; give whole days, up to {MAX_DAYS:,}")
     names = [by] if isinstance(by, str) else list(by or [])
     members = _member_keys(ground.plan)
     codes, labels = groups_of(ground.plan, names)
@@ -71,8 +75,8 @@ def summary_of(
         )
     )
     last = len(labels) - 1  # for members who are in no group: shown if there are any
-    shown = [code for code in range(len(labels)) if code < last or any(_nonzero(line, code) for line in lines)]
-    shown = shown or [0]
+    present = [code for code in range(len(labels)) if code < last or any(_nonzero(line, code) for line in lines)]
+    present = present or [0]
     incomplete = incompleteness(unread, ground.plan)
     rows: list[tuple[Any, ...]] = [
         (
@@ -85,7 +89,7 @@ def summary_of(
     ]
     rows += [
         (code, line.metric, line.detail, line.counts.get(code, default=None if line.metric in RATIOS else 0), line.unit)
-        for code in shown
+        for code in present
         for line in lines
     ]
     places, *cells = zip(*rows, strict=True)

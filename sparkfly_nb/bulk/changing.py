@@ -64,7 +64,7 @@ class BulkChanges(BulkPart):
         concurrency : int
             Requests in flight, over all workers, 1 to 10,000.
         rate : float, optional
-            Requests per second, over all workers; None for no limit.
+            Requests per second, over all workers, up to a million; None for no limit.
         n_jobs : int, optional
             Workers, as joblib understands it; default 1, or what ``joblib.parallel_config`` says.
         progress : bool

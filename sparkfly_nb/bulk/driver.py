@@ -33,6 +33,7 @@ _J = TypeVar("_J")
 _R = TypeVar("_R")
 LOOK_S: Final = 0.1
 """How often the waiting thread looks at the progress and for an interrupt."""
+MAX_RATE: Final = 1_000_000
 IDLE_ROUNDS: Final = 6
 """After so many rounds in which no row moved, a run gives up."""
 
@@ -64,8 +65,8 @@ class BulkOptions:
     def __post_init__(self) -> None:
         checks = (
             ("concurrency", _is_whole(self.concurrency) and 1 <= self.concurrency <= 10_000, "1 to 10,000"),
-            ("rate", self.rate is None or (_is_number(self.rate) and self.rate > 0),
-             "above 0, in requests per second, or None"),
+            ("rate", self.rate is None or (_is_number(self.rate) and 0 < self.rate <= MAX_RATE),
+             f"above 0 and up to {MAX_RATE:,} requests per second, or None for no limit"),
             ("n_jobs", self.n_jobs is None or (_is_whole(self.n_jobs) and self.n_jobs != 0), "not 0, or None"),
             ("canary", _is_whole(self.canary) and self.canary >= 0, "a number of rows, 0 for none"),
             ("halt_above", _is_number(self.halt_above) and 0 <= self.halt_above <= 1,

@@ -14,7 +14,7 @@ from ..answers import in_words
 from ..errors import ConfirmationRequired, InvalidInput, LedgerError, PlanChanged
 from ..retry import RetryPolicy
 from ..settings import user_name
-from ..values import as_text
+from ..values import as_text, shown
 from ..version import __version__
 from .differences import is_as_planned, plan_changed
 from .driver import BulkOptions, Driver
@@ -100,6 +100,8 @@ class RunBook:
 
     def plan(self, operation: str, df: pd.DataFrame, **details: Any) -> Plan:
         """Check a frame and make the plan of an operation; details as in `make_plan`."""
+        if not isinstance(details.get("allow_duplicates", False), bool):  # "no" would count as yes
+            raise InvalidInput(f"allow_duplicates: {shown(details['allow_duplicates'])} is not True or False")
         return make_plan(OPERATIONS[operation], df, address=self._settings.base_url, tz=self._settings.tz, **details)
 
     def _check_confirm(self, rows: int, confirm: int | None) -> None:
@@ -152,7 +154,7 @@ class RunBook:
             raise report_of(plan, plan.problems)
         if approve is not None and approve != plan.digest:
             raise PlanChanged(
-                f"the rows are not those of the preview: approved {approve[:12]}, now {plan.digest[:12]}. "
+                f"the rows are not those of the preview: approved {str(approve)[:12]}, now {plan.digest[:12]}. "
                 "Nothing was sent; preview them again",
                 pd.DataFrame(columns=["position", "column", "recorded", "now"]),
             )

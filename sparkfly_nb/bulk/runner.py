@@ -266,7 +266,7 @@ class Runner:
         RunHalted
             They do not agree, or too many of them failed.
         """
-        size = self._driver.options.canary
+        size = min(self._driver.options.canary, self._run.row_count)
         recorded = {row["position"]: row for row in next(self._ledger.chunks(self._run.run_no), [])[:size]}
         failed = [row for row in recorded.values() if row["outcome"] != self._operation.done]
         unknown = [row for row in failed if row["outcome"] not in ("rejected", "kept")]
