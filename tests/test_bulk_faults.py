@@ -197,6 +197,27 @@ def test_a_query_that_answers_something_else_is_no_proof_of_absence(tmp_path):
     assert result.outcome.tolist() == ["unknown"] * 2
 
 
+@pytest.mark.parametrize("finds", [True, False])
+def test_absence_of_a_reference_counts_where_any_confirmed_row_is_found_by_its_reference_alone(tmp_path, finds):
+    frame = pd.DataFrame({"member_id": [11, None, None], "member_identifier": [None, "M-12", "M-13"]})
+    with tiny_service(tmp_path / "ledger.db") as (session, service):
+        lost = {"M-12", "M-13"}
+
+        def loses_each_identifier_once(received):
+            asked = received.json["offer_state"] if received.method == "POST" else {}
+            if asked.get("member_identifier") in lost:
+                lost.remove(asked["member_identifier"])
+                return DropRead()
+            if "external_ref_id=" in received.target and not finds:
+                return Answer(404, {"error": "OfferState not found"})
+            return service(received)
+
+        service.server._answer = loses_each_identifier_once
+        result = session.issue_many(frame, CAMPAIGN, **CALM)
+    assert result.outcome.tolist() == ["issued", *(["issued"] * 2 if finds else ["unknown"] * 2)]
+    assert len(service.states) == (3 if finds else 1), "what may have happened is not sent again"
+
+
 @pytest.mark.parametrize(("body", "outcome"), [(b"<html>", "unknown"), ({"error": "Member not found"}, "issued")])
 def test_only_the_service_itself_can_say_that_a_member_has_nothing(tmp_path, body, outcome):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
