@@ -741,6 +741,30 @@ def test_of_several_that_come_to_an_empty_server_one_makes_the_tables_and_the_ot
     second.close()
 
 
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+def test_a_connection_that_the_server_closed_in_the_meantime_is_opened_again(ledger):
+    book, other = Ledger(ledger), make_engine(ledger)
+    assert book.all_runs() == []
+    with other.begin() as connection:
+        mine = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+                       "AND pid <> pg_backend_pid()")  # fmt: skip
+        assert connection.execute(mine).scalars().all() == [True]
+
+    assert book.all_runs() == []
+    other.dispose()
+    book.close()
+
+
+def test_a_place_that_can_hold_no_ledger_is_named(tmp_path):
+    (tmp_path / "taken").write_text("")
+    path = tmp_path / "taken" / "ledger.db"
+
+    with pytest.raises(LedgerError) as told:
+        Ledger(str(path))
+
+    assert re.fullmatch(f"the ledger {path} cannot be used: [A-Z][a-z ]+; give another path", str(told.value))
+
+
 def test_by_default_a_ledger_is_in_the_users_data_directory(tmp_path):
     book = Ledger(None)
 
