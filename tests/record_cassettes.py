@@ -63,6 +63,8 @@ def record(scenario, name, folder, world, *, source, tmp_path, **arguments):
                 caught = error
             if type(caught) is not (scenario.raises or type(None)):
                 raise NotAsExpected(f"{name}: {caught!r}")
+        if serializer.has_refused:
+            raise RuntimeError("a secret would have been written to a cassette; nothing was written")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(written, target)
 

@@ -96,15 +96,17 @@ class PlayedAnswer(vcr.stubs.VCRHTTPResponse):
 
 
 class Annotated:
-    """Writes cassettes with a line on where they come from, and refuses to write a secret."""
+    """Writes cassettes with a line on where they come from; in place of one that holds a secret, nothing."""
 
     def __init__(self, *, source="", world=None, secrets=lambda: ()):
         self.source, self.world, self.secrets = source, world, secrets
+        self.has_refused = False
 
     def serialize(self, cassette):
         text = yamlserializer.serialize({"recorded_from": self.source, "world": self.world._asdict(), **cassette})
         if any(secret in text for secret in self.secrets()):
-            raise RuntimeError("a secret would have been written to a cassette; nothing was written")
+            self.has_refused = True  # told afterwards: at an error here vcrpy would leave every connection patched
+            return ""
         return f"# Recorded from {self.source} by `make cassettes`; secrets were replaced before writing.\n{text}"
 
     @staticmethod

@@ -7,6 +7,8 @@ import socket
 
 import pytest
 import record_cassettes
+import urllib3
+import vcr.stubs
 import yaml
 from cassette_scenarios import ALL, BULK, DOCUMENTED, SANDBOX_WORLD, SCENARIOS, Scenario
 from recording import CASSETTES, RECORDED_ROOT, REPLACEMENT, SECRET_HEADERS, replayed
@@ -217,6 +219,7 @@ def test_a_recording_that_would_hold_a_secret_is_not_written(sandbox_service, co
         )  # fmt: skip
 
     assert not list(tmp_path.rglob("*.yaml"))
+    assert not issubclass(urllib3.HTTPConnectionPool.ConnectionCls, vcr.stubs.VCRConnection), "what follows is recorded"
 
 
 def test_what_answers_otherwise_than_expected_is_not_written(sandbox_service, connection, tmp_path):
