@@ -15,6 +15,7 @@ from sparkfly_nb.endpoints import ENDPOINTS, build
 from sparkfly_nb.forms.fields import asked_fields
 from sparkfly_nb.forms.review import EFFECTS
 from sparkfly_nb.readback import read_back_of
+from sparkfly_nb.retry import Clock
 from sparkfly_nb.sandbox.process import SandboxProcess
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -28,8 +29,10 @@ def on_server():
 
     def make(server, environment="sandbox", **arguments):
         arguments = {"token": "given-token"} | arguments
-        opened.append(Session(environment, base_url=server.base_url, **arguments))
-        return opened[-1]
+        session = Session(environment, base_url=server.base_url, **arguments)
+        session.transport._sender._clock = Clock(sleep=lambda _seconds: None)
+        opened.append(session)
+        return session
 
     yield make
     for session in opened:
