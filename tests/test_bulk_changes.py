@@ -184,10 +184,12 @@ def killed_undo(world, tmp_path):
     ledger = str(tmp_path / "ledger.db")
     with world.session(ledger) as session:
         issued = session.issue_many(members(world.member_ids[:100]), CAMPAIGN, **world.calm)
-        with Issuer(world, ledger, tmp_path, void_run=world.calm["run"], ids=[], concurrency=4, rate=100) as issuer:
+        world.service.set_faults({"void_offer_state:slow_bytes": 1.0}, times={"slow_s": 0.3})  # all would take 15 s
+        with Issuer(world, ledger, tmp_path, void_run=world.calm["run"], ids=[], concurrency=2) as issuer:
             issuer.go()
             world.wait_for_requests("void_offer_state", 10)
             issuer.kill()
+        world.service.set_faults({})
         assert 0 < statuses(world, issued.offer_state_id).count("voided") < 100
         yield session, issued
 
