@@ -445,6 +445,16 @@ def test_a_shard_is_claimed_by_one_from_before_it_is_sent(book):
     assert shards_of(book, other, "state", "claimant", "claims") == [("planned", None, 0)]
 
 
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+def test_a_shard_that_another_process_is_just_claiming_is_passed_over(ledger):
+    book = Ledger(f"{ledger}?options=-clock_timeout%3D2000")
+    run = made(book, rows_=2, rows_per_shard=1)
+    with book.transaction() as connection:
+        connection.execute(sa.select(shards).where(shards.c.shard == 0).with_for_update())
+        assert at_work(book, run).claim().shard == 1
+    book.close()
+
+
 def test_a_canary_claims_only_what_lies_below(book):
     run = made(book, rows_=3, rows_per_shard=1)
     claimant = at_work(book, run)
