@@ -21,6 +21,7 @@ from bulk_world import CALM, CAMPAIGN, LATER, SOON, Issuer, assert_true, members
 from scripted_server import Answer
 
 from sparkfly_nb import Session, __version__
+from sparkfly_nb.bulk import tables
 from sparkfly_nb.errors import ConfigurationError, InvalidRows, LedgerError, PlanChanged, RunHalted
 
 
@@ -452,3 +453,12 @@ def test_a_session_on_a_closed_ledger_is_refused(world, ledger):
     with pytest.raises(ConfigurationError, match="closed"):
         session.issue_many(members([1]), CAMPAIGN, **world.calm)
     assert isinstance(session, Session)
+
+
+def test_a_file_system_that_can_hold_no_write_ahead_log_is_an_error_and_no_wait_without_end(tmp_path):
+    address = f"file:{tmp_path / 'ledger.db'}?vfs=unix-none"  # SQLite without locks or shared memory, as on some shares
+    with (
+        contextlib.closing(sqlite3.connect(address, uri=True, timeout=0.05)) as connection,
+        pytest.raises(sqlite3.OperationalError, match="no write-ahead log"),
+    ):
+        tables._write_ahead(connection)

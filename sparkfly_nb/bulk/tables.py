@@ -187,12 +187,14 @@ def _write_ahead(raw: Any) -> None:
     """Switch the file to a write-ahead log, once: SQLite does not wait by itself where two processes do so at once."""
     until = time.monotonic() + raw.execute("PRAGMA busy_timeout").fetchone()[0] / 1000
     while True:
+        fault = sqlite3.OperationalError("where it lies SQLite can keep no write-ahead log; give another path")
         try:
             if raw.execute("PRAGMA journal_mode=WAL").fetchone()[0] == "wal":
                 return
-        except sqlite3.OperationalError:
-            if time.monotonic() > until:
-                raise
+        except sqlite3.OperationalError as busy:
+            fault = busy
+        if time.monotonic() > until:
+            raise fault
         time.sleep(BUSY_LOOK_S)
 
 
