@@ -41,7 +41,7 @@ class Session(SingleCalls, BulkChanges, AuditCall):
         The credentials of the application; tokens are then got and renewed as needed.
     timeout : float or tuple of float
         Seconds for connecting, and of silence while an answer is awaited. One attempt as a whole ends after the first
-        and four times the second.
+        and four times the second; a request of a bulk call, with its whole answer, after the second.
     tz : str or tzinfo, optional
         The time zone of times that carry no offset; without it they are refused.
     ledger : str, optional

@@ -33,10 +33,15 @@ def requirements(lines):
     return found
 
 
+def promised():
+    """Give the requirements that users depend on, with those of the extras."""
+    extras = [line for name, lines in project()["optional-dependencies"].items() if name != "dev" for line in lines]
+    return [*project()["dependencies"], *extras]
+
+
 def constraints():
     """Turn each ``>=X`` that users depend on into ``==X``."""
-    extras = [line for name, lines in project()["optional-dependencies"].items() if name != "dev" for line in lines]
-    bounds = requirements([*project()["dependencies"], *extras])
+    bounds = requirements(promised())
     return [f"{name}=={bound}" + (f"; {marker}" if marker else "") for name, (bound, marker) in bounds.items()]
 
 
