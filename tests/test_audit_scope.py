@@ -218,7 +218,7 @@ def test_columns_that_mean_nothing_to_the_audit_are_kept_whatever_they_hold():
         {
             "member_id": [1, 2],
             "tier": pd.Categorical([1, None]),
-            "since": pd.to_datetime(["9999-01-01T00:00Z", None]),
+            "since": pd.Series(np.array(["9999-01-01", "NaT"], dtype="datetime64[s]")).dt.tz_localize("UTC"),
             "note": pd.Series([10**5000, [object()]], dtype="object"),
             0: [0.5, None],
         }

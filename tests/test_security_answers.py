@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import time
 import warnings
 import zlib
+from itertools import accumulate
 
 import aiohttp
 import pandas as pd
@@ -299,7 +301,9 @@ def test_a_price_in_an_audit_is_no_formula_for_the_page():
     )
 
     assert page.startswith("<div class='tex2jax_ignore mathjax_ignore'>")
-    assert page.count("mathjax_ignore") == 1 + page.count("<table")
+    depths = list(accumulate(-1 if tag == "</div" else 1 for tag in re.findall("</?div", page)))
+    assert depths.index(0) == len(depths) - 1, "all of it is within"
+    assert page.endswith("</div>")
 
 
 def test_a_refusal_that_is_huge_floods_nothing(connect):
