@@ -118,3 +118,14 @@ def test_an_offer_state_without_its_member_is_listed_under_the_member_that_was_a
     ):
         listed = session.list_many([7], progress=False)
     assert listed[["member_id", "offer_state_id"]].to_numpy().tolist() == [[7, 9]]
+
+
+@pytest.mark.parametrize(
+    ("offer", "kept"), [('"301"', 301), ('"three"', None), (f'"{2**64}"', None), ("3.5", None), ("null", None)]
+)
+def test_ids_may_be_written_as_texts_and_what_is_no_id_is_missing(tmp_path, offer, kept):
+    said = f'{{"offer_state": {{"id": "17", "member_id": "7", "offer_id": {offer}}}}}'.encode()
+    with ScriptedServer(answer=lambda _received: Answer(201, said)) as server, connected(server, tmp_path) as session:
+        row = session.issue_many(pd.DataFrame({"member_id": [7]}), "SUMMER26", **CALM).iloc[0]
+    assert (row.outcome, row.offer_state_id, row.member_id) == ("issued", 17, 7)
+    assert (None if pd.isna(row.offer_id) else row.offer_id) == kept
