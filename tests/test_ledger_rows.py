@@ -336,6 +336,74 @@ def test_an_end_is_an_end(book, ended):
     assert kept(book, run, "outcome", "http_status", "attempts") == [(ended, 200, 1), ("issued", None, 0)]
 
 
+def test_a_row_that_is_not_to_be_sent_is_ended_unless_somebody_has_claimed_it(book):
+    run, other = made(book, rows_=10, rows_per_shard=2), made(book, rows_=10, rows_per_shard=2)
+    claimant = at_work(book, run)
+    assert [claimant.claim().shard for _ in range(4)] == [0, 1, 2, 3]
+    claimant.record(1, [])  # planned again
+    claimant.record(3, [Outcome(6, "unknown"), Outcome(7, "unknown")])
+
+    ended = book.end_unclaimed(run.run_no, [Outcome(at, "rejected", error="held") for at in (9, *range(8))])
+
+    assert ended == 3
+    assert kept(book, run, "outcome") == [(word,) for word in (
+        "planned", "planned", "rejected", "rejected", "planned", "planned", "unknown", "unknown", "planned", "rejected",
+    )]  # fmt: skip
+    assert kept(book, other, "outcome") == [("planned",)] * 10
+    assert shards_of(book, run, "state") == [("sent",), ("planned",), ("sent",), ("settled",), ("planned",)]
+
+
+@pytest.fixture
+def lost(book):
+    """A run of which rows 0 to 4 are unknown, and rows 1 and 4 were planned again and lost again."""
+    run = made(book, rows_=6)
+    book.end(run.run_no, [Outcome(at, "unknown", error="no answer") for at in range(5)])
+    book.reopen(run.run_no, [Row(1, {}), Row(4, {})])
+    book.end(run.run_no, [Outcome(at, "unknown", error="no answer") for at in (1, 4)])
+    return run
+
+
+def test_rows_that_are_as_they_were_when_they_were_read_back_are_ended(book, lost):
+    read_back = book.rows_of(lost, outcome="unknown")
+    given_up = [Outcome(1, "rejected", error="not found"), Outcome(3, "unknown", error="not settled")]
+
+    assert book.end_lost(lost.run_no, read_back, given_up) == 0
+
+    assert kept(book, lost, "outcome", "error") == [
+        ("unknown", "no answer"), ("rejected", "not found"), ("unknown", "no answer"), ("unknown", "not settled"),
+        ("unknown", "no answer"), ("planned", None),
+    ]  # fmt: skip
+
+
+def test_a_row_that_another_process_took_on_since_it_was_read_back_is_left_as_it_is_and_counted(book, lost):
+    other = made(book, rows_=6)
+    book.end(other.run_no, [Outcome(at, "unknown") for at in range(6)])
+    read_back = book.rows_of(lost, outcome="unknown")
+    book.reopen(lost.run_no, [Row(0, {}), Row(1, {}, 1), Row(2, {})])
+    book.end(lost.run_no, [Outcome(1, "unknown", error="lost again"), Outcome(2, "issued")])
+
+    left = book.end_lost(lost.run_no, read_back, [Outcome(at, "rejected", error="gone") for at in (4, 2, 0, 3, 1)])
+
+    assert left == 3, "one that is planned again, one that was lost again, one that was issued"
+    assert kept(book, lost, "outcome", "error", "resends") == [
+        ("planned", "no answer", 1), ("unknown", "lost again", 2), ("issued", None, 1), ("rejected", "gone", 0),
+        ("rejected", "gone", 1), ("planned", None, 0),
+    ]  # fmt: skip
+    assert kept(book, other, "outcome", "error") == [("unknown", None)] * 6
+
+
+def test_a_row_that_nobody_read_back_is_not_ended(book, lost):
+    assert book.end_lost(lost.run_no, [Row(0, {}), Row(1, {}, 0)], [Outcome(at, "rejected") for at in (0, 1, 2)]) == 2
+
+    assert kept(book, lost, "outcome")[:3] == [("rejected",), ("unknown",), ("unknown",)]
+
+
+def test_where_nothing_is_to_be_ended_nobody_is_asked(book, lost, monkeypatch):
+    monkeypatch.setattr(book, "transaction", None)
+
+    assert book.end_lost(lost.run_no, [Row(0, {})], []) == 0
+
+
 def test_what_surely_did_not_happen_is_planned_again_once_per_loss(book):
     run = made(book, rows_=4, rows_per_shard=1)
     set_shards(book, run, state="settled")
