@@ -7,6 +7,7 @@ import pytest
 
 from sparkfly_nb.cells import (
     NOT_A_TIME,
+    OUT_OF_RANGE,
     UNREADABLE,
     Unread,
     fractions_of,
@@ -148,6 +149,12 @@ def test_a_time_that_a_frame_cannot_hold_is_told_from_one_that_is_none(text, rea
         {"2026-01-01T00:00:00Z": 1_767_225_600 * 10**9},
         {text: reason},
     )
+
+
+def test_times_of_which_a_frame_can_hold_none_are_all_told():
+    texts = ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"]
+
+    assert parse_times(texts) == ({}, dict.fromkeys(texts, OUT_OF_RANGE))
 
 
 @pytest.mark.parametrize(

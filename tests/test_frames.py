@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sparkfly_nb import frames as frames_module
 from sparkfly_nb.errors import DataWarning
 from sparkfly_nb.frames import NEW_FIELDS, FrameBuilder, empty_frame, frame_of, join_parts
 from sparkfly_nb.schema import OFFER_STATE, RECEIPT, RESULT, TIME
@@ -245,6 +246,24 @@ def test_more_new_fields_than_a_frame_takes_are_counted_and_the_others_kept():
     assert list(frame.columns) == [*OFFER_STATE, *names[:NEW_FIELDS]]
 
 
+def test_new_fields_of_all_parts_together_are_no_more_than_a_frame_takes(monkeypatch):
+    monkeypatch.setattr(frames_module, "NEW_FIELDS", 3)
+    parts = []
+    for names in ("abc", "cde"):
+        builder = FrameBuilder(where="worker")
+        builder.add([dict.fromkeys(names, 1)])
+        parts.append(builder.part())
+
+    with pytest.warns(DataWarning, match="list_many: 2 values of new fields could .* 'd' is more .*; 'e' is more"):
+        frame = join_parts(parts, where="list_many")
+
+    assert list(frame.columns) == [*OFFER_STATE, "a", "b", "c"]
+
+
+def test_records_without_any_field_are_rows_still():
+    assert len(frame_of([{}, {}], {}, where="test")) == 2
+
+
 def test_rows_that_are_columns_already_stand_among_records_in_their_order():
     builder = FrameBuilder(where="test")
     builder.add([{**STATE, "offer_state_id": 1}])
@@ -296,10 +315,52 @@ def test_a_part_is_small():
     assert len(pickle.dumps(builder.part())) < 2000 * 38 * 8
 
 
-def test_equal_texts_are_one_object():
-    records = [orjson.loads(orjson.dumps(STATE)) for _ in range(100)]
+@pytest.mark.parametrize("column", ["external_ref_id", "new"])
+def test_equal_texts_are_one_object(column):
+    records = [orjson.loads(orjson.dumps({**STATE, column: "sxjbvnG"})) for _ in range(100)]
 
-    assert len({id(text) for text in frame_of(records, where="test").external_ref_id}) == 1
+    assert len({id(text) for text in frame_of(records, where="test")[column]}) == 1
+
+
+def fresh(different, times):
+    """Give so many different texts, each so many times and each time as another object."""
+    return [f"text {number}" for _ in range(times) for number in range(different)]
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """The texts of a column, of which 8 are remembered, or 4 if they seldom repeat."""
+    monkeypatch.setattr(frames_module, "TRIAL_TEXTS", 4)
+    monkeypatch.setattr(frames_module, "SHARED_TEXTS", 8)
+    return frames_module._Shared()
+
+
+@pytest.mark.parametrize(("different", "times"), [(3, 1), (5, 3), (7, 3)])
+def test_texts_that_repeat_are_one_object_page_after_page(shared, different, times):
+    first = {text: text for text in reversed(shared.of([*fresh(different, times), None]))}
+
+    for page in (fresh(1, 2), [*fresh(different, 1), None], fresh(different, 1)):
+        found = shared.of(page)
+        assert found == page
+        assert all(text is first[text] for text in found)
+
+
+def test_a_column_in_which_texts_seldom_repeat_is_left_as_it_is(shared):
+    first = shared.of(fresh(5, 2))
+
+    assert all(text is not first[at % 5] for at, text in enumerate(shared.of(fresh(5, 2))))
+    page = fresh(5, 2)
+    assert shared.of(page) is page
+
+
+def test_of_too_many_texts_none_is_remembered_and_their_repeating_is_counted_anew(shared):
+    first = shared.of(fresh(9, 3))
+
+    second = shared.of(fresh(5, 2))
+    assert all(text is not first[at % 5] and text is second[at % 5] for at, text in enumerate(second))
+    shared.of(fresh(5, 2))
+    page = fresh(5, 2)
+    assert shared.of(page) is page, "too few of those that came since have repeated"
 
 
 def test_an_empty_list_of_one_frame_is_none_of_another():

@@ -150,6 +150,30 @@ def test_a_name_that_is_taken_gives_the_run_that_has_it_and_changes_nothing(book
     assert shards_of(book, run, "shard") == [(0,)]
 
 
+def test_a_name_that_is_taken_by_a_damaged_run_is_refused(book):
+    run = made(book, rows_=4, rows_per_shard=2)
+    damage(book, run, shards, last=3)
+
+    with pytest.raises(LedgerError, match=rf"shards of run '{run.run}' overlap"):
+        book.create(run._replace(run_no=0), [planned(4)], [(0, 3)])
+
+
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+def test_a_name_that_another_process_takes_in_the_same_moment_gives_its_run(book, ledger):
+    other, asked, theirs = Ledger(ledger), a_run(2), []
+    made(book)
+
+    @sa.event.listens_for(book._engine, "before_cursor_execute")
+    def take_the_name(_connection, _cursor, sql, *_rest):
+        if sql.startswith("INSERT INTO runs") and not theirs:
+            theirs.append(other.create(asked._replace(reason="another"), [planned(2)], [(0, 1)]))
+
+    assert [book.create(asked, [planned(2)], [(0, 0), (1, 1)])] == theirs
+    assert kept(book, theirs[0], "position") == [(0,), (1,)]
+    assert shards_of(book, theirs[0], "shard") == [(0,)]
+    other.close()
+
+
 def test_runs_are_listed_newest_first_with_their_rows_counted_by_outcome(book):
     empty, full, new = made(book, rows_=0), made(book, rows_=3), made(book, rows_=2)
     book.end(full.run_no, [Outcome(1, "issued"), Outcome(2, "rejected")])
@@ -380,13 +404,13 @@ def test_a_row_that_another_process_took_on_since_it_was_read_back_is_left_as_it
     book.end(other.run_no, [Outcome(at, "unknown") for at in range(6)])
     read_back = book.rows_of(lost, outcome="unknown")
     book.reopen(lost.run_no, [Row(0, {}), Row(1, {}, 1), Row(2, {})])
-    book.end(lost.run_no, [Outcome(1, "unknown", error="lost again"), Outcome(2, "issued")])
+    book.end(lost.run_no, [Outcome(1, "unknown", error="lost again"), Outcome(2, "issued"), Outcome(3, "issued")])
 
     left = book.end_lost(lost.run_no, read_back, [Outcome(at, "rejected", error="gone") for at in (4, 2, 0, 3, 1)])
 
-    assert left == 3, "one that is planned again, one that was lost again, one that was issued"
+    assert left == 4, "one that is planned again, one that was lost again, one that was issued, one that was found"
     assert kept(book, lost, "outcome", "error", "resends") == [
-        ("planned", "no answer", 1), ("unknown", "lost again", 2), ("issued", None, 1), ("rejected", "gone", 0),
+        ("planned", "no answer", 1), ("unknown", "lost again", 2), ("issued", None, 1), ("issued", None, 0),
         ("rejected", "gone", 1), ("planned", None, 0),
     ]  # fmt: skip
     assert kept(book, other, "outcome", "error") == [("unknown", None)] * 6
@@ -775,6 +799,13 @@ def test_a_fault_of_the_database_is_an_error_of_ours_that_says_what_it_means(boo
     assert told.value.__cause__ is None
 
 
+def test_a_server_is_named_without_its_passwords():
+    book = Ledger("postgresql://me:secret@127.0.0.1:5/offers?password=secret")
+
+    assert str(book) == "postgresql+psycopg://me:***@127.0.0.1:5/offers"
+    book.close()
+
+
 def test_what_fails_half_way_is_not_recorded(book):
     run = made(book)
 
@@ -803,6 +834,19 @@ def test_whoever_only_reads_does_not_wait_for_a_writer(tmp_path):
         assert claimant.finds_planned()
         with pytest.raises(LedgerError, match="database is locked"):
             book.end(run.run_no, [Outcome(0, "issued")])
+    book.close()
+
+
+def test_whoever_does_not_say_that_he_only_reads_is_a_writer(tmp_path):
+    address = f"sqlite:///{tmp_path}/ledger.db?timeout=0.05"
+    book, other = Ledger(address), make_engine(address)
+    with (
+        book.transaction(),
+        pytest.raises(sa.exc.OperationalError, match="database is locked"),
+        other.begin(),
+    ):
+        pass
+    other.dispose()
     book.close()
 
 
