@@ -24,7 +24,7 @@ from sparkfly_nb.bulk.ledger import LONGEST_WAIT_S, Ledger
 from sparkfly_nb.bulk.many_rows import GROUP_PARAMETERS, rows_at_once
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.recorded import PlannedRow, Run
-from sparkfly_nb.bulk.tables import claimants, make_engine, rows, shards
+from sparkfly_nb.bulk.tables import claimants, make_engine, rows, runs, shards
 from sparkfly_nb.errors import ConfigurationError, LedgerError
 
 ADDRESS = "http://127.0.0.1/v1.0"
@@ -847,6 +847,24 @@ def test_whoever_does_not_say_that_he_only_reads_is_a_writer(tmp_path):
     ):
         pass
     other.dispose()
+    book.close()
+
+
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
+def test_runs_shards_and_rows_come_in_their_order_however_the_server_keeps_them(ledger):
+    plain_reading = "".join(f"-cenable_{way}%3Doff " for way in ("indexscan", "indexonlyscan", "bitmapscan")).strip()
+    book = Ledger(f"{ledger}?options={plain_reading.replace(' ', '%20')}")
+    run, newer = (made(book, rows_=6, rows_per_shard=2, digest="f" * 64) for _ in range(2))
+    with book.transaction() as connection:  # the server puts what is written again behind the rest
+        connection.execute(sa.update(runs).where(runs.c.run_no == run.run_no).values(host="there"))
+        connection.execute(sa.update(shards).where(shards.c.shard == 0).values(claims=1))
+        connection.execute(sa.update(rows).where(rows.c.position < 2).values(attempts=1))
+
+    assert book.find(digest="f" * 64) == run._replace(host="there")
+    assert kept(book, run, "position") == [(at,) for at in range(6)]
+    assert [row.position for row in book.rows_of(run, first=3)] == [0, 1, 2]
+    assert book.end_unclaimed(newer.run_no, [Outcome(at, "rejected") for at in range(6)]) == 6
+    assert [at_work(book, run).claim().shard for _ in range(3)] == [0, 1, 2]
     book.close()
 
 
