@@ -258,7 +258,7 @@ def test_new_fields_of_all_parts_together_are_no_more_than_a_frame_takes(monkeyp
         frame = join_parts(parts, where="list_many")
 
     assert list(frame.columns) == [*OFFER_STATE, "a", "b", "c"]
-    assert frame[["a", "c"]].values.tolist() == [[1, 1], [pd.NA, 1]]
+    assert frame[["a", "c"]].to_numpy().tolist() == [[1, 1], [pd.NA, 1]]
 
 
 def test_records_without_any_field_are_rows_still():
