@@ -972,6 +972,16 @@ def test_a_file_that_stays_busy_is_given_up_after_its_timeout(monkeypatch):
     assert file.now == 106.0, "five seconds, and one look more"
 
 
+def test_a_place_where_the_log_is_never_switched_is_named_after_the_timeout(monkeypatch):
+    file = BusyFile(monkeypatch, free_at=0.0, switched_at=1e9)
+
+    with pytest.raises(sqlite3.OperationalError) as told:
+        tables_module._write_ahead(file)
+
+    assert str(told.value) == "where it lies SQLite can keep no write-ahead log; give another path"
+    assert file.now == 106.0
+
+
 def test_a_file_in_which_something_happens_by_itself_is_refused(tmp_path):
     path = str(tmp_path / "ledger.db")
     book = Ledger(path)
