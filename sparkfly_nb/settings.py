@@ -179,9 +179,10 @@ def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    return any(address in network for network in _LOOPBACK)  # is_loopback says other things in other versions of Python
 
 
 def _checked_address(address: str) -> str:
@@ -214,6 +215,7 @@ def _checked_address(address: str) -> str:
     return f"{parts.scheme}://{shown_host}{shown_port}{path}"
 
 
+_LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 _PORTS: Final = {"http": 80, "https": 443}
 _PLAIN_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9._~/-]*")

@@ -184,10 +184,10 @@ def killed_undo(world, tmp_path):
     ledger = str(tmp_path / "ledger.db")
     with world.session(ledger) as session:
         issued = session.issue_many(members(world.member_ids[:100]), CAMPAIGN, **world.calm)
-        world.service.set_faults({"void_offer_state:slow_bytes": 1.0}, times={"slow_s": 0.3})  # all would take 15 s
+        world.service.set_faults({"void_offer_state:slow_bytes": 1.0}, times={"slow_s": 0.6})  # all would take 30 s
         with Issuer(world, ledger, tmp_path, void_run=world.calm["run"], ids=[], concurrency=2) as issuer:
             issuer.go()
-            world.wait_for_requests("void_offer_state", 10)
+            world.wait_for_requests("void_offer_state", 6)
             issuer.kill()
         world.service.set_faults({})
         assert 0 < statuses(world, issued.offer_state_id).count("voided") < 100

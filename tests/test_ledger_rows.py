@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -982,6 +983,17 @@ def test_a_place_where_the_log_is_never_switched_is_named_after_the_timeout(monk
     assert file.now == 106.0
 
 
+def test_a_connection_that_cannot_be_prepared_is_closed(monkeypatch):
+    file = BusyFile(monkeypatch, free_at=1e9)
+    closed = []
+    file.close = lambda: closed.append(file)
+
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        tables_module._prepare_sqlite(file, None)
+
+    assert closed == [file]
+
+
 def test_a_file_in_which_something_happens_by_itself_is_refused(tmp_path):
     path = str(tmp_path / "ledger.db")
     book = Ledger(path)
@@ -990,8 +1002,11 @@ def test_a_file_in_which_something_happens_by_itself_is_refused(tmp_path):
         connection.exec_driver_sql("CREATE TRIGGER again AFTER UPDATE ON rows BEGIN SELECT 1; END")
     book.close()
 
-    with pytest.raises(LedgerError, match="calls rows was made by another version of sparkfly-nb, or changed since"):
-        Ledger(path).all_runs()
+    with (
+        closing(Ledger(path)) as again,
+        pytest.raises(LedgerError, match="calls rows was made by another version of sparkfly-nb, or changed since"),
+    ):
+        again.all_runs()
 
 
 @pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:"])

@@ -180,6 +180,15 @@ def test_slow_bytes_arrive_whole_and_slowly(sandbox, client):
     assert time.monotonic() - began >= TIMES["slow_s"]
 
 
+def test_an_answer_without_bytes_comes_as_slowly(sandbox, client):
+    state_id = client.issue(member_id=MEMBER).json()["offer_state"]["id"]
+    sandbox.set_faults({"slow_bytes": 1})
+    began = time.monotonic()
+
+    assert client.call("POST", f"{LISTING}/{state_id}/void").status_code == 204
+    assert time.monotonic() - began >= TIMES["slow_s"]
+
+
 def test_a_request_without_an_answer_holds_its_connection_as_long_as_it_is_told(sandbox, client):
     sandbox.set_faults({"commit_then_hang": 1}, times={"hang_s": 0.2})
     began = time.monotonic()

@@ -23,7 +23,7 @@ from sparkfly_nb.sandbox import SandboxProcess
 from sparkfly_nb.settings import Settings
 
 NOON = dt.datetime(2026, 6, 30, 12, tzinfo=dt.timezone.utc)
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def until(true, what):

@@ -178,9 +178,13 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     """Let readers and one writer work side by side, and let nothing recorded get lost with the power."""
     raw: Any = connection
     raw.isolation_level = None
-    _write_ahead(raw)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON"):
-        raw.execute(f"PRAGMA {pragma}")
+    try:
+        _write_ahead(raw)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON"):
+            raw.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        raw.close()  # the pool does not know it yet
+        raise
 
 
 def _write_ahead(raw: Any) -> None:

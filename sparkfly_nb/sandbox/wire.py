@@ -137,6 +137,9 @@ async def _torn_json(_request: web.Request, whole: web.Response, _times: FaultTi
 
 async def _slow(request: web.Request, whole: web.Response, times: FaultTimes) -> web.StreamResponse:
     body = _body_of(whole)
+    if not body:
+        await asyncio.sleep(times.slow_s)
+        return whole
     stream = await _begin(request, whole, len(body))
     step = max(1, -(-len(body) // _SLOW_PIECES))
     for start in range(0, len(body), step):
