@@ -181,11 +181,14 @@ def test_slow_bytes_arrive_whole_and_slowly(sandbox, client):
 
 
 def test_an_answer_without_bytes_comes_as_slowly(sandbox, client):
-    state_id = client.issue(member_id=MEMBER).json()["offer_state"]["id"]
+    state_id = client.issue_new(MEMBER)
     sandbox.set_faults({"slow_bytes": 1})
     began = time.monotonic()
 
-    assert client.call("POST", f"{LISTING}/{state_id}/void").status_code == 204
+    answer = client.call("POST", f"{LISTING}/{state_id}/void")
+
+    assert answer.ok
+    assert not answer.content
     assert time.monotonic() - began >= TIMES["slow_s"]
 
 
