@@ -17,7 +17,7 @@ from sparkfly_nb.sandbox.process import SandboxProcess
 from sparkfly_nb.settings import Settings
 from sparkfly_nb.transport import Transport
 
-pytest_plugins = ("bulk_world",)  # ledgers, and a sandbox for the bulk engine
+pytest_plugins = ("bulk_world", "ledger_world")  # ledgers, and a sandbox for the bulk engine
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
