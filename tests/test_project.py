@@ -226,6 +226,22 @@ def test_what_a_module_offers_exists():
     assert missing == []
 
 
+def test_a_worker_process_imports_only_what_it_sends_with():
+    script = "import sys, sparkfly_nb.bulk.worker; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+    assert "sparkfly_nb.bulk.wire" in loaded
+    assert not {"sparkfly_nb.session", "sparkfly_nb.audit", "sqlalchemy", "joblib", "tqdm"} & set(loaded)
+
+
+def test_the_package_offers_its_names_before_they_are_imported():
+    script = "import sparkfly_nb; print(*dir(sparkfly_nb)); sparkfly_nb.Sesion"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert set(sparkfly_nb.__all__) <= set(told.stdout.split())
+    assert "AttributeError: module 'sparkfly_nb' has no attribute 'Sesion'" in told.stderr
+
+
 # ---- one truth per fact ----------------------------------------------------------------------------------------------
 
 
