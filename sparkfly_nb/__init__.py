@@ -1,13 +1,13 @@
 """Issue, audit and void Sparkfly offers from a notebook: DataFrames in, DataFrames out, every row accounted for."""
 
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from . import errors as _errors
 from .errors import *  # noqa: F403 - its __all__ is the tree
 from .version import __version__
 
-if _TYPE_CHECKING:
+if TYPE_CHECKING:
     from .audit import Audit, read_audit, verify
     from .session import Session
 
