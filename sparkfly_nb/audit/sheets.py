@@ -98,7 +98,7 @@ def write_excel(audit: AuditContent, path: Path) -> Path:
     workbook = io.BytesIO()  # a file that cannot be written would leave openpyxl's own files open
     book.save(workbook)
     with replacing(path) as aside:
-        aside.write_bytes(workbook.getbuffer())
+        aside.write_bytes(workbook.getvalue())  # not getbuffer: held by an error, it crashes Python 3.12.1
     return path
 
 
