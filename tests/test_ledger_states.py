@@ -154,10 +154,12 @@ class LedgerStates(RuleBasedStateMachine):
             worker.beat()
 
     def lose(self, name):
+        """Of all that is planned in a shard it may have sent any: also what was planned again after the claim."""
         for holder, shard in list(self.held):
             if holder == name:
-                for position in self.held.pop((holder, shard)):
-                    self.outcomes[position] = "unknown"
+                del self.held[holder, shard]
+                planned = [position for position in self.shards[shard] if self.outcomes[position] == "planned"]
+                self.outcomes.update(dict.fromkeys(planned, "unknown"))
 
     @rule(worker=workers)
     def leave(self, worker):
