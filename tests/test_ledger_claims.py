@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
-from ledger_world import GONE, at_work, kept, known_claimants, made, set_claimant, set_shards, shards_of
+from ledger_world import GONE, at_work, kept, known_claimants, made, overwrite, set_claimant, shards_of
 
 from sparkfly_nb.bulk import claims as claims_module
 from sparkfly_nb.bulk.claims import LEASE_S, this_host
@@ -114,7 +114,7 @@ def test_a_worker_that_may_still_be_sending_is_waited_for(book):
 
 def test_a_wait_that_is_over_is_no_wait(book):
     run = made(book)
-    set_shards(book, run, settle_after=time.time() - 100)
+    overwrite(book, run, shards, settle_after=time.time() - 100)
 
     assert book.safe_in_s(run.run_no) == 0.0
 
@@ -122,7 +122,7 @@ def test_a_wait_that_is_over_is_no_wait(book):
 @pytest.mark.parametrize(("more_s", "refused"), [(-1000, False), (1000, True)])
 def test_a_wait_that_no_worker_needs_is_refused(book, more_s, refused):
     run = made(book)
-    set_shards(book, run, settle_after=time.time() + LONGEST_WAIT_S + more_s)
+    overwrite(book, run, shards, settle_after=time.time() + LONGEST_WAIT_S + more_s)
 
     if refused:
         with pytest.raises(LedgerError) as told:

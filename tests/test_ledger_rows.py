@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from ledger_world import ISSUED, a_run, at_work, damage, kept, made, set_shards, shards_of
+from ledger_world import ISSUED, a_run, at_work, kept, made, overwrite, shards_of
 
 from sparkfly_nb.bulk.job import Outcome, Row
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.recorded import PlannedRow
-from sparkfly_nb.bulk.tables import rows
+from sparkfly_nb.bulk.tables import rows, shards
 from sparkfly_nb.errors import LedgerError
 
 
@@ -113,7 +113,7 @@ def test_where_nothing_is_to_be_ended_nobody_is_asked(book, lost, monkeypatch):
 
 def test_what_surely_did_not_happen_is_planned_again_once_per_loss(book):
     run = made(book, rows_=4, rows_per_shard=1)
-    set_shards(book, run, state="settled")
+    overwrite(book, run, shards, state="settled")
     book.end(run.run_no, [Outcome(at, "unknown") for at in (0, 1, 2)])
 
     book.reopen(run.run_no, [])
@@ -128,7 +128,7 @@ def test_what_surely_did_not_happen_is_planned_again_once_per_loss(book):
 def test_rows_far_apart_are_planned_again_in_their_shards_and_no_other_run_is_touched(book):
     run, other = made(book, rows_=6, rows_per_shard=2), made(book, rows_=6, rows_per_shard=2)
     for one in (run, other):
-        set_shards(book, one, state="settled")
+        overwrite(book, one, shards, state="settled")
     book.end(run.run_no, [Outcome(at, "unknown") for at in range(6)])
 
     book.reopen(run.run_no, [Row(5, {}), Row(0, {})])
@@ -194,7 +194,7 @@ def test_a_row_that_would_set_what_its_operation_does_not_is_refused(book, paylo
 @pytest.mark.parametrize("payload", ["[]", "7", "{", "", f"[{10**99}]"], ids=lambda payload: payload[:9] or "nothing")
 def test_a_payload_that_is_no_object_is_refused(book, payload):
     run = made(book)
-    damage(book, run, rows, payload=payload)
+    overwrite(book, run, rows, payload=payload)
 
     shown = re.escape(repr(payload[:60]))
     with pytest.raises(LedgerError, match=f"changed by hand: {shown} is not what a row carries$"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from ledger_world import ISSUED, a_run, at_work, damage, elsewhere, kept, made, planned, shards_of
+from ledger_world import ISSUED, a_run, at_work, elsewhere, kept, made, overwrite, planned, shards_of
 
 from sparkfly_nb.bulk import ledger as ledger_module
 from sparkfly_nb.bulk.job import Outcome
@@ -68,7 +68,7 @@ def test_a_name_that_is_taken_gives_the_run_that_has_it_and_changes_nothing(book
 
 def test_a_name_that_is_taken_by_a_damaged_run_is_refused(book):
     run = made(book, rows_=4, rows_per_shard=2)
-    damage(book, run, shards, last=3)
+    overwrite(book, run, shards, last=3)
 
     with pytest.raises(LedgerError, match=rf"shards of run '{run.run}' overlap"):
         book.create(run._replace(run_no=0), [planned(4)], [(0, 3)])
@@ -149,7 +149,7 @@ def test_a_run_of_an_operation_that_is_not_known_is_refused_by_its_name(book):
 
 def test_a_run_whose_shards_overlap_is_refused_and_others_are_not(book):
     run, other = made(book, rows_=4, rows_per_shard=2), made(book, rows_=4, rows_per_shard=2)
-    damage(book, run, shards, last=3)
+    overwrite(book, run, shards, last=3)
 
     with pytest.raises(LedgerError, match=rf"shards of run '{run.run}' overlap"):
         book.find(run=run.run)
@@ -159,7 +159,7 @@ def test_a_run_whose_shards_overlap_is_refused_and_others_are_not(book):
 def test_what_is_damaged_in_one_run_keeps_nobody_from_another(tmp_path):
     book = Ledger(str(tmp_path / "ledger.db"))
     run, other = made(book), made(book)
-    damage(book, run, rows, member_id="not a number")
+    overwrite(book, run, rows, member_id="not a number")
 
     with pytest.raises(LedgerError, match=r"damaged, or was changed by hand: rows, run_no '1', position '0' holds"):
         book.find(run=run.run)
