@@ -76,6 +76,21 @@ class Raw:
     content: bytes
 
 
+@dataclass(frozen=True)
+class Twice:
+    """An answer, and once the gate is open the same again on the connection that is kept: nobody asked for it."""
+
+    answer: Answer
+    gate: threading.Event
+
+
+@dataclass(frozen=True)
+class Early:
+    """An answer after the first bytes of a request, of which nothing more is read."""
+
+    answer: Answer
+
+
 class DropUnread:
     """Close the connection without reading the request."""
 
@@ -86,6 +101,13 @@ class DropRead:
 
 class Hang:
     """Read the request and say nothing for as long as the client waits."""
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """What a proxy does when it is asked to connect: from then on all goes to that port of this machine and back."""
+
+    port: int
 
 
 class ScriptedServer:
@@ -193,6 +215,10 @@ class ScriptedServer:
         step = self._next_unread()
         if isinstance(step, DropUnread):
             return False
+        if isinstance(step, Early):
+            self._carry_out(step.answer, connection)
+            self._closing.wait(10)
+            return False
         received = _read_request(stream, number)
         with self._lock:
             self.received.append(received)
@@ -217,6 +243,10 @@ class ScriptedServer:
         if isinstance(step, Half):
             body = step.answer.bytes()
             connection.sendall(step.answer.head(len(body)) + body[: len(body) // 2])
+        elif isinstance(step, Twice):
+            self._carry_out(step.answer, connection)
+            step.gate.wait(10)
+            return self._carry_out(step.answer, connection)
         elif isinstance(step, Raw):
             connection.sendall(step.content)
         elif isinstance(step, Slow):
@@ -225,6 +255,13 @@ class ScriptedServer:
             while not self._closing.is_set() and connection.recv(1):
                 pass
             self.client_left.set()
+        elif isinstance(step, Tunnel):
+            with socket.create_connection(("127.0.0.1", step.port)) as far:
+                connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=_pump, args=(far, connection))
+                back.start()
+                _pump(connection, far)
+                back.join()
         return False
 
     def _dribble(self, step, connection):
@@ -244,6 +281,13 @@ class ScriptedServer:
 def _shut(connection):
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
+
+
+def _pump(source, target):
+    with contextlib.suppress(OSError):
+        while received := source.recv(2**16):
+            target.sendall(received)
+    _shut(target)
 
 
 def _read_request(stream, number):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 
 import pytest
-from scripted_server import Answer, DropRead, ScriptedServer
+from scripted_server import Answer, DropRead, ScriptedServer, Tunnel
+from test_transport_wire import certificate, tls_of
 
 from sparkfly_nb.bulk.job import Row, SendJob, Wiring
 from sparkfly_nb.bulk.worker import send_shard
 from sparkfly_nb.retry import RetryPolicy
 from sparkfly_nb.settings import Secret
+
+__all__ = ["certificate"]
 
 RECEIPT = Answer(201, {"offer_state": {"id": 7, "member_id": 1009, "offer_id": 3, "campaign_id": "SUMMER26"}})
 ROW = Row(0, {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "one"})
@@ -32,19 +35,20 @@ def outcomes(report):
     return [outcome.outcome for outcome in report.outcomes]
 
 
-def test_rows_go_through_the_proxy_that_the_environment_names(monkeypatch):
-    with ScriptedServer(RECEIPT) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+@pytest.mark.parametrize("scheme", ["http://", ""], ids=["named with its scheme", "without"])
+def test_rows_go_through_a_tunnel_of_the_proxy_that_the_environment_names(scheme, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "cert.pem"))
+    with (
+        ScriptedServer(RECEIPT, RECEIPT, tls=tls_of(certificate)) as service,
+        ScriptedServer(Tunnel(service.port)) as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}127.0.0.1:{proxy.port}")
 
-        assert outcomes(send("http://service.example/v1.0")) == ["issued"]
-        assert proxy.received[0].target == "http://service.example/v1.0/members/offer_states/issue"
-
-
-def test_a_proxy_may_be_named_without_its_scheme(monkeypatch):
-    with ScriptedServer(RECEIPT) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{proxy.port}")
-
-        assert outcomes(send("http://service.example/v1.0")) == ["issued"]
+        assert outcomes(send(service.base_url, [ROW, ROW])) == ["issued", "issued"]
+        assert [received.target for received in proxy.received] == [f"127.0.0.1:{service.port}"]
+        assert [received.connection for received in service.received] == [1, 1], "the tunnel was kept"
+        assert "x-auth-token" not in proxy.received[0].headers
+        assert service.received[1].headers["x-auth-token"] == "token"
 
 
 def test_hosts_that_the_environment_excludes_are_reached_directly(monkeypatch):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
-from scripted_server import RECEIPT, STATE, VALUES, Answer, DropRead, Half, Raw, ScriptedServer, Slow
+from scripted_server import RECEIPT, STATE, VALUES, Answer, DropRead, Early, Half, Raw, ScriptedServer, Slow, Twice
 
 from sparkfly_nb.bulk.job import Wiring
 from sparkfly_nb.bulk.wire import Lost, NotSent, open_wire
@@ -14,10 +15,14 @@ from sparkfly_nb.retry import RetryPolicy
 from sparkfly_nb.settings import Secret
 
 
-def ask(server, *names, timeout_s=0.5, base_url=None):
+async def nothing(_wire):
+    """Do nothing between two requests."""
+
+
+def ask(server, *names, timeout_s=0.5, between=nothing):
     """Send requests one after the other over one connection where it is kept; give what each came to."""
     wiring = Wiring(
-        base_url=base_url or server.base_url,
+        base_url=server.base_url,
         token=Secret("a-token"),
         concurrency=1,
         rate=None,
@@ -31,7 +36,9 @@ def ask(server, *names, timeout_s=0.5, base_url=None):
     async def all_of_them():
         ends = []
         async with open_wire(wiring) as wire:
-            for name in names:
+            for place, name in enumerate(names):
+                if place:
+                    await between(wire)
                 try:
                     ends.append(await wire.ask(assemble(ENDPOINTS[name], VALUES[name])))
                 except (Lost, NotSent) as fault:
@@ -61,6 +68,50 @@ def test_a_read_may_be_sent_again_where_a_kept_connection_breaks():
         ends = ask(server, "get_offer_state", "get_offer_state")
     assert [end.status for end in ends] == [200, 200]
     assert len(server.received) == 3
+
+
+def test_an_answer_that_nobody_asked_for_is_not_taken_for_that_to_the_next_request():
+    """Some services say "408" and some proxies worse on a connection that rests; the row behind it was never sent."""
+    gate = threading.Event()
+
+    async def it_comes(wire):
+        gate.set()
+        kept = [protocol for of_one_way in wire._http.connector._conns.values() for protocol, _since in of_one_way]
+        assert len(kept) == 1
+        while not kept[0].should_close:  # noqa: ASYNC110 - nothing tells that bytes have come
+            await asyncio.sleep(0.01)
+
+    with ScriptedServer(Twice(Answer(200, {"offer_state": STATE}), gate)) as server:
+        answer, second = ask(server, "get_offer_state", "issue_offer", between=it_comes)
+    assert answer.status == 200
+    assert isinstance(second, NotSent)
+    assert [received.method for received in server.received] == ["GET"]
+
+
+def test_two_answers_at_once_are_the_end_of_a_connection():
+    unasked = b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n"
+    twice, once = Answer(201, b"{}" + unasked, {"Content-Length": "2"}), Answer(201, {"offer_state": RECEIPT})
+    with ScriptedServer(twice, once) as server:
+        ends = ask(server, "issue_offer", "issue_offer")
+    assert [(end.status, end.body) for end in ends] == [(201, b"{}"), (201, once.bytes())]
+    assert [received.connection for received in server.received] == [1, 2]
+
+
+def test_a_connection_with_half_a_request_on_it_is_not_used_again(monkeypatch):
+    """Refused after its head, as one that is too long is: the next request must not follow the first half of this."""
+    long = {**VALUES["update_offer_state"], "value": "9" * 2**25}
+    monkeypatch.setitem(VALUES, "update_offer_state", long)
+    with ScriptedServer(Early(Answer(413)), Answer(201, {"offer_state": RECEIPT})) as server:
+        ends = ask(server, "update_offer_state", "issue_offer")
+    assert [end.status for end in ends] == [413, 201]
+
+
+def test_what_is_said_before_the_answer_is_not_the_answer():
+    before = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    answer = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
+    with ScriptedServer(Raw(before + answer)) as server:
+        (end,) = ask(server, "issue_offer")
+    assert (end.status, end.body) == (201, b"{}")
 
 
 BROKEN = {

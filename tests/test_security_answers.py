@@ -21,7 +21,7 @@ from test_transport_wire import certificate, tls_of
 
 from sparkfly_nb import ApiError, DataWarning, IncompleteListing, SparkflyError, paging
 from sparkfly_nb.answers import read_refusal
-from sparkfly_nb.bulk import wire as bulk_wire
+from sparkfly_nb.bulk import exchange
 from sparkfly_nb.bulk.job import Wiring
 from sparkfly_nb.bulk.wire import Lost, NotSent, open_wire
 from sparkfly_nb.endpoints import ENDPOINTS, assemble
@@ -63,7 +63,7 @@ WAYS = {"single": ask_singly, "bulk": ask_in_bulk}
 @pytest.fixture(params=WAYS)
 def ask(request, connect, monkeypatch):
     """Ask once, by a single call or as the bulk workers do; no more than 1 MiB is read."""
-    monkeypatch.setattr(bulk_wire, "MAX_ANSWER_BYTES", LIMIT)
+    monkeypatch.setattr(exchange, "MAX_ANSWER_BYTES", LIMIT)
     return lambda server, name="get_offer_state": WAYS[request.param](server, name, connect)
 
 

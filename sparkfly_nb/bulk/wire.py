@@ -13,11 +13,12 @@ import aiohttp
 from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
-from ..attempt import MAX_ANSWER_BYTES, certificates, cleared
+from ..attempt import certificates, cleared
 from ..endpoints import TOKEN_HEADER, Request, address_of
 from ..retry import parse_retry_after
 from ..version import USER_AGENT
 from .aside import work_aside
+from .exchange import BROKEN, Lost, NotSent, exchange_of, lost, words
 from .garbage import fewer_collections
 from .watch import Watch
 
@@ -30,17 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Lost", "NotSent", "Wire", "in_own_loop", "open_wire", "recordable"]
 
 _T = TypeVar("_T")
-CHUNK_BYTES: Final = 1 << 16
 READ_BYTES: Final = 1 << 18
 """Held per connection before reading pauses: a usual page comes without one."""
-
-
-class NotSent(Exception):
-    """No connection was made; stays inside the workers."""
-
-
-class Lost(Exception):
-    """The request may have been processed, and no usable answer came; stays inside the workers."""
 
 
 class Answer(NamedTuple):
@@ -64,8 +56,6 @@ class Wire:
         self._watch = watch
         self._base_url = wiring.base_url
         self._urls: dict[str, URL] = {}
-        # with each request: aiohttp would show the headers of a ClientSession to a proxy, unencrypted
-        self._secrets = {TOKEN_HEADER: wiring.token.reveal()}
         self._token = wiring.token
 
     def _url(self, request: Request) -> URL:
@@ -89,26 +79,20 @@ class Wire:
         """
         task = self._watch.begin()
         try:
-            async with self._http.request(
-                request.method,
-                self._url(request),
-                data=request.body,
-                headers=self._secrets,
-                allow_redirects=False,
-                middlewares=_ONCE if request.method == "PUT" else (),
-            ) as response:
-                body = await _read(response)
-                body = recordable(request.method, response.status, body, self._token)
-                retry_after_s = parse_retry_after(response.headers.get("Retry-After"), time.time())
-                return Answer(response.status, body, retry_after_s)
+            reply = await self._http.request(
+                request.method, self._url(request), data=request.body, allow_redirects=False
+            )
+            body = recordable(request.method, reply.status, await reply.read(), self._token)
+            retry_after_s = parse_retry_after(reply.headers.get("Retry-After"), time.time())
+            return Answer(reply.status, body, retry_after_s)
         except _NEVER_SENT as error:
-            raise NotSent(f"no connection: {_words(error)}") from None
+            raise NotSent(f"no connection: {words(error)}") from None
         except asyncio.CancelledError:
             if self._watch.has_cancelled(task):
                 raise Lost("no answer in time") from None
             raise
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-            raise Lost(f"the connection broke before the answer was complete: {_words(error)}") from None
+        except BROKEN as error:
+            raise lost(error) from None
         finally:
             self._watch.end(task)
 
@@ -132,43 +116,6 @@ _NEVER_SENT: Final = (
 )
 
 
-async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from what it does with a PUT when a kept connection breaks: sending it again by itself."""
-    try:
-        return await send(request)
-    except _NEVER_SENT:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise Lost(f"the connection broke before an answer came: {_words(error)}") from None
-
-
-_ONCE: Final = (_send_once,)
-
-
-def _words(error: BaseException) -> str:
-    """Describe a fault without the request that it may carry."""
-    return f"{type(error).__name__}" + (f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else "")
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    length = response.content_length
-    if length is not None and length <= MAX_ANSWER_BYTES and "Content-Encoding" not in response.headers:
-        return await response.read()
-    parts, total = [], 0
-    if length is not None and length > MAX_ANSWER_BYTES:
-        raise _too_long()
-    async for part in response.content.iter_chunked(CHUNK_BYTES):
-        total += len(part)
-        if total > MAX_ANSWER_BYTES:
-            raise _too_long()
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _too_long() -> Lost:
-    return Lost(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB")
-
-
 def _trust(base_url: str) -> ssl.SSLContext | bool:
     """Trust whom single calls trust: a firm's network may need authorities of its own."""
     place = certificates() if base_url.startswith("https:") else True
@@ -178,11 +125,11 @@ def _trust(base_url: str) -> ssl.SSLContext | bool:
     return ssl.create_default_context(cafile=None if is_folder else place, capath=place if is_folder else None)
 
 
-def _proxy_for(base_url: str) -> dict[str, Any]:
+def _proxy_for(base_url: str) -> URL | None:
     """Find the proxy that the environment names, once: aiohttp itself would look in a thread for each request."""
     found = select_proxy(base_url, get_environ_proxies(base_url)) or ""
     url = URL(found if "://" in found else f"http://{found}")
-    return {"proxy": url} if url.host and url.scheme == "http" else {}  # aiohttp goes through no other
+    return url if url.host and url.scheme == "http" else None  # aiohttp goes through no other
 
 
 @asynccontextmanager
@@ -193,15 +140,17 @@ async def open_wire(wiring: Wiring) -> AsyncIterator[Wire]:
         "Accept-Encoding": "gzip, deflate",  # what unpacks to a thousand times its size at most
         "Content-Type": "application/json",
         "User-Agent": USER_AGENT,
+        TOKEN_HEADER: wiring.token.reveal(),
     }
+    proxy = None if wiring.is_loopback else _proxy_for(wiring.base_url)
     async with aiohttp.ClientSession(
         # as many connections as there are lanes
         connector=aiohttp.TCPConnector(limit=0, ssl=_trust(wiring.base_url)),
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers=headers,
+        request_class=exchange_of(URL(wiring.base_url), headers, proxy),
+        proxy=proxy,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=wiring.connect_timeout_s),
         read_bufsize=READ_BYTES,
-        **({} if wiring.is_loopback else _proxy_for(wiring.base_url)),
     ) as http:
         watch = Watch(wiring.connect_timeout_s, wiring.read_timeout_s)
         try:

@@ -1,0 +1,167 @@
+"""One request and its answer on one of aiohttp's connections: written at once and read whole, and nothing in between.
+
+aiohttp's own request and response serve every use there is, and took a third of a row's processor time. It is given
+these in their place; finding, opening, securing and keeping connections and taking answers apart stay its own work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+import aiohttp
+from aiohttp.http import HttpProcessingError
+
+from ..attempt import MAX_ANSWER_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.client_reqrep import ConnectionKey
+    from aiohttp.connector import Connection
+    from yarl import URL
+
+__all__ = ["BROKEN", "Exchange", "Lost", "NotSent", "Reply", "exchange_of", "lost"]
+
+BROKEN: Final = (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError, ValueError)
+"""What a connection or an answer can fail with."""
+SWITCHED: Final = 101
+"""The one answer below 200 that none follows."""
+
+
+class NotSent(Exception):
+    """No connection was made; stays inside the workers."""
+
+
+class Lost(Exception):
+    """The request may have been processed, and no usable answer came; stays inside the workers."""
+
+
+def lost(error: BaseException) -> Lost:
+    """Say how the way to an answer broke, without the request that the error may carry."""
+    return Lost(f"the connection broke before the answer was complete: {words(error)}")
+
+
+def words(error: BaseException) -> str:
+    """Describe a fault without the request that it may carry."""
+    return f"{type(error).__name__}" + (f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else "")
+
+
+class Exchange(aiohttp.ClientRequest):
+    """A request of which only the method, the address and the body are its own; see `exchange_of`."""
+
+    _head: ClassVar[bytes]
+    _key: ClassVar[ConnectionKey]
+
+    def __init__(self, method: str, url: URL, *, data: bytes | None = None, **_same_for_all: object) -> None:
+        self.method = method
+        self.url = self.original_url = url
+        self._given = data
+
+    @property
+    def connection_key(self) -> ConnectionKey:
+        """Which of the connections may be used."""
+        return self._key
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Write all of the request.
+
+        Raises
+        ------
+        NotSent
+            Something came over the connection unasked, or it was closed; it would be taken for the answer.
+        """
+        protocol = conn.protocol
+        if protocol is None or protocol.transport is None or protocol.should_close:
+            raise NotSent("no connection: it was closed, or an answer came that nobody had asked for")
+        body = self._given or b""
+        length = b"Content-Length: %d\r\n" % len(body) if self._given is not None or self.method != "GET" else b""
+        line = b"%b %b HTTP/1.1\r\n" % (self.method.encode(), self.url.raw_path_qs.encode())
+        protocol.transport.write(b"%b%b%b\r\n%b" % (line, self._head, length, body))
+        return Reply(self.method, self.url)
+
+
+def exchange_of(url: URL, headers: Mapping[str, str], proxy: URL | None = None) -> type[aiohttp.ClientRequest]:
+    """Make the kind of request that goes to one service, over one way, with the same headers.
+
+    Parameters
+    ----------
+    url : URL
+        Any address of the service.
+    headers : mapping of str to str
+        Of every request; checked: they hold no line break.
+    proxy : URL, optional
+        Asked for a tunnel to the service; of the headers it is shown the User-Agent alone.
+    """
+    usual = aiohttp.ClientRequest(
+        "GET",
+        url,
+        headers=headers,
+        loop=asyncio.get_running_loop(),
+        proxy=proxy,
+        proxy_headers={"User-Agent": headers["User-Agent"]} if proxy else None,
+    )
+    head = "".join(f"{name}: {value}\r\n" for name, value in usual.headers.items())
+    own: dict[str, Any] = {**vars(usual), "_head": head.encode("ascii"), "_key": usual.connection_key}
+    return type("Exchange", (Exchange,), own)
+
+
+class Reply(aiohttp.ClientResponse):
+    """An answer, read whole before it is handed over; its connection is free again by then."""
+
+    def __init__(self, method: str, url: URL) -> None:
+        self.method = method
+        self._url = url
+        self._cache: dict[str, Any] = {}  # of aiohttp's properties
+
+    async def start(self, connection: Connection) -> Reply:
+        """Read all of the answer.
+
+        Raises
+        ------
+        Lost
+            The connection broke, or there is no end to the answer.
+        """
+        protocol = cast("ResponseHandler", connection.protocol)  # `Exchange.send` has just written over it
+        try:
+            message, content = await protocol.read()
+            while message.code < 200 and message.code != SWITCHED:
+                message, content = await protocol.read()
+            is_here = content.is_eof() and content.total_bytes <= MAX_ANSWER_BYTES
+            self._body = content.read_nowait() if is_here else await _whole(content, message.headers)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            if self.method == "GET":
+                raise  # aiohttp sends a read once more, where a kept connection had ended
+            raise lost(error) from None
+        self.status, self.reason, self._headers = message.code, message.reason, message.headers
+        transport = connection.transport
+        if transport is not None and transport.get_write_buffer_size():
+            transport.abort()  # answered before the request was through: what is left of it goes nowhere
+            connection.close()
+        else:
+            connection.release()
+        return self
+
+    async def read(self) -> bytes:
+        """Give the body."""
+        return self._body or b""
+
+    def close(self) -> None:
+        """Do nothing: the connection is closed by whoever opened it."""
+
+
+async def _whole(content: aiohttp.StreamReader, headers: Mapping[str, str]) -> bytes:
+    parts, total = [], 0
+    if int(headers.get("Content-Length", "0")) > MAX_ANSWER_BYTES:
+        raise _too_long()
+    async for part in content.iter_any():
+        total += len(part)
+        if total > MAX_ANSWER_BYTES:
+            raise _too_long()
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_long() -> Lost:
+    return Lost(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB")
