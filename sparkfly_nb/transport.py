@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .answers import Verdict, read_refusal
 from .attempt import MAX_ANSWER_BYTES, Wire
 from .auth import HOW_TO_RENEW, Tokens
-from .endpoints import ENDPOINTS, TOKEN_HEADER, build
+from .endpoints import ENDPOINTS, TOKEN_HEADER
 from .errors import AuthenticationError
+from .given import build
 from .paging import Listing
 from .retry import Clock, RetryPolicy
 from .sending import Sender

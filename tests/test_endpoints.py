@@ -23,8 +23,9 @@ from sparkfly_nb.answers import (
     read_records,
     read_refusal,
 )
-from sparkfly_nb.endpoints import ENDPOINTS, Request, address_of, build
+from sparkfly_nb.endpoints import ENDPOINTS, Request, address_of
 from sparkfly_nb.errors import ApiError, InvalidInput, NotFound, ServerError, SparkflyError, UnreadableAnswer
+from sparkfly_nb.given import build
 
 BASE = "https://api.sparkfly.com/v1.0"
 

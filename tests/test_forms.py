@@ -11,9 +11,10 @@ from form_hand import Hand
 from scripted_server import INDEX, STATE, VALUES, Answer, DropRead, ScriptedServer, success
 
 from sparkfly_nb import InvalidInput, Session, forms
-from sparkfly_nb.endpoints import ENDPOINTS, build
+from sparkfly_nb.endpoints import ENDPOINTS
 from sparkfly_nb.forms.fields import asked_fields
 from sparkfly_nb.forms.review import EFFECTS
+from sparkfly_nb.given import build
 from sparkfly_nb.readback import read_back_of
 from sparkfly_nb.retry import Clock
 from sparkfly_nb.sandbox.process import SandboxProcess

@@ -29,7 +29,7 @@ LAYERS = (
     {"errors", "version"},
     {"values", "schema", "settings", "readback", "private_files"},
     {"endpoints"},
-    {"answers"},
+    {"answers", "given"},
     {"retry", "faults", "paging", "cells", "columns", "wrong_cells", "frames", "csv_cells", "csv_reading", "export"},
     {"attempt", "sending", "auth", "transport"},
     {"calls", "bulk"},
@@ -231,7 +231,7 @@ def test_a_worker_process_imports_only_what_it_sends_with():
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
     assert "sparkfly_nb.bulk.wire" in loaded
-    assert not {"sparkfly_nb.session", "sparkfly_nb.audit", "sqlalchemy", "joblib", "tqdm"} & set(loaded)
+    assert not {"sparkfly_nb.session", "sparkfly_nb.audit", "pandas", "sqlalchemy", "joblib", "tqdm"} & set(loaded)
 
 
 def test_the_package_offers_its_names_before_they_are_imported():

@@ -18,8 +18,9 @@ from yarl import URL
 from sparkfly_nb import Session
 from sparkfly_nb.bulk.job import Wiring
 from sparkfly_nb.bulk.wire import open_wire
-from sparkfly_nb.endpoints import ENDPOINTS, address_of, assemble, build
+from sparkfly_nb.endpoints import ENDPOINTS, address_of, assemble
 from sparkfly_nb.errors import ConfigurationError, InvalidInput, SparkflyError
+from sparkfly_nb.given import build
 from sparkfly_nb.retry import Clock, RetryPolicy
 from sparkfly_nb.settings import Secret, Settings
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from scripted_server import VALUES, Answer, ScriptedServer
 
 from sparkfly_nb import Session, attempt
-from sparkfly_nb.bulk import wire, worker
+from sparkfly_nb.bulk import list_worker, wire, worker
 from sparkfly_nb.bulk.job import ListJob, Row, SendJob, Wiring
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.settle import Proof, mismatch_of, prove, shows
@@ -211,7 +211,8 @@ def run_shard(work, job, steps, monkeypatch):
     async def open_wire(_wiring):
         yield shard_wire
 
-    monkeypatch.setattr(worker, "open_wire", open_wire)
+    for module in (worker, list_worker):
+        monkeypatch.setattr(module, "open_wire", open_wire)
     report = asyncio.run(work(job, Deadline("nobody", 60)))
     return report, shard_wire
 
@@ -344,7 +345,7 @@ def test_members_are_listed_into_the_promised_columns_or_unread(data, monkeypatc
     pages = data.draw(st.lists(steps("offer_states"), min_size=1, max_size=4))
     job = ListJob(wiring(), [2, 3])
 
-    report, _ = run_shard(worker._list, job, pages, monkeypatch)
+    report, _ = run_shard(list_worker._list, job, pages, monkeypatch)
 
     assert set(report.done) <= {2, 3}
     assert {unread.member_id for unread in report.unread} <= set(report.done)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..answers import Verdict, judge, read_refusal, read_success
+from ..answers import Verdict, in_words, judge, read_refusal, read_success
 from ..endpoints import Endpoint, Request, assemble
 from ..errors import UnreadableAnswer
-from ..values import shown
 from .breaker import Breaker
 from .job import Outcome, Row, SendReport
 from .receipts import done, integer_in
@@ -130,5 +129,5 @@ def _contradiction(sent: dict[str, Any], record: dict[str, Any]) -> str:
     """Say how an answer contradicts the row that was sent: then it proves nothing."""
     for asked, answered in (("member_id", "member_id"), ("offerstate_id", "offer_state_id")):
         if asked in sent and record.get(answered) is not None and integer_in(record[answered]) != sent[asked]:
-            return f"the answer names {answered} {shown(record[answered])}, not {sent[asked]}"
+            return f"the answer names {answered} {in_words(record[answered])}, not {sent[asked]}"
     return ""

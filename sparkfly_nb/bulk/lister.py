@@ -17,8 +17,8 @@ from ..values import shown
 from ..wrong_cells import WrongCell, invalid_rows, label_at
 from .driver import Driver, Effort, WorkersLost
 from .job import ListJob, Unread
+from .list_worker import list_members
 from .progress import progress_bar
-from .worker import list_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -6,11 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ApiError, SparkflyError
-from ..frames import FrameBuilder
-from ..schema import OFFER_STATE
 from .changer import Changer
-from .job import ListJob, ListReport, Row, SendJob, SendReport, Unread
+from .job import Row, SendJob, SendReport
 from .once import begun_before
 from .operations import OPERATIONS
 from .pace import Pace
@@ -21,7 +18,7 @@ from .wire import in_own_loop, open_wire
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["list_members", "send_shard"]
+__all__ = ["in_lanes", "send_shard"]
 
 
 def send_shard(wrapped: tuple[SendJob]) -> SendReport:
@@ -56,43 +53,13 @@ async def _send(job: SendJob, deadline: Deadline) -> SendReport:
         rows = deque(job.rows)
         handle = changer.send if job.purpose == "change" else read_back
         report.unauthenticated = (
-            await _in_lanes(rows, handle, pace, deadline, job.wiring.concurrency) or report.unauthenticated
+            await in_lanes(rows, handle, pace, deadline, job.wiring.concurrency) or report.unauthenticated
         )
     report.pause_s = pace.pause_left_s
     return report
 
 
-def list_members(wrapped: tuple[ListJob]) -> ListReport:
-    """List the offer states of some members."""
-    (job,) = wrapped
-    deadline = Deadline(job.wiring.stop_key, job.seconds)
-    return in_own_loop(lambda: _list(job, deadline), deadline.close)
-
-
-async def _list(job: ListJob, deadline: Deadline) -> ListReport:
-    done: list[int] = []
-    unread: list[Unread] = []
-    builder = FrameBuilder(OFFER_STATE, where="list_offer_states")
-    pace = Pace(job.wiring.concurrency, job.wiring.rate, deadline)
-    members = deque(job.member_ids)
-    async with open_wire(job.wiring) as wire:
-        reader = Reader(wire, pace, job.wiring.policy)
-
-        async def read(lane: int, member_id: int) -> bool:
-            try:
-                builder.add(await reader.states_of(lane, member_id))
-            except ApiError as fault:
-                unread.append(Unread(member_id, fault.status, fault.reason, fault.trace))
-            except SparkflyError as fault:
-                unread.append(Unread(member_id, None, str(fault), None))
-            done.append(member_id)
-            return True
-
-        refused = await _in_lanes(members, read, pace, deadline, job.wiring.concurrency)
-    return ListReport(builder.part(), done, unread, refused, pace.pause_left_s)
-
-
-async def _in_lanes(
+async def in_lanes(
     waiting: deque[Row] | deque[int],
     handle: Callable[[int, Any], Awaitable[bool]],
     pace: Pace,

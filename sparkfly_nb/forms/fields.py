@@ -6,8 +6,8 @@ import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..endpoints import build
 from ..errors import InvalidInput
+from ..given import build
 from ..values import READERS
 
 if TYPE_CHECKING:
