@@ -27,7 +27,7 @@ def requirements(lines):
     found = {}
     for line in lines:
         requirement, _, marker = line.partition(";")
-        match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^]]*])?(?:>=([0-9.]+))?", requirement.strip())
+        match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[^]]*])?(?:>=([0-9.]+))?(?:,<[0-9.]+)?", requirement.strip())
         if match:
             found[match[1].lower()] = (match[2], marker.strip() or None)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from scripted_server import Answer, DropRead, ScriptedServer, Tunnel
+from scripted_server import Answer, DropRead, Hang, Raw, ScriptedServer, Tunnel
 from test_transport_wire import certificate, tls_of
 
 from sparkfly_nb.bulk.job import Row, SendJob, Wiring
@@ -25,9 +25,11 @@ def _no_lower_case_proxies(monkeypatch):
         monkeypatch.delenv(variable, raising=False)
 
 
-def send(base_url, rows=(ROW,), operation="issue"):
+def send(base_url, rows=(ROW,), operation="issue", timeout_s=30):
     """Send rows one after the other, to a service that is not on this machine."""
-    wiring = Wiring(base_url, Secret("token"), 1, None, 5, 30, False, RetryPolicy(max_attempts=1), "no stop")
+    wiring = Wiring(
+        base_url, Secret("token"), 1, None, min(5, timeout_s), timeout_s, False, RetryPolicy(max_attempts=1), "no stop"
+    )
     return send_shard((SendJob(wiring, operation, 0, rows),))
 
 
@@ -71,10 +73,14 @@ def test_the_proxy_is_asked_for_a_tunnel_with_its_own_password_and_gets_no_token
         assert "x-auth-token" not in received.headers
 
 
-def test_a_row_that_the_proxy_did_not_let_through_was_surely_not_sent(monkeypatch):
-    with ScriptedServer(Answer(403)) as proxy:
+NO_TUNNEL = {"refuses": Answer(403), "closes": DropRead(), "hangs": Hang(), "speaks no HTTP": Raw(b"SSH-2.0\r\n")}
+
+
+@pytest.mark.parametrize("step", NO_TUNNEL.values(), ids=NO_TUNNEL)
+def test_a_row_that_the_proxy_did_not_let_through_was_surely_not_sent(step, monkeypatch):
+    with ScriptedServer(answer=lambda _received: step) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        report = send("https://service.example/v1.0")
+        report = send("https://service.example/v1.0", timeout_s=0.2)
 
     assert outcomes(report) == []
     assert "no connection" in report.hindrance

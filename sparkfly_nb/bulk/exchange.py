@@ -7,7 +7,9 @@ these in their place; finding, opening, securing and keeping connections and tak
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from yarl import URL
 
-__all__ = ["BROKEN", "Exchange", "Lost", "NotSent", "Reply", "exchange_of", "lost"]
+__all__ = ["BROKEN", "WRITTEN", "Exchange", "Lost", "NotSent", "Reply", "exchange_of", "words"]
 
 BROKEN: Final = (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError, ValueError)
 """What a connection or an answer can fail with."""
+WRITTEN: Final[ContextVar[bool]] = ContextVar("WRITTEN", default=False)
+"""Whether a byte of the request of this task may have left; set here alone, and taken back by who asks anew."""
+LONG_BYTES: Final = 16 * 2**10
+"""A body of this size has left when it is written: the kernel takes it at once."""
 SWITCHED: Final = 101
-"""The one answer below 200 that none follows."""
+"""The one answer between 100 and 199 that none follows."""
 
 
 class NotSent(Exception):
@@ -38,11 +44,6 @@ class Lost(Exception):
     """The request may have been processed, and no usable answer came; stays inside the workers."""
 
 
-def lost(error: BaseException) -> Lost:
-    """Say how the way to an answer broke, without the request that the error may carry."""
-    return Lost(f"the connection broke before the answer was complete: {words(error)}")
-
-
 def words(error: BaseException) -> str:
     """Describe a fault without the request that it may carry."""
     return f"{type(error).__name__}" + (f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else "")
@@ -51,10 +52,13 @@ def words(error: BaseException) -> str:
 class Exchange(aiohttp.ClientRequest):
     """A request of which only the method, the address and the body are its own; see `exchange_of`."""
 
-    _head: ClassVar[bytes]
-    _key: ClassVar[ConnectionKey]
+    _head: bytes
+    _key: ConnectionKey
 
-    def __init__(self, method: str, url: URL, *, data: bytes | None = None, **_same_for_all: object) -> None:
+    def __init__(
+        self, same_for_all: Mapping[str, Any], method: str, url: URL, *, data: bytes | None = None, **_given: object
+    ) -> None:
+        vars(self).update(same_for_all)
         self.method = method
         self.url = self.original_url = url
         self._given = data
@@ -70,7 +74,7 @@ class Exchange(aiohttp.ClientRequest):
         Raises
         ------
         NotSent
-            Something came over the connection unasked, or it was closed; it would be taken for the answer.
+            The connection was closed, or a whole answer came over it that nobody had asked for.
         """
         protocol = conn.protocol
         if protocol is None or protocol.transport is None or protocol.should_close:
@@ -78,8 +82,9 @@ class Exchange(aiohttp.ClientRequest):
         body = self._given or b""
         length = b"Content-Length: %d\r\n" % len(body) if self._given is not None or self.method != "GET" else b""
         line = b"%b %b HTTP/1.1\r\n" % (self.method.encode(), self.url.raw_path_qs.encode())
+        WRITTEN.set(True)
         protocol.transport.write(b"%b%b%b\r\n%b" % (line, self._head, length, body))
-        return Reply(self.method, self.url)
+        return Reply(self.method, self.url, is_last=len(body) > LONG_BYTES)
 
 
 def exchange_of(url: URL, headers: Mapping[str, str], proxy: URL | None = None) -> type[aiohttp.ClientRequest]:
@@ -103,17 +108,29 @@ def exchange_of(url: URL, headers: Mapping[str, str], proxy: URL | None = None) 
         proxy_headers={"User-Agent": headers["User-Agent"]} if proxy else None,
     )
     head = "".join(f"{name}: {value}\r\n" for name, value in usual.headers.items())
-    own: dict[str, Any] = {**vars(usual), "_head": head.encode("ascii"), "_key": usual.connection_key}
-    return type("Exchange", (Exchange,), own)
+    same_for_all = {**vars(usual), "_head": head.encode("ascii"), "_key": usual.connection_key}
+    # no class for each shard: a class is a cycle, and would keep the loop and the token until the next full collection
+    return cast("type[aiohttp.ClientRequest]", partial(Exchange, same_for_all))
 
 
 class Reply(aiohttp.ClientResponse):
-    """An answer, read whole before it is handed over; its connection is free again by then."""
+    """An answer, read whole before it is handed over; its connection is free again by then.
 
-    def __init__(self, method: str, url: URL) -> None:
+    Parameters
+    ----------
+    method : str
+        Of the request.
+    url : URL
+        Of the request.
+    is_last : bool
+        The connection is not used again: some of the request may still be on its way when the answer comes.
+    """
+
+    def __init__(self, method: str, url: URL, *, is_last: bool) -> None:
         self.method = method
         self._url = url
         self._cache: dict[str, Any] = {}  # of aiohttp's properties
+        self._is_last = is_last
 
     async def start(self, connection: Connection) -> Reply:
         """Read all of the answer.
@@ -126,21 +143,18 @@ class Reply(aiohttp.ClientResponse):
         protocol = cast("ResponseHandler", connection.protocol)  # `Exchange.send` has just written over it
         try:
             message, content = await protocol.read()
-            while message.code < 200 and message.code != SWITCHED:
+            while 100 <= message.code < 200 and message.code != SWITCHED:
                 message, content = await protocol.read()
             is_here = content.is_eof() and content.total_bytes <= MAX_ANSWER_BYTES
             self._body = content.read_nowait() if is_here else await _whole(content, message.headers)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             if self.method == "GET":
                 raise  # aiohttp sends a read once more, where a kept connection had ended
-            raise lost(error) from None
+            raise Lost(f"the connection broke before an answer came: {words(error)}") from None
         self.status, self.reason, self._headers = message.code, message.reason, message.headers
-        transport = connection.transport
-        if transport is not None and transport.get_write_buffer_size():
-            transport.abort()  # answered before the request was through: what is left of it goes nowhere
-            connection.close()
-        else:
-            connection.release()
+        if self._is_last and connection.transport is not None:
+            connection.transport.abort()  # to close it would send the rest first
+        connection.release()
         return self
 
     async def read(self) -> bytes:

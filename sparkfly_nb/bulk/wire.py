@@ -18,7 +18,7 @@ from ..endpoints import TOKEN_HEADER, Request, address_of
 from ..retry import parse_retry_after
 from ..version import USER_AGENT
 from .aside import work_aside
-from .exchange import BROKEN, Lost, NotSent, exchange_of, lost, words
+from .exchange import BROKEN, WRITTEN, Lost, NotSent, exchange_of, words
 from .garbage import fewer_collections
 from .watch import Watch
 
@@ -73,11 +73,12 @@ class Wire:
         Raises
         ------
         NotSent
-            No connection was made.
+            No byte of it has left: there was no connection.
         Lost
-            Everything else that is no answer.
+            It may have arrived, and what came is no answer.
         """
         task = self._watch.begin()
+        WRITTEN.set(False)
         try:
             reply = await self._http.request(
                 request.method, self._url(request), data=request.body, allow_redirects=False
@@ -85,14 +86,18 @@ class Wire:
             body = recordable(request.method, reply.status, await reply.read(), self._token)
             retry_after_s = parse_retry_after(reply.headers.get("Retry-After"), time.time())
             return Answer(reply.status, body, retry_after_s)
-        except _NEVER_SENT as error:
-            raise NotSent(f"no connection: {words(error)}") from None
         except asyncio.CancelledError:
-            if self._watch.has_cancelled(task):
-                raise Lost("no answer in time") from None
+            if not self._watch.has_cancelled(task):
+                raise
+            raise (Lost("no answer in time") if WRITTEN.get() else NotSent("no connection in time")) from None
+        except (NotSent, Lost):
             raise
-        except BROKEN as error:
-            raise lost(error) from None
+        except Exception as error:
+            if WRITTEN.get():  # whatever it is, the row may be done, and the rows beside it are not to fall with it
+                raise Lost(f"the connection broke before the answer was complete: {words(error)}") from None
+            if isinstance(error, BROKEN):
+                raise NotSent(f"no connection: {words(error)}") from None
+            raise
         finally:
             self._watch.end(task)
 
@@ -108,12 +113,6 @@ def recordable(method: str, status: int, body: bytes, token: Secret) -> bytes:
 
 _NOT_SHOWN: Final = b"not shown"
 """In place of a success that names a fault and cannot be cleared: nothing at all would be a void's good answer."""
-_NEVER_SENT: Final = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-    aiohttp.ClientHttpProxyError,  # the proxy refused the tunnel
-)
 
 
 def _trust(base_url: str) -> ssl.SSLContext | bool:
