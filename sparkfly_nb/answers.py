@@ -100,7 +100,7 @@ def read_records(parsed: Any) -> list[dict[str, Any]]:
     if not isinstance(entries, list):
         raise UnreadableAnswer(f"offer_states is {type(entries).__name__}, not a list")
     records: list[Any] = [entry.get("offer_state", entry) if isinstance(entry, dict) else None for entry in entries]
-    if not all(isinstance(record, dict) and ("offer_state_id" in record or "id" in record) for record in records):
+    if not set(map(type, records)) <= {dict} or not all("offer_state_id" in each or "id" in each for each in records):
         raise UnreadableAnswer("the answer holds an entry that is no offer state")
     return records
 

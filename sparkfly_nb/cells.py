@@ -252,11 +252,11 @@ def fractions_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
     return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64), missing
 
 
-def lists_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
+def lists_of(cells: Sequence[Any], unread: Unread) -> Sequence[Any]:
     """Take lists as they are; a missing one stays missing, for the service did not say that there are none."""
     if not set(map(type, cells)) <= {list, NOTHING}:
         cells = _read_cells(cells, _list_of, unread, UNREADABLE[LIST])
-    return (object_array(without_deep(cells, unread), len(cells)),)
+    return without_deep(cells, unread)
 
 
 def without_deep(cells: Sequence[Any], unread: Unread) -> Sequence[Any]:
@@ -282,11 +282,11 @@ def _is_deep(cell: Any) -> bool:
     return any(isinstance(value, (list, dict)) for value in held)
 
 
-def texts_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
+def texts_of(cells: Sequence[Any], unread: Unread) -> Sequence[str | None]:
     """Take texts, whole numbers as their digits, and lists and objects as their JSON."""
     if not set(map(type, cells)) <= {str, NOTHING}:
         cells = _read_cells(cells, _text_of, unread, UNREADABLE[TEXT])
-    return (object_array(cells, len(cells)),)
+    return cells
 
 
 def times_of(cells: Sequence[Any], parsed: Mapping[Any, int], bad: Mapping[str, str], unread: Unread) -> Arrays:

@@ -160,7 +160,7 @@ def _fractions(cells: list[str], unread: Unread) -> Arrays:
 def _lists(cells: list[str], unread: Unread) -> Arrays:
     empty: list[Any] = []
     parsed = [(empty if cell == "[]" else _parsed(json.loads, cell)) if cell else None for cell in cells]
-    return lists_of("", parsed, unread)
+    return (object_array(lists_of(parsed, unread), len(parsed)),)
 
 
 def _parsed(parse: Callable[[str], Any], cell: str) -> Any:

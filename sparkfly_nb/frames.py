@@ -37,6 +37,8 @@ from .schema import FLAG, INTEGER, LIST, OFFER_STATE, TEXT, TIME
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from .cells import Arrays
 
 __all__ = ["NEW_FIELDS", "FrameBuilder", "FramePart", "empty_frame", "frame_of", "holdable", "join_parts"]
@@ -86,9 +88,21 @@ class _Shared:
         self._seen = 0
         self._worthwhile = True
 
-    def of(self, cells: Sequence[Any]) -> Sequence[Any]:
+    def known(self, cells: Sequence[Any], rows: int) -> NDArray[Any] | None:
+        """Give cells that are all texts seen before, or missing, as an array; None where one is not.
+
+        One look at each: what is found among texts is a text.
+        """
+        try:
+            found = np.fromiter(map(self._texts.__getitem__, cells), dtype=object, count=rows)
+        except (KeyError, TypeError):  # something new, or a list or an object
+            return None
+        self._seen += rows
+        return found
+
+    def of(self, cells: Sequence[str | None]) -> Sequence[str | None]:
         """Give the same cells, each the object that was seen first."""
-        if not self._worthwhile or not set(map(type, cells)) <= TEXT_OR_NOTHING:
+        if not self._worthwhile:
             return cells
         texts = self._texts
         if len(texts) > TRIAL_TEXTS:
@@ -148,7 +162,7 @@ class FrameBuilder:
             return
         names = list(records[0])
         cells_of: Iterable[Sequence[Any]]
-        if len(names) <= NEW_FIELDS and all(list(record) == names for record in records):
+        if len(names) <= NEW_FIELDS and all(map(names.__eq__, map(list, records))):
             cells_of = zip(*[record.values() for record in records], strict=True)
         else:
             names, left_out = _kept(dict.fromkeys(chain.from_iterable(records)), self._columns)
@@ -183,14 +197,21 @@ class FrameBuilder:
                 chunk.known[name] = empty_arrays(dtype, rows)
             elif dtype == TIME:
                 chunk.known[name] = times_of(cells_of[name], lookup, bad, unread[name])
+            elif dtype == TEXT:
+                chunk.known[name] = (self._texts(name, cells_of[name], unread[name], rows),)
+            elif dtype == LIST:
+                lists = lists_of(cells_of[name], unread[name])
+                chunk.known[name] = (object_array(self._with_one_empty(lists), rows),)
             else:
-                chunk.known[name] = _READ[dtype](name, self._shared_cells(name, dtype, cells_of[name]), unread[name])
+                chunk.known[name] = _READ[dtype](name, cells_of[name], unread[name])
         for name, cells in cells_of.items():
             if name not in self._columns:
-                shared = self._shared_cells(name, TEXT, cells)
-                if not NESTED.isdisjoint(map(type, cells)):
-                    shared = without_deep(shared, unread.setdefault(name, Unread()))
-                chunk.extra[name] = (object_array(shared, rows),)
+                kinds = set(map(type, cells))
+                if kinds <= TEXT_OR_NOTHING:
+                    cells = self._shared[name].of(cells)  # noqa: PLW2901 - the same texts
+                elif not NESTED.isdisjoint(kinds):
+                    cells = without_deep(cells, unread.setdefault(name, Unread()))  # noqa: PLW2901 - all but what is deep
+                chunk.extra[name] = (object_array(cells, rows),)
         self._part.chunks.append(chunk)
         _join_unread(self._part.unread, unread)
 
@@ -216,24 +237,19 @@ class FrameBuilder:
         """
         return join_parts([self.part()], self._columns, where=self._where)
 
-    def _shared_cells(self, name: str, dtype: str, cells: Sequence[Any]) -> Sequence[Any]:
-        """Let equal texts of a column be one object, while they are in the processor's cache, and empty lists too.
+    def _texts(self, name: str, cells: Sequence[Any], unread: Unread, rows: int) -> NDArray[Any]:
+        shared = self._shared[name]
+        known = shared.known(cells, rows)
+        return object_array(shared.of(texts_of(cells, unread)), rows) if known is None else known
 
-        Three million empty lists would cost 170 MB, and the garbage collector a quarter of the time.
-        """
-        if dtype == LIST:
-            empty = self._empty
-            return [empty if cell == empty else cell for cell in cells]
-        return self._shared[name].of(cells) if dtype == TEXT else cells
+    def _with_one_empty(self, cells: Sequence[Any]) -> Sequence[Any]:
+        """Let empty lists be one object: three million would cost 170 MB, and the collector a quarter of the time."""
+        empty = self._empty
+        return [empty if cell == empty else cell for cell in cells]
 
 
-_READ: Final[dict[str, Callable[[str, Sequence[Any], Unread], Arrays]]] = {
-    INTEGER: integers_of,
-    FLAG: flags_of,
-    LIST: lists_of,
-    TEXT: texts_of,
-}
-"""How the cells of a chunk become arrays; times are looked up instead."""
+_READ: Final[dict[str, Callable[[str, Sequence[Any], Unread], Arrays]]] = {INTEGER: integers_of, FLAG: flags_of}
+"""How the cells of a chunk become arrays; times are looked up, and texts and lists shared."""
 
 
 def _kept(names: Iterable[str], columns: Mapping[str, str]) -> tuple[list[str], dict[str, Unread]]:

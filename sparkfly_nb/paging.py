@@ -14,6 +14,7 @@ and told apart by their ``offer_state_id``. The same state machine serves single
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -22,6 +23,8 @@ from .endpoints import PAGE_ROWS
 from .errors import IncompleteListing, UnreadableAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from .answers import Page
 
 __all__ = ["RESTARTS", "Listing", "Taken"]
@@ -62,7 +65,7 @@ class Listing:
         self._next_page = 1
         self._per_page: int | None = None
         self._total: int | None = None
-        self._seen: set[str] = set()
+        self._seen: set[int | str] = set()
         self._complete = False
 
     def next_query(self) -> dict[str, int] | None:
@@ -93,7 +96,7 @@ class Listing:
         if self._per_page is None and page.per_page is not None and page.per_page > 0:
             self._per_page = page.per_page  # the service may not have used the one that it was asked for
 
-        keys = list(map(_key, page.records))
+        keys = _keys(page.records)
         fresh = set(keys) - self._seen
         if len(fresh) < len(keys):
             if fresh and self._seen:
@@ -133,13 +136,24 @@ class Listing:
         return IncompleteListing(f"{self._what} could not be listed whole: {why}. Nothing is returned; ask again later")
 
 
-def _key(record: dict[str, Any]) -> str:
+def _keys(records: Sequence[Mapping[str, Any]]) -> Sequence[int | str]:
     """Tell entries apart: by id, and where that is missing by content, so that no repetition goes on for ever."""
-    offer_state_id = record.get("offer_state_id", record.get("id"))
-    if offer_state_id is not None:
-        return str(offer_state_id)
+    numbers: list[Any] = [record.get("offer_state_id") for record in records]
+    return numbers if set(map(type, numbers)) == {int} else list(map(_key, records))
+
+
+def _key(record: Mapping[str, Any]) -> int | str:
+    key = record.get("offer_state_id", record.get("id"))
+    if type(key) is int:
+        return key
+    if key is not None:
+        text = str(key)
+        return int(text) if _NUMBER.fullmatch(text) else text  # another page may say the same in digits
     try:
         content = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise UnreadableAnswer("an entry without an offer_state_id is nested too deeply to be told apart") from None
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+_NUMBER: Final = re.compile("0|-?[1-9][0-9]{0,40}")

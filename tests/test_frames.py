@@ -364,6 +364,34 @@ def test_of_too_many_texts_none_is_remembered_and_their_repeating_is_counted_ane
     assert shared.of(page) is page, "too few of those that came since have repeated"
 
 
+def test_a_page_of_known_texts_is_one_array_of_the_objects_seen_first(shared):
+    first = shared.of([*fresh(5, 2), None])
+
+    found = shared.known([None, *fresh(5, 1)], 6)
+
+    assert found.tolist() == [None, *first[:5]]
+    assert all(text is seen for text, seen in zip(found[1:], first, strict=False))
+
+
+@pytest.mark.parametrize("other", ["new", 7, True, 1.5, ["a"], {"a": 1}])
+def test_a_page_with_anything_but_known_texts_is_read_cell_by_cell(shared, other):
+    shared.of(["7", "True", "a", None])
+
+    assert shared.known(["a", other], 2) is None
+
+
+def test_what_is_no_text_is_read_as_ever_behind_a_page_of_known_texts(monkeypatch):
+    monkeypatch.setattr(frames_module, "CHUNK_ROWS", 2)
+    builder = FrameBuilder(OFFER_STATE, where="test")
+    for page in (["a", None], ["a", "a"], ["a", 7], ["a", False]):
+        builder.add([{"offer_state_id": 1, "status": status} for status in page])
+
+    with pytest.warns(DataWarning, match="1 value of status could not be read"):
+        frame = builder.frame()
+
+    assert frame["status"].fillna("-").tolist() == ["a", "-", "a", "a", "a", "7", "a", "-"]
+
+
 def test_an_empty_list_of_one_frame_is_none_of_another():
     first, second = (frame_of([STATE], where="test") for _ in range(2))
 
