@@ -27,7 +27,7 @@ __all__ = ["BLOCK_MEMBERS", "listing_failed", "member_ids_of", "read_blocks"]
 
 BLOCK_MEMBERS: Final = 5_000
 """Members that are read before their frame is handed on."""
-ROUNDS_PER_LANE: Final = 25
+ROUNDS_PER_LANE: Final = 80
 NO_ID: Final = ("the id is missing", "drop the row")
 
 
