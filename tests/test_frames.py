@@ -319,8 +319,9 @@ def test_a_part_is_small():
 @pytest.mark.parametrize("column", ["external_ref_id", "new"])
 def test_equal_texts_are_one_object(column):
     records = [orjson.loads(orjson.dumps({**STATE, column: "sxjbvnG"})) for _ in range(100)]
+    records += [{**STATE, column: None}]
 
-    assert len({id(text) for text in frame_of(records, where="test")[column]}) == 1
+    assert len({id(text) for text in frame_of(records, where="test")[column].dropna()}) == 1
 
 
 def fresh(different, times):
@@ -371,6 +372,27 @@ def test_a_page_of_known_texts_is_one_array_of_the_objects_seen_first(shared):
 
     assert found.tolist() == [None, *first[:5]]
     assert all(text is seen for text, seen in zip(found[1:], first, strict=False))
+
+
+def test_a_page_of_known_texts_counts_as_texts_that_repeat(shared):
+    first = shared.of(fresh(5, 1))
+    for _ in range(2):
+        shared.known(fresh(5, 1), 5)
+
+    found = shared.of([*fresh(5, 1), "new"])
+
+    assert all(text is seen for text, seen in zip(found, first, strict=False))
+
+
+def test_a_column_in_which_no_text_repeats_takes_nothing_from_the_others(monkeypatch):
+    monkeypatch.setattr(frames_module, "TRIAL_TEXTS", 4)
+    monkeypatch.setattr(frames_module, "CHUNK_ROWS", 10)
+    builder = FrameBuilder(OFFER_STATE, where="test")
+    for number in range(50):
+        other = {"external_ref_id": f"r-{number}", "credential_identifier": f"VK{number}"}
+        builder.add([{**other, "status": "".join(["in", "complete"])}])
+
+    assert len({id(text) for text in builder.frame()["status"]}) == 1
 
 
 @pytest.mark.parametrize("other", ["new", 7, True, 1.5, ["a"], {"a": 1}])
