@@ -150,6 +150,13 @@ def test_without_a_connection_nothing_was_sent(name):
     assert isinstance(end, NotSent)
 
 
+def test_no_class_is_made_for_a_shard():
+    """A class is a cycle: each would keep its loop and the token until the next full collection, which seldom comes."""
+    with ScriptedServer(Answer(201, {"offer_state": RECEIPT})) as server:
+        ask(server, "issue_offer")
+    assert Exchange.__subclasses__() == []
+
+
 def a_fault_of_our_own(*_arguments, **_values):
     raise AttributeError("the library has changed")
 
