@@ -206,12 +206,7 @@ class FrameBuilder:
                 chunk.known[name] = _READ[dtype](name, cells_of[name], unread[name])
         for name, cells in cells_of.items():
             if name not in self._columns:
-                kinds = set(map(type, cells))
-                if kinds <= TEXT_OR_NOTHING:
-                    cells = self._shared[name].of(cells)  # noqa: PLW2901 - the same texts
-                elif not NESTED.isdisjoint(kinds):
-                    cells = without_deep(cells, unread.setdefault(name, Unread()))  # noqa: PLW2901 - all but what is deep
-                chunk.extra[name] = (object_array(cells, rows),)
+                chunk.extra[name] = (object_array(self._new_field(name, cells, unread), rows),)
         self._part.chunks.append(chunk)
         _join_unread(self._part.unread, unread)
 
@@ -241,6 +236,13 @@ class FrameBuilder:
         shared = self._shared[name]
         known = shared.known(cells, rows)
         return object_array(shared.of(texts_of(cells, unread)), rows) if known is None else known
+
+    def _new_field(self, name: str, cells: Sequence[Any], unread: dict[str, Unread]) -> Sequence[Any]:
+        """Take cells that no table knows, but what is nested too deeply; equal texts are one object."""
+        kinds = set(map(type, cells))
+        if kinds <= TEXT_OR_NOTHING:
+            return self._shared[name].of(cells)
+        return cells if NESTED.isdisjoint(kinds) else without_deep(cells, unread.setdefault(name, Unread()))
 
     def _with_one_empty(self, cells: Sequence[Any]) -> Sequence[Any]:
         """Let empty lists be one object: three million would cost 170 MB, and the collector a quarter of the time."""

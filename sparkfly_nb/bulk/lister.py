@@ -28,6 +28,7 @@ __all__ = ["BLOCK_MEMBERS", "listing_failed", "member_ids_of", "read_blocks"]
 BLOCK_MEMBERS: Final = 5_000
 """Members that are read before their frame is handed on."""
 ROUNDS_PER_LANE: Final = 80
+"""Members of a shard per request in flight: a shard opens its connections anew, so few shards to a block."""
 NO_ID: Final = ("the id is missing", "drop the row")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
@@ -18,7 +19,7 @@ from ..endpoints import TOKEN_HEADER, Request, address_of
 from ..retry import parse_retry_after
 from ..version import USER_AGENT
 from .aside import work_aside
-from .exchange import BROKEN, WRITTEN, Lost, NotSent, exchange_of, words
+from .exchange import WRITTEN, Lost, NotSent, exchange_of, lost, words
 from .garbage import fewer_collections
 from .watch import Watch
 
@@ -94,12 +95,16 @@ class Wire:
             raise
         except Exception as error:
             if WRITTEN.get():  # whatever it is, the row may be done, and the rows beside it are not to fall with it
-                raise Lost(f"the connection broke before the answer was complete: {words(error)}") from None
-            if isinstance(error, BROKEN):
+                raise lost(error) from None
+            if isinstance(error, _UNREACHED):
                 raise NotSent(f"no connection: {words(error)}") from None
             raise
         finally:
             self._watch.end(task)
+
+
+_UNREACHED: Final = (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError, ValueError)
+"""What making a connection can fail with; anything else is a fault of ours."""
 
 
 def recordable(method: str, status: int, body: bytes, token: Secret) -> bytes:
