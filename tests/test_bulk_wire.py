@@ -162,7 +162,7 @@ def a_fault_of_our_own(*_arguments, **_values):
 
 
 def test_whatever_goes_wrong_after_the_writing_is_a_lost_answer_and_not_the_end_of_the_rows_beside_it(monkeypatch):
-    monkeypatch.setattr(Reply, "start", a_fault_of_our_own)
+    monkeypatch.setattr(Reply, "read", a_fault_of_our_own)
     with ScriptedServer(Answer(201, {"offer_state": RECEIPT})) as server:
         (end,) = ask(server, "issue_offer")
         assert isinstance(end, Lost)
