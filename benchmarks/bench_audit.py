@@ -22,8 +22,8 @@ from stub_server import TOKEN, running_stub
 
 from sparkfly_nb import Session, verify
 from sparkfly_nb.audit import audit_campaign
-from sparkfly_nb.cells import STRING
-from sparkfly_nb.frames import empty_frame, frame_of
+from sparkfly_nb.frames.builder import empty_frame, frame_of
+from sparkfly_nb.frames.output_columns import STRING
 from sparkfly_nb.schema import UNREAD
 
 FIRST_MEMBER = 100_000_001

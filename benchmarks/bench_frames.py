@@ -13,8 +13,8 @@ from pathlib import Path
 import orjson
 from samples import offer_state
 
-from sparkfly_nb.export import read_csv, write_csv
-from sparkfly_nb.frames import FrameBuilder
+from sparkfly_nb.frames.builder import FrameBuilder
+from sparkfly_nb.frames.csv_writer import read_csv, write_csv
 from sparkfly_nb.schema import OFFER_STATE
 
 

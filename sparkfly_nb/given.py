@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .endpoints import assemble
 from .errors import InvalidInput
-from .values import READERS, is_missing
+from .frames.scalars import READERS, is_missing
 
 if TYPE_CHECKING:
     import datetime as dt

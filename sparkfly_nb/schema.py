@@ -6,6 +6,7 @@ Ids are nullable ``Int64``, flags ``boolean``, times ``datetime64[ns, UTC]``, te
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 __all__ = [
@@ -19,6 +20,12 @@ __all__ = [
     "UNREAD",
     "VOIDED",
 ]
+
+#: The range of an id or another whole number of the service.
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+#: Control characters, which no text of a person may contain.
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 INTEGER: Final = "Int64"
 FLAG: Final = "boolean"

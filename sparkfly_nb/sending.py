@@ -5,14 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .answers import (
-    Verdict,
-    api_error,
-    judge,
-    outcome_unknown,
-    read_refusal,
-    read_success,
-)
+from .answers import Verdict, api_error, judge, outcome_unknown, read_refusal, read_success
 from .attempt import scrubbed
 from .errors import ConnectionFailed, RequestFailed, SparkflyError, UnreadableAnswer
 from .faults import Lost

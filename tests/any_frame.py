@@ -20,7 +20,7 @@ import pyarrow as pa
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from sparkfly_nb.values import shown
+from sparkfly_nb.frames.scalars import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from sparkfly_nb.audit import Audit, audit_campaign
-from sparkfly_nb.cells import STRING
 from sparkfly_nb.errors import LedgerError
-from sparkfly_nb.frames import empty_frame, frame_of
+from sparkfly_nb.frames.builder import empty_frame, frame_of
+from sparkfly_nb.frames.output_columns import STRING
 from sparkfly_nb.schema import RESULT, UNREAD
 
 if TYPE_CHECKING:

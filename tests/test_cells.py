@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparkfly_nb.cells import (
+from sparkfly_nb.errors import InvalidInput
+from sparkfly_nb.frames.output_columns import (
     NOT_A_TIME,
     OUT_OF_RANGE,
     UNREADABLE,
@@ -17,7 +18,6 @@ from sparkfly_nb.cells import (
     texts_of,
     times_of,
 )
-from sparkfly_nb.errors import InvalidInput
 from sparkfly_nb.schema import TIME
 
 LONG = "x" * 200

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sparkfly_nb.csv_cells import text_cell
 from sparkfly_nb.errors import AuditFileError, InvalidInput
-from sparkfly_nb.export import CsvWriter, read_csv, write_csv
-from sparkfly_nb.frames import empty_frame, frame_of
+from sparkfly_nb.frames.builder import empty_frame, frame_of
+from sparkfly_nb.frames.csv_cells import text_cell
+from sparkfly_nb.frames.csv_writer import CsvWriter, read_csv, write_csv
 from sparkfly_nb.schema import OFFER_STATE
 
 TEXTS = {"key": "Int64", "text": "string"}

@@ -11,8 +11,8 @@ from scripted_server import RECEIPT, Answer, ScriptedServer
 
 from sparkfly_nb import InvalidInput, Session, forms
 from sparkfly_nb.bulk.progress import progress_bar, progress_told_to
-from sparkfly_nb.export import read_csv
 from sparkfly_nb.forms.bulk_rows import csv_bytes, read_upload
+from sparkfly_nb.frames.csv_writer import read_csv
 from sparkfly_nb.sandbox.process import SandboxProcess
 
 LOST_AND_UNREADABLE = {"issue_offer:commit_then_drop": 1.0, "list_offer_states:status_401": 1.0}

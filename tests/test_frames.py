@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sparkfly_nb import frames as frames_module
 from sparkfly_nb.errors import DataWarning
-from sparkfly_nb.frames import NEW_FIELDS, FrameBuilder, empty_frame, frame_of, join_parts
+from sparkfly_nb.frames import builder as frames_module
+from sparkfly_nb.frames.builder import NEW_FIELDS, FrameBuilder, empty_frame, frame_of, join_parts
 from sparkfly_nb.schema import OFFER_STATE, RECEIPT, RESULT, TIME
 
 STATE = {

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkfly_nb.columns import read_flags, read_integers, read_texts, read_times
 from sparkfly_nb.errors import InvalidInput
-from sparkfly_nb.values import as_flag, as_integer, as_text, as_time, is_missing
+from sparkfly_nb.frames.input_columns import read_flags, read_integers, read_texts, read_times
+from sparkfly_nb.frames.scalars import as_flag, as_integer, as_text, as_time, is_missing
 
 BERLIN = ZoneInfo("Europe/Berlin")
 INDEX = ["c", "a", "b"]

@@ -27,10 +27,11 @@ LINES_PER_MODULE = 400
 
 LAYERS = (
     {"errors", "version"},
-    {"values", "schema", "settings", "readback", "private_files"},
+    {"schema", "settings", "readback", "files"},
     {"endpoints"},
+    {"frames"},
     {"answers", "given"},
-    {"retry", "faults", "paging", "cells", "columns", "wrong_cells", "frames", "csv_cells", "csv_reading", "export"},
+    {"retry", "faults", "paging"},
     {"attempt", "sending", "auth", "transport"},
     {"calls", "bulk"},
     {"audit"},
@@ -42,7 +43,7 @@ LAYERS = (
 """From the bottom up: a module imports from its own layer and from those before it."""
 OPENED_WHEN_ASKED = {("session", "forms")}
 """The one way up: ``session.forms()`` loads the widgets that stand on it when somebody wants them, and not before."""
-SANDBOX_MAY_KNOW = {"errors", "values", "schema", "settings", "endpoints", "private_files", "sandbox"}
+SANDBOX_MAY_KNOW = {"errors", "schema", "settings", "endpoints", "files", "sandbox"}
 
 
 # ---- where things are ------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from sparkfly_nb.errors import (
     ServerError,
     SparkflyError,
 )
-from sparkfly_nb.frames import empty_frame, join_parts
+from sparkfly_nb.frames.builder import empty_frame, join_parts
 from sparkfly_nb.retry import Clock, RetryPolicy
 from sparkfly_nb.schema import OFFER_STATE, OUTCOMES, RECEIPT, RESULT, VOIDED
 from sparkfly_nb.settings import Secret

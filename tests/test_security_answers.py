@@ -26,7 +26,7 @@ from sparkfly_nb.bulk.job import Wiring
 from sparkfly_nb.bulk.wire import Lost, NotSent, open_wire
 from sparkfly_nb.endpoints import ENDPOINTS, assemble
 from sparkfly_nb.errors import OutcomeUnknown, UnreadableAnswer
-from sparkfly_nb.frames import NEW_FIELDS, frame_of
+from sparkfly_nb.frames.builder import NEW_FIELDS, frame_of
 from sparkfly_nb.retry import RetryPolicy
 from sparkfly_nb.settings import Secret
 

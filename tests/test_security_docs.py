@@ -30,7 +30,7 @@ def test_every_threat_names_a_test():
 
 def test_the_limits_that_it_names_are_those_of_the_code():
     from sparkfly_nb.attempt import MAX_ANSWER_BYTES
-    from sparkfly_nb.frames import NEW_FIELDS
+    from sparkfly_nb.frames.builder import NEW_FIELDS
     from sparkfly_nb.paging import MAX_ENTRIES
 
     limits = (

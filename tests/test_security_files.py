@@ -21,8 +21,8 @@ from sparkfly_nb import AuditFileError, ConfigurationError, LedgerError, Session
 from sparkfly_nb.audit.handover import digest_of
 from sparkfly_nb.bulk.ledger import Ledger
 from sparkfly_nb.errors import InvalidInput, SandboxError, SparkflyError
-from sparkfly_nb.export import read_csv, write_csv
-from sparkfly_nb.private_files import make_private_file
+from sparkfly_nb.files import make_private_file
+from sparkfly_nb.frames.csv_writer import read_csv, write_csv
 from sparkfly_nb.sandbox.clock import Clock
 from sparkfly_nb.sandbox.process import SandboxProcess
 from sparkfly_nb.sandbox.store import Store

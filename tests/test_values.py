@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkfly_nb.errors import InvalidInput, SparkflyError
-from sparkfly_nb.values import READERS, as_flag, as_integer, as_text, as_time, is_missing, to_rfc3339
+from sparkfly_nb.frames.scalars import READERS, as_flag, as_integer, as_text, as_time, is_missing, to_rfc3339
 
 UTC = dt.timezone.utc
 

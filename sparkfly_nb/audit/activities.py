@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from ..cells import FRACTION, json_text, parse_times
 from ..errors import DataWarning
-from ..frames import NEW_FIELDS
+from ..frames.builder import NEW_FIELDS
+from ..frames.output_columns import FRACTION, json_text, parse_times
 from ..schema import FLAG, INTEGER, TEXT
 from .tables import ACTIVITY, typed
 

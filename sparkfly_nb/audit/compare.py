@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InvalidInput
+from ..frames.scalars import to_rfc3339
 from ..schema import TIME
-from ..values import to_rfc3339
 from .standing import mask_of
 from .tables import CHANGE, TOTAL, typed
 

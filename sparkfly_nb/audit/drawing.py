@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from ..errors import ConfigurationError, InvalidInput
-from ..values import as_path
-from .aside import replacing
+from ..files import as_path, replacing
 from .page import campaign_name, campaign_title, headline, moment
 from .standing import mask_of
 from .summary import groups_of

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from ..frames.scalars import to_rfc3339
 from ..schema import TEXT
-from ..values import to_rfc3339
 from .standing import key_of_campaign, mask_of
 from .tables import EXCEPTION, KINDS, dtype_of, typed
 

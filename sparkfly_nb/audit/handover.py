@@ -11,11 +11,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import AuditFileError, InvalidInput
-from ..export import CsvWriter
+from ..files import replacing
+from ..frames.csv_writer import CsvWriter
+from ..frames.scalars import to_rfc3339
 from ..schema import OFFER_STATE, TIME
-from ..values import to_rfc3339
 from ..version import __version__
-from .aside import replacing
 from .summary import count_members
 from .tables import KINDS
 

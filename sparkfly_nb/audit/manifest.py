@@ -9,8 +9,8 @@ import json
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from ..cells import FRACTION
 from ..errors import AuditFileError
+from ..frames.output_columns import FRACTION
 from ..schema import DTYPES, OFFER_STATE, UNREAD
 from .handover import FILES, FORMAT, FORMAT_VERSION, MANIFEST, digest_of
 from .tables import PLAN

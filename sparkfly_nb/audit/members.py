@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from ..cells import FRACTION, json_text, object_array
-from ..columns import ReadColumn, read_flags, read_integers, read_texts, read_times
 from ..errors import ConfigurationError, InvalidInput
-from ..frames import holdable
+from ..files import as_path
+from ..frames.builder import holdable
+from ..frames.input_columns import ReadColumn, read_flags, read_integers, read_texts, read_times
+from ..frames.invalid_rows import WrongCell, invalid_rows, label_at
+from ..frames.output_columns import FRACTION, json_text, object_array
+from ..frames.scalars import is_missing, shown
 from ..schema import FLAG, INTEGER, TEXT, TIME, UNREAD
-from ..values import as_path, is_missing, shown
-from ..wrong_cells import WrongCell, invalid_rows, label_at
 from .tables import PLAN, dtype_of, typed
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import AuditFileError
-from ..export import read_csv
+from ..files import as_path
+from ..frames.csv_writer import read_csv
+from ..frames.scalars import as_time
 from ..schema import INTEGER, TEXT
-from ..values import as_path, as_time
 from .content import Facts
 from .findings import Ground
 from .handover import FILES, MANIFEST, zone_of

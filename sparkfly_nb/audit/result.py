@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..values import as_path
+from ..files import as_path
 from .compare import Comparison, compare
 from .content import AuditContent
 from .handover import write_folder, write_states

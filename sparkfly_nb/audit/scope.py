@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from ..errors import InvalidInput
-from ..values import as_integer, as_text, as_time, is_missing
+from ..frames.scalars import as_integer, as_text, as_time, is_missing
 from .standing import mask_of
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..cells import json_text
 from ..errors import AuditFileError, ConfigurationError, InvalidInput
+from ..files import replacing
+from ..frames.output_columns import json_text
+from ..frames.scalars import to_rfc3339
 from ..schema import LIST, OFFER_STATE
-from ..values import to_rfc3339
-from .aside import replacing
 from .handover import described
 
 if TYPE_CHECKING:

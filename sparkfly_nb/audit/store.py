@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from ..cells import json_text
-from ..frames import empty_frame
+from ..frames.builder import empty_frame
+from ..frames.output_columns import json_text
 from ..schema import LIST, OFFER_STATE, TEXT, TIME
 from .activities import EventFields, events_frame, turning_points
 from .tables import ACTIVITY, dtype_of

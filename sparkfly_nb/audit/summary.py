@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InvalidInput
-from ..values import shown
+from ..frames.scalars import shown
 from .standing import mask_of
 from .tables import SUMMARY, typed
 

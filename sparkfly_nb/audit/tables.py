@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
-from ..cells import FRACTION, STRING
+from ..frames.output_columns import FRACTION, STRING
 from ..schema import FLAG, INTEGER, TEXT, TIME
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..frames import FramePart
+    from ..frames.builder import FramePart
     from ..retry import RetryPolicy
     from ..settings import Secret
 

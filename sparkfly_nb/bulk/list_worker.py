@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from ..errors import ApiError, SparkflyError
-from ..frames import FrameBuilder
+from ..frames.builder import FrameBuilder
 from ..schema import OFFER_STATE
 from .job import ListJob, ListReport, Unread
 from .pace import Pace

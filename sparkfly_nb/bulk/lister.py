@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from ..columns import Problem, read_integers
 from ..errors import InvalidInput, RequestFailed
-from ..frames import FramePart, frame_of, join_parts
+from ..frames.builder import FramePart, frame_of, join_parts
+from ..frames.input_columns import Problem, read_integers
+from ..frames.invalid_rows import WrongCell, invalid_rows, label_at
+from ..frames.scalars import shown
 from ..schema import OFFER_STATE, UNREAD
-from ..values import shown
-from ..wrong_cells import WrongCell, invalid_rows, label_at
 from .driver import Driver, Effort, WorkersLost
 from .job import ListJob, Unread
 from .list_worker import list_members

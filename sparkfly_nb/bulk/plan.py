@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..columns import ReadColumn, read_flags, read_integers, read_texts, read_times
 from ..errors import InvalidInput
+from ..frames.input_columns import ReadColumn, read_flags, read_integers, read_texts, read_times
+from ..frames.invalid_rows import WrongCell, invalid_rows, label_at
+from ..frames.scalars import as_text, shown, to_rfc3339
 from ..schema import FLAG, INTEGER, PAYLOAD, TEXT, TIME
-from ..values import as_text, shown, to_rfc3339
-from ..wrong_cells import WrongCell, invalid_rows, label_at
 from .recorded import PlannedRow
 
 if TYPE_CHECKING:

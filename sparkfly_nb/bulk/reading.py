@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from ..errors import IncompleteListing, InvalidInput
-from ..frames import empty_frame
+from ..frames.builder import empty_frame
 from ..schema import OFFER_STATE, UNREAD
 from .base import BulkPart
 from .driver import BulkOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..frames import FrameBuilder, frame_of
+from ..frames.builder import FrameBuilder, frame_of
 from ..schema import RESULT
 from .recorded import payload_of
 

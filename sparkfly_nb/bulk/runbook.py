@@ -12,9 +12,9 @@ from tqdm.auto import tqdm
 
 from ..answers import in_words
 from ..errors import ConfirmationRequired, InvalidInput, LedgerError, PlanChanged
+from ..frames.scalars import as_text, shown
 from ..retry import RetryPolicy
 from ..settings import user_name
-from ..values import as_text, shown
 from ..version import __version__
 from .differences import is_as_planned, plan_changed
 from .driver import BulkOptions, Driver

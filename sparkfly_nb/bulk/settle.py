@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, Final
 
+from ..frames.scalars import as_time
 from ..schema import STANDING_OF_STATUS
-from ..values import as_time
 from .receipts import done
 
 if TYPE_CHECKING:

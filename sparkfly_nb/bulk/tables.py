@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from ..errors import ConfigurationError, LedgerError
-from ..private_files import make_private_file
+from ..files import make_private_file
 from .file_checks import check_tables
 
 if TYPE_CHECKING:

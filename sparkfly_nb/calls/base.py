@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from ..endpoints import ENDPOINTS
-from ..frames import frame_of
+from ..frames.builder import frame_of
 from ..schema import OFFER_STATE, RECEIPT, VOIDED
 
 if TYPE_CHECKING:

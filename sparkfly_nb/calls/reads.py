@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..frames import FrameBuilder
+from ..frames.builder import FrameBuilder
 from ..schema import OFFER_STATE
 from .base import Calls
 

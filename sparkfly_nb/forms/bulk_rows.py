@@ -14,7 +14,7 @@ import pandas as pd
 from ..bulk.operations import OPERATIONS
 from ..bulk.plan import make_plan
 from ..errors import InvalidInput
-from ..export import write_csv
+from ..frames.csv_writer import write_csv
 from .review import warnings_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import InvalidInput
+from ..frames.scalars import READERS
 from ..given import build
-from ..values import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

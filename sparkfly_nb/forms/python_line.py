@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..values import READERS
+from ..frames.scalars import READERS
 from .fields import READING_ZONE, asked_fields
 
 if TYPE_CHECKING:

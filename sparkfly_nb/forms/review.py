@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
+from ..frames.scalars import is_missing
 from ..schema import OFFER_STATE, TIME
-from ..values import is_missing
 from .fields import label_of
 from .showing import cell_text, standing_of
 

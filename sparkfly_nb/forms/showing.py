@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..cells import json_text
 from ..errors import (
     ApiError,
     ConfirmationRequired,
@@ -16,8 +15,9 @@ from ..errors import (
     RequestFailed,
     ServerError,
 )
+from ..frames.output_columns import json_text
+from ..frames.scalars import is_missing
 from ..schema import STANDING_OF_STATUS
-from ..values import is_missing
 from .fields import READING_ZONE, label_of
 
 if TYPE_CHECKING:

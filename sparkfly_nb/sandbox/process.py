@@ -18,8 +18,8 @@ import orjson
 
 from ..endpoints import TOKEN_LIFETIME_S
 from ..errors import InvalidInput, SandboxError
+from ..files import as_path
 from ..settings import Secret
-from ..values import as_path
 from .faults import FaultPlan, FaultTimes
 from .server import ADMIN_PATH, ADMIN_SECRET_HEADER
 

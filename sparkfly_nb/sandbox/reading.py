@@ -9,7 +9,7 @@ import orjson
 
 from ..endpoints import ENDPOINTS, Endpoint, Field
 from ..errors import InvalidInput, SparkflyError
-from ..values import CONTROL, INT64_MAX, INT64_MIN
+from ..schema import CONTROL, INT64_MAX, INT64_MIN
 from .clock import read_rfc3339
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from ..errors import SandboxError
-from ..private_files import make_private_file
+from ..files import make_private_file
 from .merchant import CAMPAIGNS, CHANNELS, OFFERS, Member, generate_members, generate_states
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .cells import STRING, object_array
-from .errors import InvalidRows
-from .values import shown
+from ..errors import InvalidRows
+from .output_columns import STRING, object_array
+from .scalars import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from .cells import json_text, object_array
-from .columns import kind_of, missing_in
-from .errors import AuditFileError, InvalidInput
-from .values import is_missing, shown, to_rfc3339
+from ..errors import AuditFileError, InvalidInput
+from .input_columns import kind_of, missing_in
+from .output_columns import json_text, object_array
+from .scalars import is_missing, shown, to_rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,21 +1,65 @@
-"""Files that hold what is nobody else's business: their owner's alone, and never a link to something else."""
+"""Files: the paths that people name, files written whole or not at all, and files only their owner may read."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import secrets
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from .errors import AuditFileError, InvalidInput
 
-__all__ = ["make_private_file"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["as_path", "make_private_file", "replacing"]
 
 PRIVATE: Final = 0o600
 BESIDE: Final = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a file of its own, and reads back into it."""
+
+
+def as_path(value: str | os.PathLike[str]) -> Path:
+    """Return the path of a file or a folder that a person named.
+
+    Raises
+    ------
+    InvalidInput
+        No file can have this name.
+    """
+    try:
+        path = Path(value)
+        is_possible = b"\x00" not in os.fsencode(path)
+    except (TypeError, UnicodeEncodeError):
+        is_possible = False
+    if not is_possible:
+        raise InvalidInput(f"{ascii(value)[:60]} can be no name of a file; give a path without NUL and half surrogates")
+    return path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside the real one to write to; the file gets its name when the block ends without an error.
+
+    Raises
+    ------
+    AuditFileError
+        The file system refused the write. Nothing is left behind.
+    """
+    aside = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(8)}.part{path.suffix}")
+    try:
+        yield aside
+        aside.replace(path)
+    except OSError as error:
+        raise AuditFileError(
+            f"{path} was not written, and nothing was left behind: {error.strerror or error}"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):  # the file has its name by now, or is discarded
+            aside.unlink(missing_ok=True)
 
 
 def make_private_file(path: Path, *, with_folder: bool = False) -> None:

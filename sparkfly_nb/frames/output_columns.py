@@ -11,9 +11,9 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from .errors import InvalidInput
-from .schema import FLAG, INTEGER, LIST, TEXT, TIME
-from .values import as_integer, as_text
+from ..errors import InvalidInput
+from ..schema import FLAG, INTEGER, LIST, TEXT, TIME
+from .scalars import as_integer, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

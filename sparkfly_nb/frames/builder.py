@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from .cells import (
+from ..errors import DataWarning
+from ..schema import FLAG, INTEGER, LIST, OFFER_STATE, TEXT, TIME
+from .output_columns import (
     NOT_A_TIME,
     NOTHING,
     Unread,
@@ -31,15 +33,13 @@ from .cells import (
     typed_array,
     without_deep,
 )
-from .errors import DataWarning
-from .schema import FLAG, INTEGER, LIST, OFFER_STATE, TEXT, TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from .cells import Arrays
+    from .output_columns import Arrays
 
 __all__ = ["NEW_FIELDS", "FrameBuilder", "FramePart", "empty_frame", "frame_of", "holdable", "join_parts"]
 
@@ -346,7 +346,7 @@ def _warn(unread: Mapping[str, Unread], where: str) -> None:
     """Warn once per column, at the line of the caller that is not part of this package."""
     if not unread:
         return
-    package = str(Path(__file__).parent) + os.sep
+    package = str(Path(__file__).parents[1]) + os.sep
     level, caller = 1, inspect.currentframe()
     while caller is not None and caller.f_code.co_filename.startswith(package):
         level, caller = level + 1, caller.f_back

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from decimal import Decimal
 from math import isnan
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from .errors import InvalidInput
+from ..errors import InvalidInput
+from ..schema import CONTROL, INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["READERS", "as_flag", "as_integer", "as_path", "as_text", "as_time", "is_missing", "shown", "to_rfc3339"]
+__all__ = ["READERS", "as_flag", "as_integer", "as_text", "as_time", "is_missing", "shown", "to_rfc3339"]
 
-INT64_MIN: Final = -(2**63)
-INT64_MAX: Final = 2**63 - 1
 MAX_DIGITS: Final = 19
-CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def is_missing(value: object) -> bool:
@@ -137,18 +133,6 @@ def as_time(value: object, tz: dt.tzinfo | None = None) -> pd.Timestamp:
 def to_rfc3339(stamp: pd.Timestamp) -> str:
     """Write a UTC time as the service reads it: ``2026-12-31T23:59:59Z``, with a fraction only where there is one."""
     return stamp.tz_convert("UTC").tz_localize(None).isoformat() + "Z"
-
-
-def as_path(value: str | os.PathLike[str]) -> Path:
-    """Read the name of a file or a folder."""
-    try:
-        path = Path(value)
-        is_possible = b"\x00" not in os.fsencode(path)
-    except (TypeError, UnicodeEncodeError):
-        is_possible = False
-    if not is_possible:
-        raise InvalidInput(f"{shown(value)} can be no name of a file; give a path without NUL and half surrogates")
-    return path
 
 
 def _as_id(value: object) -> str:

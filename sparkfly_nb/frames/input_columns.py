@@ -10,17 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .cells import (
-    NOT_A_TIME,
-    OUT_OF_RANGE,
-    nanoseconds_of,
-    object_array,
-    parse_times,
-    typed_array,
-)
-from .errors import InvalidInput
-from .schema import FLAG, INTEGER, TEXT, TIME
-from .values import CONTROL, as_flag, as_integer, as_text, as_time, is_missing, shown
+from ..errors import InvalidInput
+from ..schema import CONTROL, FLAG, INTEGER, TEXT, TIME
+from .output_columns import NOT_A_TIME, OUT_OF_RANGE, nanoseconds_of, object_array, parse_times, typed_array
+from .scalars import as_flag, as_integer, as_text, as_time, is_missing, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

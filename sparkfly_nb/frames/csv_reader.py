@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import pandas as pd
 
-from .cells import (
+from ..errors import AuditFileError
+from ..files import as_path
+from ..schema import FLAG, INTEGER, LIST, TEXT, TIME
+from .builder import Chunk, FramePart, join_parts
+from .csv_cells import Memo, edited_blocks, text_of
+from .output_columns import (
     FRACTION,
     NOT_A_TIME,
     Unread,
@@ -21,17 +26,12 @@ from .cells import (
     parse_times,
     times_of,
 )
-from .csv_cells import Memo, edited_blocks, text_of
-from .errors import AuditFileError
-from .frames import Chunk, FramePart, join_parts
-from .schema import FLAG, INTEGER, LIST, TEXT, TIME
-from .values import as_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from .cells import Arrays
+    from .output_columns import Arrays
 
 __all__ = ["read_csv"]
 

@@ -13,10 +13,10 @@ import re
 import secrets
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
+from ..errors import AuditFileError, InvalidInput
+from ..files import as_path
 from .csv_cells import ROW_END, cells_of, edited_blocks, text_cell
-from .csv_reading import read_csv
-from .errors import AuditFileError, InvalidInput
-from .values import as_path
+from .csv_reader import read_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
