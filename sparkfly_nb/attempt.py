@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from .endpoints import address_of
+from .api.request import address_of
 from .errors import ConfigurationError
 from .faults import FAULTS, Lost, lost_by
 from .version import USER_AGENT
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from urllib3._base_connection import BaseHTTPConnection
     from urllib3.response import BaseHTTPResponse
 
-    from .endpoints import Request
+    from .api.request import Request
     from .settings import Secret, Settings
 
 __all__ = ["MAX_ANSWER_BYTES", "Answer", "Wire", "certificates", "cleared", "scrubbed"]

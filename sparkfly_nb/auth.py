@@ -6,13 +6,14 @@ import copy
 import threading
 from typing import TYPE_CHECKING, Final
 
-from .answers import Verdict, read_refusal
-from .endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, TOKEN_LIFETIME_S, Endpoint, Request
+from .api.endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, TOKEN_LIFETIME_S, Endpoint
+from .api.request import Request
+from .api.response import Verdict, read_refusal
 from .errors import AuthenticationError, SparkflyError, UnreadableAnswer
 from .settings import Secret
 
 if TYPE_CHECKING:
-    from .retry import Clock
+    from .api.retry_policy import Clock
     from .sending import Sender
     from .settings import Settings
 

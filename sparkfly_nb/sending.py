@@ -5,18 +5,19 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .answers import Verdict, api_error, judge, outcome_unknown, read_refusal, read_success
+from .api.response import Verdict, api_error, judge, outcome_unknown, read_refusal, read_success
+from .api.retry_policy import parse_retry_after
 from .attempt import scrubbed
 from .errors import ConnectionFailed, RequestFailed, SparkflyError, UnreadableAnswer
 from .faults import Lost
-from .retry import parse_retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from .api.endpoints import Endpoint
+    from .api.request import Request
+    from .api.retry_policy import Clock, RetryPolicy
     from .attempt import Answer, Wire
-    from .endpoints import Endpoint, Request
-    from .retry import Clock, RetryPolicy
     from .settings import Secret
 
 __all__ = ["Delivered", "Pacing", "Sender", "read_answer"]

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .answers import Verdict, read_refusal
+from .api.endpoints import ENDPOINTS, TOKEN_HEADER
+from .api.inputs import build
+from .api.pagination import Listing
+from .api.response import Verdict, read_refusal
+from .api.retry_policy import Clock, RetryPolicy
 from .attempt import MAX_ANSWER_BYTES, Wire
 from .auth import HOW_TO_RENEW, Tokens
-from .endpoints import ENDPOINTS, TOKEN_HEADER
 from .errors import AuthenticationError
-from .given import build
-from .paging import Listing
-from .retry import Clock, RetryPolicy
 from .sending import Sender
 from .version import USER_AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .endpoints import Endpoint
-    from .paging import Taken
+    from .api.endpoints import Endpoint
+    from .api.pagination import Taken
     from .sending import Delivered
     from .settings import Secret, Settings
 

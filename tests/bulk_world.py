@@ -26,7 +26,7 @@ from postgres import fresh_database, postgres_server
 from scripted_server import Answer, ScriptedServer
 
 from sparkfly_nb import Session
-from sparkfly_nb.retry import RetryPolicy
+from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.sandbox.process import SandboxProcess
 
 CAMPAIGN = "SUMMER26"

@@ -28,10 +28,10 @@ from postgres import fresh_database
 from sandbox_client import SandboxClient
 
 from sparkfly_nb import Session
+from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.bulk import runbook
 from sparkfly_nb.bulk.ledger import Ledger
 from sparkfly_nb.bulk.wire import Wire
-from sparkfly_nb.endpoints import ENDPOINTS
 from sparkfly_nb.errors import LedgerError, RunHalted
 from sparkfly_nb.sandbox.faults import FAULTS
 from sparkfly_nb.sandbox.process import SandboxProcess

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sparkfly_nb import Session
-from sparkfly_nb.retry import Clock, RetryPolicy
+from sparkfly_nb.api.retry_policy import Clock, RetryPolicy
 from sparkfly_nb.sandbox.process import SandboxProcess
 from sparkfly_nb.settings import Settings
 from sparkfly_nb.transport import Transport

@@ -16,8 +16,8 @@ from vcr.errors import CannotOverwriteExistingCassetteException
 from vcr.serializers import yamlserializer
 
 from sparkfly_nb import Session
-from sparkfly_nb.endpoints import IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER
-from sparkfly_nb.retry import RetryPolicy
+from sparkfly_nb.api.endpoints import IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER
+from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.transport import Transport
 
 CASSETTES = Path(__file__).parent.parent / "cassettes"

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from sparkfly_nb.endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER
+from sparkfly_nb.api.endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER
 
 
 class SandboxClient:

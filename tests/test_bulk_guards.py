@@ -9,9 +9,9 @@ from bulk_world import CALM, CAMPAIGN, LATER, SOON, assert_true, members, quick,
 from scripted_server import Answer, DropRead
 
 from sparkfly_nb import Session
+from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.bulk.job import SHARD_SECONDS
 from sparkfly_nb.errors import AuthenticationError, ConfigurationError, ConfirmationRequired, RunHalted, SparkflyError
-from sparkfly_nb.retry import RetryPolicy
 
 # ---- canary ----------------------------------------------------------------------------------------------------------
 

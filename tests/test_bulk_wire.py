@@ -9,11 +9,12 @@ import pytest
 from scripted_server import RECEIPT, STATE, VALUES, Answer, DropRead, Early, Half, Raw, ScriptedServer, Slow, Twice
 from test_transport_wire import certificate, tls_of
 
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.request import assemble
+from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.bulk.exchange import Exchange, Reply
 from sparkfly_nb.bulk.job import Wiring
 from sparkfly_nb.bulk.wire import Lost, NotSent, open_wire
-from sparkfly_nb.endpoints import ENDPOINTS, assemble
-from sparkfly_nb.retry import RetryPolicy
 from sparkfly_nb.settings import Secret
 
 __all__ = ["certificate"]

@@ -13,7 +13,7 @@ import yaml
 from cassette_scenarios import ALL, BULK, DOCUMENTED, SANDBOX_WORLD, SCENARIOS, Scenario
 from recording import CASSETTES, RECORDED_ROOT, REPLACEMENT, SECRET_HEADERS, replayed
 
-from sparkfly_nb.endpoints import ENDPOINTS
+from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.errors import NotFound, OutcomeUnknown, SparkflyError
 from sparkfly_nb.schema import OFFER_STATE, RECEIPT, RESULT, VOIDED
 

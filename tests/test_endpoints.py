@@ -12,7 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scripted_server import INDEX, RECEIPT, STATE, VALUES
 
-from sparkfly_nb.answers import (
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.inputs import build
+from sparkfly_nb.api.request import Request, address_of
+from sparkfly_nb.api.response import (
     Verdict,
     api_error,
     judge,
@@ -23,9 +26,7 @@ from sparkfly_nb.answers import (
     read_records,
     read_refusal,
 )
-from sparkfly_nb.endpoints import ENDPOINTS, Request, address_of
 from sparkfly_nb.errors import ApiError, InvalidInput, NotFound, ServerError, SparkflyError, UnreadableAnswer
-from sparkfly_nb.given import build
 
 BASE = "https://api.sparkfly.com/v1.0"
 

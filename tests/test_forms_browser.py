@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from sparkfly_nb import Session, forms
-from sparkfly_nb.endpoints import ENDPOINTS
+from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.forms.form import TITLES
 from sparkfly_nb.forms.review import EFFECTS
 from sparkfly_nb.sandbox.process import SandboxProcess

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkfly_nb.answers import Page
-from sparkfly_nb.endpoints import PAGE_ROWS
+from sparkfly_nb.api.endpoints import PAGE_ROWS
+from sparkfly_nb.api.pagination import RESTARTS, Listing
+from sparkfly_nb.api.response import Page
 from sparkfly_nb.errors import IncompleteListing, UnreadableAnswer
-from sparkfly_nb.paging import RESTARTS, Listing
 
 
 def page_of(ids, *, total=None, per_page=None, page=None):

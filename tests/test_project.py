@@ -19,7 +19,7 @@ import yaml
 from lower_bounds import requirements
 
 import sparkfly_nb
-from sparkfly_nb.endpoints import ENDPOINTS
+from sparkfly_nb.api.endpoints import ENDPOINTS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sparkfly_nb"
@@ -27,11 +27,10 @@ LINES_PER_MODULE = 400
 
 LAYERS = (
     {"errors", "version"},
-    {"schema", "settings", "readback", "files"},
-    {"endpoints"},
+    {"schema", "settings", "files"},
     {"frames"},
-    {"answers", "given"},
-    {"retry", "faults", "paging"},
+    {"api"},
+    {"faults"},
     {"attempt", "sending", "auth", "transport"},
     {"calls", "bulk"},
     {"audit"},
@@ -43,7 +42,7 @@ LAYERS = (
 """From the bottom up: a module imports from its own layer and from those before it."""
 OPENED_WHEN_ASKED = {("session", "forms")}
 """The one way up: ``session.forms()`` loads the widgets that stand on it when somebody wants them, and not before."""
-SANDBOX_MAY_KNOW = {"errors", "schema", "settings", "endpoints", "files", "sandbox"}
+SANDBOX_MAY_KNOW = {"errors", "schema", "settings", "api", "files", "sandbox"}
 
 
 # ---- where things are ------------------------------------------------------------------------------------------------

@@ -16,12 +16,13 @@ from urllib3.util import parse_url
 from yarl import URL
 
 from sparkfly_nb import Session
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.inputs import build
+from sparkfly_nb.api.request import address_of, assemble
+from sparkfly_nb.api.retry_policy import Clock, RetryPolicy
 from sparkfly_nb.bulk.job import Wiring
 from sparkfly_nb.bulk.wire import open_wire
-from sparkfly_nb.endpoints import ENDPOINTS, address_of, assemble
 from sparkfly_nb.errors import ConfigurationError, InvalidInput, SparkflyError
-from sparkfly_nb.given import build
-from sparkfly_nb.retry import Clock, RetryPolicy
 from sparkfly_nb.settings import Secret, Settings
 
 BASES = ("https://api.sparkfly.com/v1.0", "http://127.0.0.1:8080/v1.0", "https://[::1]:8443/proxy/v1.0")

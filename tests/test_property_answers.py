@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from scripted_server import VALUES, Answer, ScriptedServer
 
 from sparkfly_nb import Session, attempt
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.retry_policy import Clock, RetryPolicy
 from sparkfly_nb.bulk import list_worker, wire, worker
 from sparkfly_nb.bulk.job import ListJob, Row, SendJob, Wiring
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.settle import Proof, mismatch_of, prove, shows
 from sparkfly_nb.bulk.stops import Deadline
-from sparkfly_nb.endpoints import ENDPOINTS
 from sparkfly_nb.errors import (
     API_ERRORS,
     ApiError,
@@ -37,7 +38,6 @@ from sparkfly_nb.errors import (
     SparkflyError,
 )
 from sparkfly_nb.frames.builder import empty_frame, join_parts
-from sparkfly_nb.retry import Clock, RetryPolicy
 from sparkfly_nb.schema import OFFER_STATE, OUTCOMES, RECEIPT, RESULT, VOIDED
 from sparkfly_nb.settings import Secret
 

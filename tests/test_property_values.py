@@ -29,14 +29,14 @@ from scripted_server import VALUES
 from test_audit_handover import assert_same
 from test_export import RUNS, rows_as_a_spreadsheet_reads_them
 
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.inputs import build
+from sparkfly_nb.api.retry_policy import RetryPolicy, parse_retry_after
 from sparkfly_nb.audit import read_audit, verify
-from sparkfly_nb.endpoints import ENDPOINTS
 from sparkfly_nb.errors import InvalidInput
 from sparkfly_nb.frames.csv_writer import write_csv
 from sparkfly_nb.frames.input_columns import read_flags, read_integers, read_texts, read_times
 from sparkfly_nb.frames.scalars import READERS, as_flag, as_integer, as_text, as_time
-from sparkfly_nb.given import build
-from sparkfly_nb.retry import RetryPolicy, parse_retry_after
 
 NUMBERS, TEXTS, FLAGS, TIMES = number_writers(), text_writers(), flag_writers(), time_writers(BERLIN)
 KINDS = {

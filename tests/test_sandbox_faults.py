@@ -12,7 +12,7 @@ import pytest
 import requests
 from sandbox_client import SandboxClient
 
-from sparkfly_nb.endpoints import ENDPOINTS
+from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.errors import InvalidInput
 from sparkfly_nb.sandbox import SandboxProcess
 from sparkfly_nb.sandbox.faults import FAULTS, FaultPlan

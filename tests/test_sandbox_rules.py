@@ -7,7 +7,7 @@ import gzip
 import pytest
 from sandbox_client import SandboxClient
 
-from sparkfly_nb.endpoints import ENDPOINTS
+from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.sandbox import SandboxProcess
 from sparkfly_nb.schema import OFFER_STATE
 

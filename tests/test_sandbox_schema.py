@@ -10,7 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import checks as known_checks
 
-from sparkfly_nb.endpoints import AUTH_PATH, ENDPOINTS, TOKEN_HEADER
+from sparkfly_nb.api.endpoints import AUTH_PATH, ENDPOINTS, TOKEN_HEADER
 from sparkfly_nb.sandbox import SandboxProcess
 from sparkfly_nb.sandbox.description import describe
 from sparkfly_nb.sandbox.rules import CREATES

@@ -15,7 +15,7 @@ from sparkfly.models.offer_state_request_offer_state import OfferStateRequestOff
 from sparkfly.models.offer_state_update import OfferStateUpdate
 from sparkfly.models.offer_state_update_offer_state import OfferStateUpdateOfferState
 
-from sparkfly_nb.endpoints import ENDPOINTS
+from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.sandbox import SandboxProcess
 
 MEMBER = 1009

@@ -19,15 +19,17 @@ from bulk_world import CALM, CAMPAIGN, members, tiny_service
 from scripted_server import RECEIPT, STATE, VALUES, Answer, Raw, ScriptedServer, success
 from test_transport_wire import certificate, tls_of
 
-from sparkfly_nb import ApiError, DataWarning, IncompleteListing, SparkflyError, paging
-from sparkfly_nb.answers import read_refusal
+from sparkfly_nb import ApiError, DataWarning, IncompleteListing, SparkflyError
+from sparkfly_nb.api import pagination as paging
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.request import assemble
+from sparkfly_nb.api.response import read_refusal
+from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.bulk import exchange
 from sparkfly_nb.bulk.job import Wiring
 from sparkfly_nb.bulk.wire import Lost, NotSent, open_wire
-from sparkfly_nb.endpoints import ENDPOINTS, assemble
 from sparkfly_nb.errors import OutcomeUnknown, UnreadableAnswer
 from sparkfly_nb.frames.builder import NEW_FIELDS, frame_of
-from sparkfly_nb.retry import RetryPolicy
 from sparkfly_nb.settings import Secret
 
 __all__ = ["certificate"]

@@ -29,9 +29,9 @@ def test_every_threat_names_a_test():
 
 
 def test_the_limits_that_it_names_are_those_of_the_code():
+    from sparkfly_nb.api.pagination import MAX_ENTRIES
     from sparkfly_nb.attempt import MAX_ANSWER_BYTES
     from sparkfly_nb.frames.builder import NEW_FIELDS
-    from sparkfly_nb.paging import MAX_ENTRIES
 
     limits = (
         f"{MAX_ANSWER_BYTES // 2**20} MiB per answer, {MAX_ENTRIES:,} entries per listing, {NEW_FIELDS:,} new fields"

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from sparkfly_nb.endpoints import ENDPOINTS
+from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.sandbox.process import SandboxProcess
 
 ROOT = Path(__file__).parent.parent

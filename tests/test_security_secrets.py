@@ -16,13 +16,13 @@ from scripted_server import VALUES, Answer, ScriptedServer, success
 from test_transport_secrets import everything_about
 
 from sparkfly_nb import LedgerError, SandboxError, Session, SparkflyError, forms
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.auth import Tokens
 from sparkfly_nb.bulk.job import ListJob, Row, SendJob, Wiring
 from sparkfly_nb.bulk.ledger import Ledger
 from sparkfly_nb.bulk.worker import send_shard
-from sparkfly_nb.endpoints import ENDPOINTS
 from sparkfly_nb.errors import ConfigurationError
-from sparkfly_nb.retry import RetryPolicy
 from sparkfly_nb.sandbox.process import SandboxProcess
 from sparkfly_nb.settings import Secret, Settings
 

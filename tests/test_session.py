@@ -24,8 +24,8 @@ from sparkfly_nb import (
     SparkflyError,
     errors,
 )
+from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.calls import SingleCalls
-from sparkfly_nb.endpoints import ENDPOINTS
 from sparkfly_nb.schema import OFFER_STATE, VOIDED
 from sparkfly_nb.schema import RECEIPT as RECEIPT_COLUMNS
 

@@ -30,8 +30,8 @@ from sparkfly_nb import (
     Unprocessable,
     UnreadableAnswer,
 )
-from sparkfly_nb.endpoints import ENDPOINTS
-from sparkfly_nb.retry import RetryPolicy
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.retry_policy import RetryPolicy
 
 READS = [name for name, endpoint in ENDPOINTS.items() if endpoint.effect == "read"]
 VOIDS = [name for name, endpoint in ENDPOINTS.items() if endpoint.effect == "void"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkfly_nb.retry import RETRY_AFTER_CAP_S, RetryPolicy, parse_retry_after
+from sparkfly_nb.api.retry_policy import RETRY_AFTER_CAP_S, RetryPolicy, parse_retry_after
 
 NOW = 1_800_000_000.0
 

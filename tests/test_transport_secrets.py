@@ -14,8 +14,8 @@ from scripted_server import VALUES, Answer, DropRead, Half, Hang, Raw, ScriptedS
 
 import sparkfly_nb
 from sparkfly_nb import SparkflyError
-from sparkfly_nb.endpoints import ENDPOINTS
-from sparkfly_nb.retry import RetryPolicy
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.retry_policy import RetryPolicy
 
 TOKEN, IDENTITY, KEY = "tok-5ecret-5ecret", "ident-5ecret-5ecret", "key-5ecret-5ecret"
 SECRET = "5ecret"

@@ -26,9 +26,9 @@ from sparkfly_nb import (
     UnreadableAnswer,
     __version__,
 )
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.attempt import IDLE_S
-from sparkfly_nb.endpoints import ENDPOINTS
-from sparkfly_nb.retry import RetryPolicy
 from sparkfly_nb.settings import Settings
 from sparkfly_nb.transport import Transport
 

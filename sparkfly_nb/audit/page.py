@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..answers import in_words
+from ..api.response import in_words
 from ..settings import ADDRESSES
 from .summary import count_members, incompleteness
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..answers import Verdict, in_words, judge, read_refusal, read_success
-from ..endpoints import Endpoint, Request, assemble
+from ..api.request import Request, assemble
+from ..api.response import Verdict, in_words, judge, read_refusal, read_success
 from ..errors import UnreadableAnswer
 from .breaker import Breaker
 from .job import Outcome, Row, SendReport
@@ -14,7 +14,8 @@ from .receipts import done, integer_in
 from .wire import Answer, Lost, NotSent, Wire
 
 if TYPE_CHECKING:
-    from ..retry import RetryPolicy
+    from ..api.endpoints import Endpoint
+    from ..api.retry_policy import RetryPolicy
     from .operations import Operation
     from .pace import Pace
 

@@ -22,8 +22,8 @@ from .stops import CHILD_ENDS_S, stop_event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ..api.retry_policy import RetryPolicy
     from ..auth import Tokens
-    from ..retry import RetryPolicy
     from ..settings import Settings
 
 __all__ = ["BulkOptions", "Driver", "Effort", "WorkersLost"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..api.retry_policy import RetryPolicy
     from ..frames.builder import FramePart
-    from ..retry import RetryPolicy
     from ..settings import Secret
 
 __all__ = [

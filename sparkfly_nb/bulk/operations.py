@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..endpoints import ENDPOINTS, Endpoint
+from ..api.endpoints import ENDPOINTS, Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..answers import Verdict, api_error, judge, read_index, read_json, read_records, read_refusal
-from ..endpoints import ENDPOINTS, Endpoint, assemble
+from ..api.endpoints import ENDPOINTS, Endpoint
+from ..api.pagination import Listing
+from ..api.request import assemble
+from ..api.response import Verdict, api_error, judge, read_index, read_json, read_records, read_refusal
 from ..errors import ApiError, ConnectionFailed, RequestFailed, SparkflyError
-from ..paging import Listing
 from .job import Reading, Row
 from .operations import CHANGE_COLUMNS
 from .receipts import integer_in
 from .wire import Lost, NotSent, Wire
 
 if TYPE_CHECKING:
-    from ..retry import RetryPolicy
+    from ..api.retry_policy import RetryPolicy
     from .operations import Operation
     from .pace import Pace
 

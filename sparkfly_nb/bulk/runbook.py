@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 from tqdm.auto import tqdm
 
-from ..answers import in_words
+from ..api.response import in_words
+from ..api.retry_policy import RetryPolicy
 from ..errors import ConfirmationRequired, InvalidInput, LedgerError, PlanChanged
 from ..frames.scalars import as_text, shown
-from ..retry import RetryPolicy
 from ..settings import user_name
 from ..version import __version__
 from .differences import is_as_planned, plan_changed

@@ -14,9 +14,10 @@ from aiohttp.http import HttpProcessingError
 from requests.utils import get_environ_proxies, select_proxy
 from yarl import URL
 
+from ..api.endpoints import TOKEN_HEADER
+from ..api.request import Request, address_of
+from ..api.retry_policy import parse_retry_after
 from ..attempt import certificates, cleared
-from ..endpoints import TOKEN_HEADER, Request, address_of
-from ..retry import parse_retry_after
 from ..version import USER_AGENT
 from .aside import work_aside
 from .exchange import WRITTEN, Lost, NotSent, exchange_of, lost, words

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from ..endpoints import ENDPOINTS
+from ..api.endpoints import ENDPOINTS
 from ..frames.builder import frame_of
 from ..schema import OFFER_STATE, RECEIPT, VOIDED
 

@@ -6,14 +6,14 @@ import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ..api.inputs import build
 from ..errors import InvalidInput
 from ..frames.scalars import READERS
-from ..given import build
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from ..endpoints import Endpoint, Field
+    from ..api.endpoints import Endpoint, Field
 
 __all__ = ["READING_ZONE", "Checked", "asked_fields", "check", "label_of", "shown_fields", "values_of", "zone_name"]
 

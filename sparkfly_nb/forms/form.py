@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ..endpoints import ENDPOINTS
+from ..api.endpoints import ENDPOINTS
+from ..api.readback import ReadBack, read_back_of
 from ..errors import InvalidInput, NotFound, SparkflyError
-from ..readback import ReadBack, read_back_of
 from .fields import Checked, asked_fields, check, shown_fields, values_of
 from .page import Action, Page
 from .python_line import python_line
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from ..endpoints import Endpoint
+    from ..api.endpoints import Endpoint
     from ..session import Session
 
 __all__ = ["TITLES", "Form"]

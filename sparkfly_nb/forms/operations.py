@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..endpoints import ENDPOINTS
+from ..api.endpoints import ENDPOINTS
 from .form import form_class
 
 if TYPE_CHECKING:

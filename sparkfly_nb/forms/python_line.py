@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Mapping
 
-    from ..endpoints import Endpoint
+    from ..api.endpoints import Endpoint
 
 __all__ = ["call_line", "python_line"]
 

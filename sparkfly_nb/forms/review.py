@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
-    from ..endpoints import Endpoint
+    from ..api.endpoints import Endpoint
 
 __all__ = ["EFFECTS", "RECOGNISED_BY", "Change", "change_table", "changes_of", "warnings_of"]
 

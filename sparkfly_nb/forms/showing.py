@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
-    from ..endpoints import Endpoint
+    from ..api.endpoints import Endpoint
     from ..errors import SparkflyError
 
 __all__ = ["cell_text", "error_notice", "list_table", "notice", "outcome_notice", "record_table", "result_tables"]

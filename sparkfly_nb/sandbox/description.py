@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from ..endpoints import AUTH_PATH, ENDPOINTS, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, Endpoint, Field
+from ..api.endpoints import AUTH_PATH, ENDPOINTS, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, Endpoint, Field
 from ..schema import INT64_MAX, INT64_MIN, OFFER_STATE, RECEIPT
 from .reading import BODY_FIELDS, PATH_KEY_MAX, TEXT_LIMIT, takes_body
 from .rules import MAX_PER_PAGE, PER_PAGE

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from ..endpoints import ENDPOINTS
+from ..api.endpoints import ENDPOINTS
 from ..errors import InvalidInput
 from .rules import CREATES
 

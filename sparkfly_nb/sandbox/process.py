@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from ..endpoints import TOKEN_LIFETIME_S
+from ..api.endpoints import TOKEN_LIFETIME_S
 from ..errors import InvalidInput, SandboxError
 from ..files import as_path
 from ..settings import Secret

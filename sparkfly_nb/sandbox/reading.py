@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from ..endpoints import ENDPOINTS, Endpoint, Field
+from ..api.endpoints import ENDPOINTS, Endpoint, Field
 from ..errors import InvalidInput, SparkflyError
 from ..schema import CONTROL, INT64_MAX, INT64_MIN
 from .clock import read_rfc3339

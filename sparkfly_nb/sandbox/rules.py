@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..endpoints import ENDPOINTS
+from ..api.endpoints import ENDPOINTS
 from .clock import to_text
 from .reading import Given, Refusal
 from .showing import is_transferable, required_value, wrap

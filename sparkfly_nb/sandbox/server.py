@@ -15,7 +15,7 @@ import orjson
 from aiohttp import web
 from aiohttp.web_exceptions import HTTPException
 
-from ..endpoints import AUTH_PATH, ENDPOINTS, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, TOKEN_LIFETIME_S, Endpoint
+from ..api.endpoints import AUTH_PATH, ENDPOINTS, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, TOKEN_LIFETIME_S, Endpoint
 from ..errors import InvalidInput
 from .clock import to_text
 from .faults import AUTH, FaultPlan, FaultTimes, alter_page, alter_record

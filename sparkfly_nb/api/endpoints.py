@@ -1,15 +1,9 @@
-"""The service, described once: eleven operations as data, and how a request is built. No I/O."""
+"""The service as data: eleven operations with their addresses, inputs and responses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
-from urllib.parse import quote, urlencode
-
-import orjson
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
 
 __all__ = [
     "AUTH_PATH",
@@ -21,9 +15,6 @@ __all__ = [
     "TOKEN_LIFETIME_S",
     "Endpoint",
     "Field",
-    "Request",
-    "address_of",
-    "assemble",
 ]
 
 TOKEN_HEADER: Final = "X-Auth-Token"  # noqa: S105 - the name of a header
@@ -178,40 +169,3 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
 }
 # fmt: on
 """The eleven operations, by the name of the Session's method."""
-
-
-# ---- requests --------------------------------------------------------------------------------------------------------
-
-
-class Request(NamedTuple):
-    """What is to be sent, without address, token and headers."""
-
-    method: str
-    path: str
-    query: tuple[tuple[str, str], ...]
-    body: bytes | None
-
-
-def assemble(endpoint: Endpoint, sent: Mapping[str, Any]) -> Request:
-    """Build the request from values that were checked already."""
-    path = endpoint.path
-    query: list[tuple[str, str]] = []
-    body: dict[str, Any] = {}
-    for name, place, *_ in endpoint.fields:
-        if name not in sent:
-            continue
-        value = sent[name]
-        if place == "body":
-            body[name] = value
-        elif place == "query":
-            query.append((name, str(value)))
-        else:
-            path = path.replace("{" + name + "}", quote(str(value), safe=""))
-    encoded = orjson.dumps({"offer_state": body}) if body or endpoint.has_body else None
-    return Request(endpoint.method, path, tuple(query), encoded)
-
-
-def address_of(base_url: str, request: Request) -> str:
-    """Give the whole address of a request, encoded."""
-    query = "?" + urlencode(request.query, quote_via=quote, safe="") if request.query else ""
-    return f"{base_url}{request.path}{query}"

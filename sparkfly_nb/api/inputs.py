@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .endpoints import assemble
-from .errors import InvalidInput
-from .frames.scalars import READERS, is_missing
+from ..errors import InvalidInput
+from ..frames.scalars import READERS, is_missing
+from .request import assemble
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
-    from .endpoints import Endpoint, Request
+    from .endpoints import Endpoint
+    from .request import Request
 
 __all__ = ["build"]
 

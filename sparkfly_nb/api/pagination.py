@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from ..errors import IncompleteListing, UnreadableAnswer
 from .endpoints import PAGE_ROWS
-from .errors import IncompleteListing, UnreadableAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .answers import Page
+    from .response import Page
 
 __all__ = ["RESTARTS", "Listing", "Taken"]
 

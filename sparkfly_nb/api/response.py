@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from .errors import API_ERRORS, ApiError, OutcomeUnknown, ServerError, UnreadableAnswer
+from ..errors import API_ERRORS, ApiError, OutcomeUnknown, ServerError, UnreadableAnswer
 from .readback import read_back_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .endpoints import Endpoint, Request
+    from .endpoints import Endpoint
+    from .request import Request
 
 __all__ = [
     "Page",

@@ -1,0 +1,1 @@
+"""The service as data and decisions: operations, requests, responses, pages and retries, without any I/O."""
