@@ -11,8 +11,8 @@ from .audit.call import AuditCall
 from .bulk.changing import BulkChanges
 from .calls import SingleCalls
 from .errors import ConfigurationError
+from .http.sync_client import Transport
 from .settings import Settings, hidden
-from .transport import Transport
 
 if TYPE_CHECKING:
     from types import TracebackType

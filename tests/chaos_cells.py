@@ -31,8 +31,8 @@ from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.bulk import runbook
 from sparkfly_nb.bulk.ledger import Ledger
-from sparkfly_nb.bulk.wire import Wire
 from sparkfly_nb.errors import LedgerError, RunHalted
+from sparkfly_nb.http.async_client import Wire
 from sparkfly_nb.sandbox.faults import FAULTS
 from sparkfly_nb.sandbox.process import SandboxProcess
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sparkfly_nb import Session
-from sparkfly_nb.api.retry_policy import Clock, RetryPolicy
+from sparkfly_nb.api.retry_policy import RetryPolicy
+from sparkfly_nb.http.sync_client import Transport
+from sparkfly_nb.http.sync_retries import Clock
 from sparkfly_nb.sandbox.process import SandboxProcess
 from sparkfly_nb.settings import Settings
-from sparkfly_nb.transport import Transport
 
 pytest_plugins = ("bulk_world", "ledger_world")  # ledgers, and a sandbox for the bulk engine
 

@@ -18,7 +18,7 @@ from vcr.serializers import yamlserializer
 from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.transport import Transport
+from sparkfly_nb.http.sync_client import Transport
 
 CASSETTES = Path(__file__).parent.parent / "cassettes"
 RECORDED_ROOT = "https://sparkfly.example"

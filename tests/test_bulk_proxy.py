@@ -11,6 +11,7 @@ from test_transport_wire import certificate, tls_of
 from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.bulk.job import Row, SendJob, Wiring
 from sparkfly_nb.bulk.worker import send_shard
+from sparkfly_nb.http.async_client import AsyncClientConfig
 from sparkfly_nb.settings import Secret
 
 __all__ = ["certificate"]
@@ -27,9 +28,8 @@ def _no_lower_case_proxies(monkeypatch):
 
 def send(base_url, rows=(ROW,), operation="issue", timeout_s=30):
     """Send rows one after the other, to a service that is not on this machine."""
-    wiring = Wiring(
-        base_url, Secret("token"), 1, None, min(5, timeout_s), timeout_s, False, RetryPolicy(max_attempts=1), "no stop"
-    )
+    config = AsyncClientConfig(base_url, Secret("token"), min(5, timeout_s), timeout_s, False)
+    wiring = Wiring(config, 1, None, RetryPolicy(max_attempts=1), "no stop")
     return send_shard((SendJob(wiring, operation, 0, rows),))
 
 

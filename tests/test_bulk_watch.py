@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sparkfly_nb.bulk.watch import Watch
+from sparkfly_nb.http.async_timeouts import Watch
 
 
 async def requests(watch, *, hanging):

@@ -11,10 +11,8 @@ from test_transport_wire import certificate, tls_of
 
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.request import assemble
-from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.bulk.exchange import Exchange, Reply
-from sparkfly_nb.bulk.job import Wiring
-from sparkfly_nb.bulk.wire import Lost, NotSent, open_wire
+from sparkfly_nb.http.async_client import AsyncClientConfig, Lost, NotSent, open_wire
+from sparkfly_nb.http.async_exchange import Exchange, Reply
 from sparkfly_nb.settings import Secret
 
 __all__ = ["certificate"]
@@ -26,21 +24,17 @@ async def nothing(_wire):
 
 def ask(server, *names, timeout_s=0.5, between=nothing):
     """Send requests one after the other over one connection where it is kept; give what each came to."""
-    wiring = Wiring(
+    config = AsyncClientConfig(
         base_url=server.base_url,
         token=Secret("a-token"),
-        concurrency=1,
-        rate=None,
         connect_timeout_s=2,
         read_timeout_s=timeout_s,
         is_loopback=True,
-        policy=RetryPolicy(),
-        stop_key="none",
     )
 
     async def all_of_them():
         ends = []
-        async with open_wire(wiring) as wire:
+        async with open_wire(config) as wire:
             for place, name in enumerate(names):
                 if place:
                     await between(wire)

@@ -14,9 +14,9 @@ from sparkfly_nb import InvalidInput, Session, forms
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.inputs import build
 from sparkfly_nb.api.readback import read_back_of
-from sparkfly_nb.api.retry_policy import Clock
 from sparkfly_nb.forms.fields import asked_fields
 from sparkfly_nb.forms.review import EFFECTS
+from sparkfly_nb.http.sync_retries import Clock
 from sparkfly_nb.sandbox.process import SandboxProcess
 
 EVIL = '<img src=x onerror="alert(1)">'

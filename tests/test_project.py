@@ -30,8 +30,7 @@ LAYERS = (
     {"schema", "settings", "files"},
     {"frames"},
     {"api"},
-    {"faults"},
-    {"attempt", "sending", "auth", "transport"},
+    {"http"},
     {"calls", "bulk"},
     {"audit"},
     {"sandbox"},
@@ -230,7 +229,7 @@ def test_a_worker_process_imports_only_what_it_sends_with():
     script = "import sys, sparkfly_nb.bulk.worker; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
-    assert "sparkfly_nb.bulk.wire" in loaded
+    assert "sparkfly_nb.http.async_client" in loaded
     assert not {"sparkfly_nb.session", "sparkfly_nb.audit", "pandas", "sqlalchemy", "joblib", "tqdm"} & set(loaded)
 
 

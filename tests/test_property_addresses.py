@@ -19,10 +19,11 @@ from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.inputs import build
 from sparkfly_nb.api.request import address_of, assemble
-from sparkfly_nb.api.retry_policy import Clock, RetryPolicy
+from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.bulk.job import Wiring
-from sparkfly_nb.bulk.wire import open_wire
 from sparkfly_nb.errors import ConfigurationError, InvalidInput, SparkflyError
+from sparkfly_nb.http.async_client import AsyncClientConfig, open_wire
+from sparkfly_nb.http.sync_retries import Clock
 from sparkfly_nb.settings import Secret, Settings
 
 BASES = ("https://api.sparkfly.com/v1.0", "http://127.0.0.1:8080/v1.0", "https://[::1]:8443/proxy/v1.0")
@@ -108,7 +109,7 @@ def wires():
 
 
 def wiring(base_url):
-    return Wiring(base_url, Secret("given-token"), 1, None, 5, 5, True, RetryPolicy(), "nobody")
+    return Wiring(AsyncClientConfig(base_url, Secret("given-token"), 5, 5, True), 1, None, RetryPolicy(), "nobody")
 
 
 @examples(120)
@@ -119,7 +120,7 @@ def test_both_stacks_send_the_same_request_and_it_is_that_of_the_template(wires,
     before = len(server.received)
 
     async def in_bulk(request):
-        async with open_wire(wiring(server.base_url)) as wire:
+        async with open_wire(wiring(server.base_url).client) as wire:
             return await wire.ask(request)
 
     try:

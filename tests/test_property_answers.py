@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_server import VALUES, Answer, ScriptedServer
 
-from sparkfly_nb import Session, attempt
+from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import ENDPOINTS
-from sparkfly_nb.api.retry_policy import Clock, RetryPolicy
-from sparkfly_nb.bulk import list_worker, wire, worker
+from sparkfly_nb.api.retry_policy import RetryPolicy
+from sparkfly_nb.bulk import list_worker, worker
 from sparkfly_nb.bulk.job import ListJob, Row, SendJob, Wiring
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.settle import Proof, mismatch_of, prove, shows
@@ -38,6 +38,11 @@ from sparkfly_nb.errors import (
     SparkflyError,
 )
 from sparkfly_nb.frames.builder import empty_frame, join_parts
+from sparkfly_nb.http import async_client as wire
+from sparkfly_nb.http import redaction
+from sparkfly_nb.http import sync_connection as attempt
+from sparkfly_nb.http.async_client import AsyncClientConfig
+from sparkfly_nb.http.sync_retries import Clock
 from sparkfly_nb.schema import OFFER_STATE, OUTCOMES, RECEIPT, RESULT, VOIDED
 from sparkfly_nb.settings import Secret
 
@@ -68,7 +73,7 @@ class ScriptedWire:
         self.asked += 1
         if self.answer.status < 300:
             return self.answer
-        return self.answer._replace(body=attempt.cleared(self.answer.body, secrets.values()))
+        return self.answer._replace(body=redaction.cleared(self.answer.body, secrets.values()))
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +206,7 @@ class ShardWire:
         if isinstance(step, Exception):
             raise step
         status, body, retry_after_s = step
-        return wire.Answer(status, wire.recordable(request.method, status, body, SECRET), retry_after_s)
+        return wire.Answer(status, redaction.recordable(request.method, status, body, SECRET), retry_after_s)
 
 
 def run_shard(work, job, steps, monkeypatch):
@@ -218,7 +223,7 @@ def run_shard(work, job, steps, monkeypatch):
 
 
 def wiring():
-    return Wiring("http://127.0.0.1:9/v1.0", SECRET, 1, None, 1, 1, True, NO_PAUSE, "nobody")
+    return Wiring(AsyncClientConfig("http://127.0.0.1:9/v1.0", SECRET, 1, 1, True), 1, None, NO_PAUSE, "nobody")
 
 
 def steps(kind):

@@ -25,11 +25,10 @@ from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.request import assemble
 from sparkfly_nb.api.response import read_refusal
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.bulk import exchange
-from sparkfly_nb.bulk.job import Wiring
-from sparkfly_nb.bulk.wire import Lost, NotSent, open_wire
 from sparkfly_nb.errors import OutcomeUnknown, UnreadableAnswer
 from sparkfly_nb.frames.builder import NEW_FIELDS, frame_of
+from sparkfly_nb.http import async_exchange as exchange
+from sparkfly_nb.http.async_client import AsyncClientConfig, Lost, NotSent, open_wire
 from sparkfly_nb.settings import Secret
 
 __all__ = ["certificate"]
@@ -50,10 +49,10 @@ def ask_singly(server, name, connect):
 
 
 def ask_in_bulk(server, name, _connect):
-    wiring = Wiring(server.base_url, Secret("a-token"), 1, None, 5.0, TIMEOUT_S, True, ONCE, "none")
+    config = AsyncClientConfig(server.base_url, Secret("a-token"), 5.0, TIMEOUT_S, True)
 
     async def once():
-        async with open_wire(wiring) as wire:
+        async with open_wire(config) as wire:
             return await wire.ask(assemble(ENDPOINTS[name], VALUES[name]))
 
     return asyncio.run(once())
@@ -65,7 +64,7 @@ WAYS = {"single": ask_singly, "bulk": ask_in_bulk}
 @pytest.fixture(params=WAYS)
 def ask(request, connect, monkeypatch):
     """Ask once, by a single call or as the bulk workers do; no more than 1 MiB is read."""
-    monkeypatch.setattr(exchange, "MAX_ANSWER_BYTES", LIMIT)
+    monkeypatch.setattr(exchange, "MAX_RESPONSE_BYTES", LIMIT)
     return lambda server, name="get_offer_state": WAYS[request.param](server, name, connect)
 
 

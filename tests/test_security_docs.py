@@ -30,10 +30,10 @@ def test_every_threat_names_a_test():
 
 def test_the_limits_that_it_names_are_those_of_the_code():
     from sparkfly_nb.api.pagination import MAX_ENTRIES
-    from sparkfly_nb.attempt import MAX_ANSWER_BYTES
+    from sparkfly_nb.api.response import MAX_RESPONSE_BYTES
     from sparkfly_nb.frames.builder import NEW_FIELDS
 
     limits = (
-        f"{MAX_ANSWER_BYTES // 2**20} MiB per answer, {MAX_ENTRIES:,} entries per listing, {NEW_FIELDS:,} new fields"
+        f"{MAX_RESPONSE_BYTES // 2**20} MiB per answer, {MAX_ENTRIES:,} entries per listing, {NEW_FIELDS:,} new fields"
     )
     assert limits in MODEL

@@ -18,11 +18,12 @@ from test_transport_secrets import everything_about
 from sparkfly_nb import LedgerError, SandboxError, Session, SparkflyError, forms
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.auth import Tokens
 from sparkfly_nb.bulk.job import ListJob, Row, SendJob, Wiring
 from sparkfly_nb.bulk.ledger import Ledger
 from sparkfly_nb.bulk.worker import send_shard
 from sparkfly_nb.errors import ConfigurationError
+from sparkfly_nb.http.async_client import AsyncClientConfig
+from sparkfly_nb.http.tokens import Tokens
 from sparkfly_nb.sandbox.process import SandboxProcess
 from sparkfly_nb.settings import Secret, Settings
 
@@ -268,7 +269,8 @@ def test_nothing_that_holds_a_secret_can_be_pickled_or_shows_it(connect):
 
 
 def job():
-    wiring = Wiring("http://127.0.0.1:1/v1.0", Secret(GIVEN["token"]), 1, None, 1, 1, True, RetryPolicy(), "none")
+    config = AsyncClientConfig("http://127.0.0.1:1/v1.0", Secret(GIVEN["token"]), 1, 1, True)
+    wiring = Wiring(config, 1, None, RetryPolicy(), "none")
     return SendJob(wiring, "no such operation", 0, [Row(0, {"member_id": 1})]), ListJob(wiring, [1])
 
 

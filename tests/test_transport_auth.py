@@ -11,7 +11,7 @@ from scripted_server import VALUES, Answer, DropRead, ScriptedServer, success
 
 from sparkfly_nb import ApiError, AuthenticationError, ServerError, SparkflyError, UnreadableAnswer
 from sparkfly_nb.api.endpoints import ENDPOINTS, TOKEN_LIFETIME_S
-from sparkfly_nb.auth import FAILED_RENEWAL_PAUSE_S, MAX_TOKEN_LENGTH, RENEWED_AFTER_S
+from sparkfly_nb.http.tokens import FAILED_RENEWAL_PAUSE_S, MAX_TOKEN_LENGTH, RENEWED_AFTER_S
 
 CREDENTIALS = {"identity": "the-identity", "key": "the-secret-key"}
 GET = ENDPOINTS["get_offer_state"]

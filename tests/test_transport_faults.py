@@ -11,7 +11,7 @@ import pytest
 import requests.exceptions
 import urllib3.exceptions
 
-from sparkfly_nb.faults import FAULTS, lost_by
+from sparkfly_nb.http.failures import FAULTS, lost_by
 
 
 def classes_of(module):

@@ -28,9 +28,9 @@ from sparkfly_nb import (
 )
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.attempt import IDLE_S
+from sparkfly_nb.http.sync_client import Transport
+from sparkfly_nb.http.sync_connection import IDLE_S
 from sparkfly_nb.settings import Settings
-from sparkfly_nb.transport import Transport
 
 ONCE = RetryPolicy(max_attempts=1)
 ISSUE = ENDPOINTS["issue_offer"]

@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 
+#: The longest body that is read, after decompression.
+MAX_RESPONSE_BYTES: Final = 256 * 2**20
 MESSAGE_CHARACTERS: Final = 1000
 """So much of a message is shown."""
 BREAKS: Final = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")

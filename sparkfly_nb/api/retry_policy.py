@@ -5,29 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import random
 import re
-import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["RETRY_AFTER_CAP_S", "Clock", "RetryPolicy", "parse_retry_after"]
+__all__ = ["RETRY_AFTER_CAP_S", "RetryPolicy", "parse_retry_after"]
 
 RETRY_AFTER_CAP_S: Final = 60.0
 """The longest pause, in seconds, that a service can impose on one attempt."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Where the time comes from, and how a pause is made."""
-
-    wall: Callable[[], float] = time.time
-    """Seconds since 1970; goes on while the machine sleeps, which is what tokens and connections need."""
-    monotonic: Callable[[], float] = time.monotonic
-    """Seconds that never jump, for budgets."""
-    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True, slots=True)

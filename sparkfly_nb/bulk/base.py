@@ -12,9 +12,9 @@ from .ledger import Ledger
 from .runbook import RunBook
 
 if TYPE_CHECKING:
-    from ..auth import Tokens
+    from ..http.sync_client import Transport
+    from ..http.tokens import Tokens
     from ..settings import Settings
-    from ..transport import Transport
 
 __all__ = ["BulkPart"]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ..api.request import Request, assemble
 from ..api.response import Verdict, in_words, judge, read_refusal, read_success
 from ..errors import UnreadableAnswer
+from ..http.async_client import Answer, Lost, NotSent, Wire
 from .breaker import Breaker
 from .job import Outcome, Row, SendReport
 from .receipts import done, integer_in
-from .wire import Answer, Lost, NotSent, Wire
 
 if TYPE_CHECKING:
     from ..api.endpoints import Endpoint

@@ -14,6 +14,7 @@ import joblib
 from joblib.externals.loky import reusable_executor
 
 from ..errors import ConfigurationError, RequestFailed, SparkflyError
+from ..http.async_client import AsyncClientConfig
 from .aside import work_aside
 from .job import SHARD_SECONDS, Wiring
 from .progress import progress_bar
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..api.retry_policy import RetryPolicy
-    from ..auth import Tokens
+    from ..http.tokens import Tokens
     from ..settings import Settings
 
 __all__ = ["BulkOptions", "Driver", "Effort", "WorkersLost"]
@@ -189,13 +190,15 @@ class Driver:
         rate = self.options.rate / self.workers if self.options.rate else None
         return (
             Wiring(
-                self.settings.base_url,
-                token,
+                AsyncClientConfig(
+                    self.settings.base_url,
+                    token,
+                    self.settings.connect_timeout_s,
+                    self.settings.read_timeout_s,
+                    self.settings.is_loopback,
+                ),
                 lanes,
                 rate,
-                self.settings.connect_timeout_s,
-                self.settings.read_timeout_s,
-                self.settings.is_loopback,
                 self.policy,
                 self._stop_key,
                 os.getpid() if self._has_children else None,

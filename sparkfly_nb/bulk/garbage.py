@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from .aside import work_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
-__all__ = ["fewer_collections"]
+__all__ = ["fewer_collections", "in_own_loop"]
+
+_T = TypeVar("_T")
 
 NEW_OBJECTS: Final = 50_000
 """So many new objects before the youngest are looked through; Python itself looks after 700 to 2,000."""
@@ -41,3 +46,35 @@ def fewer_collections() -> Iterator[None]:
             _users -= 1
             if _users == 0 and gc.get_threshold()[0] == NEW_OBJECTS:  # nobody else has changed it since
                 gc.set_threshold(*_before)
+
+
+def in_own_loop(work: Callable[[], Coroutine[Any, Any, _T]], on_interrupt: Callable[[], None]) -> _T:
+    """Run a coroutine in an event loop of its own, in a thread of its own: Jupyter's main thread has a loop already.
+
+    Parameters
+    ----------
+    work : callable
+        Makes the coroutine.
+    on_interrupt : callable
+        Called when the waiting thread is interrupted; the coroutine is then expected to end by itself.
+    """
+
+    def body() -> _T:
+        loop = _new_loop()
+        try:
+            result = loop.run_until_complete(work())
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            return result
+        finally:
+            loop.close()
+
+    with fewer_collections():
+        return work_aside(body, "sparkfly-nb-shard", on_interrupt).result()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:  # not on this platform: the standard loop does the same, slower
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ..api.retry_policy import RetryPolicy
     from ..frames.builder import FramePart
-    from ..settings import Secret
+    from ..http.async_client import AsyncClientConfig
 
 __all__ = [
     "SHARD_SECONDS",
@@ -31,15 +31,11 @@ SHARD_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """How a worker reaches the service; it holds the short-lived token, never the key."""
+    """How a worker works on its shard."""
 
-    base_url: str
-    token: Secret
+    client: AsyncClientConfig
     concurrency: int
     rate: float | None
-    connect_timeout_s: float
-    read_timeout_s: float
-    is_loopback: bool
     policy: RetryPolicy
     stop_key: str
     parent_pid: int | None = None

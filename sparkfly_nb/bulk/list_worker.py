@@ -6,12 +6,13 @@ from collections import deque
 
 from ..errors import ApiError, SparkflyError
 from ..frames.builder import FrameBuilder
+from ..http.async_client import open_wire
 from ..schema import OFFER_STATE
+from .garbage import in_own_loop
 from .job import ListJob, ListReport, Unread
 from .pace import Pace
 from .reader import Reader
 from .stops import Deadline
-from .wire import in_own_loop, open_wire
 from .worker import in_lanes
 
 __all__ = ["list_members"]
@@ -30,7 +31,7 @@ async def _list(job: ListJob, deadline: Deadline) -> ListReport:
     builder = FrameBuilder(OFFER_STATE, where="list_offer_states")
     pace = Pace(job.wiring.concurrency, job.wiring.rate, deadline)
     members = deque(job.member_ids)
-    async with open_wire(job.wiring) as wire:
+    async with open_wire(job.wiring.client) as wire:
         reader = Reader(wire, pace, job.wiring.policy)
 
         async def read(lane: int, member_id: int) -> bool:

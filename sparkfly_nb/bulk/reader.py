@@ -10,10 +10,10 @@ from ..api.pagination import Listing
 from ..api.request import assemble
 from ..api.response import Verdict, api_error, judge, read_index, read_json, read_records, read_refusal
 from ..errors import ApiError, ConnectionFailed, RequestFailed, SparkflyError
+from ..http.async_client import Lost, NotSent, Wire
 from .job import Reading, Row
 from .operations import CHANGE_COLUMNS
 from .receipts import integer_in
-from .wire import Lost, NotSent, Wire
 
 if TYPE_CHECKING:
     from ..api.retry_policy import RetryPolicy

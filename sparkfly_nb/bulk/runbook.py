@@ -29,7 +29,7 @@ from .undo import planned_voids, verdict_before_voiding
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ..auth import Tokens
+    from ..http.tokens import Tokens
     from ..settings import Settings
     from .job import Outcome, Reading, Row
     from .ledger import Ledger

@@ -6,14 +6,15 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from ..http.async_client import open_wire
 from .changer import Changer
+from .garbage import in_own_loop
 from .job import Row, SendJob, SendReport
 from .once import begun_before
 from .operations import OPERATIONS
 from .pace import Pace
 from .reader import Closing, Reader, Unauthenticated
 from .stops import Deadline, end_with
-from .wire import in_own_loop, open_wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,7 +43,7 @@ async def _send(job: SendJob, deadline: Deadline) -> SendReport:
     report = SendReport(job.shard)
     pace = Pace(job.wiring.concurrency, job.wiring.rate, deadline)
     operation = OPERATIONS[job.operation]
-    async with open_wire(job.wiring) as wire:
+    async with open_wire(job.wiring.client) as wire:
         reader = Reader(wire, pace, job.wiring.policy)
         changer = Changer(wire, pace, job.wiring.policy, operation, job.halt_above, report)
 

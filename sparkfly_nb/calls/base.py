@@ -14,7 +14,7 @@ from ..schema import OFFER_STATE, RECEIPT, VOIDED
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..transport import Transport
+    from ..http.sync_client import Transport
 
 __all__ = ["Calls", "Id", "TimeLike"]
 

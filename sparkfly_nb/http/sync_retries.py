@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import random
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from .api.response import Verdict, api_error, judge, outcome_unknown, read_refusal, read_success
-from .api.retry_policy import parse_retry_after
-from .attempt import scrubbed
-from .errors import ConnectionFailed, RequestFailed, SparkflyError, UnreadableAnswer
-from .faults import Lost
+from ..api.response import Verdict, api_error, judge, outcome_unknown, read_refusal, read_success
+from ..api.retry_policy import parse_retry_after
+from ..errors import ConnectionFailed, RequestFailed, SparkflyError, UnreadableAnswer
+from .failures import Lost
+from .redaction import scrubbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .api.endpoints import Endpoint
-    from .api.request import Request
-    from .api.retry_policy import Clock, RetryPolicy
-    from .attempt import Answer, Wire
-    from .settings import Secret
+    from ..api.endpoints import Endpoint
+    from ..api.request import Request
+    from ..api.retry_policy import RetryPolicy
+    from ..settings import Secret
+    from .sync_connection import Answer, Wire
 
-__all__ = ["Delivered", "Pacing", "Sender", "read_answer"]
+__all__ = ["Clock", "Delivered", "Pacing", "Sender", "read_answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The time, and a way to wait; tests replace both."""
+
+    #: Returns seconds since 1970. Continues while the machine sleeps, which is what tokens and connections need.
+    wall: Callable[[], float] = time.time
+    #: Returns seconds that never jump, for time limits.
+    monotonic: Callable[[], float] = time.monotonic
+    #: Waits for a number of seconds.
+    sleep: Callable[[float], None] = time.sleep
 
 
 class Delivered(NamedTuple):

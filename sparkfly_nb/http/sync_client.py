@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .api.endpoints import ENDPOINTS, TOKEN_HEADER
-from .api.inputs import build
-from .api.pagination import Listing
-from .api.response import Verdict, read_refusal
-from .api.retry_policy import Clock, RetryPolicy
-from .attempt import MAX_ANSWER_BYTES, Wire
-from .auth import HOW_TO_RENEW, Tokens
-from .errors import AuthenticationError
-from .sending import Sender
-from .version import USER_AGENT
+from ..api.endpoints import ENDPOINTS, TOKEN_HEADER
+from ..api.inputs import build
+from ..api.pagination import Listing
+from ..api.response import MAX_RESPONSE_BYTES, Verdict, read_refusal
+from ..api.retry_policy import RetryPolicy
+from ..errors import AuthenticationError
+from .sync_connection import Wire
+from .sync_retries import Clock, Sender
+from .tokens import HOW_TO_RENEW, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .api.endpoints import Endpoint
-    from .api.pagination import Taken
-    from .sending import Delivered
-    from .settings import Secret, Settings
+    from ..api.endpoints import Endpoint
+    from ..api.pagination import Taken
+    from ..settings import Secret, Settings
+    from .sync_retries import Delivered
 
-__all__ = ["MAX_ANSWER_BYTES", "USER_AGENT", "Reply", "Transport"]
+__all__ = ["Reply", "Transport"]
 
 
 class Reply(NamedTuple):
@@ -65,7 +64,7 @@ class Transport:
         policy: RetryPolicy | None = None,
         clock: Clock | None = None,
         attempt_timeout_s: float | None = None,
-        max_answer_bytes: int = MAX_ANSWER_BYTES,
+        max_answer_bytes: int = MAX_RESPONSE_BYTES,
     ) -> None:
         clock = clock or Clock()
         self._settings = settings

@@ -6,16 +6,15 @@ import copy
 import threading
 from typing import TYPE_CHECKING, Final
 
-from .api.endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, TOKEN_LIFETIME_S, Endpoint
-from .api.request import Request
-from .api.response import Verdict, read_refusal
-from .errors import AuthenticationError, SparkflyError, UnreadableAnswer
-from .settings import Secret
+from ..api.endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, TOKEN_LIFETIME_S, Endpoint
+from ..api.request import Request
+from ..api.response import Verdict, read_refusal
+from ..errors import AuthenticationError, SparkflyError, UnreadableAnswer
+from ..settings import Secret
 
 if TYPE_CHECKING:
-    from .api.retry_policy import Clock
-    from .sending import Sender
-    from .settings import Settings
+    from ..settings import Settings
+    from .sync_retries import Clock, Sender
 
 __all__ = ["HOW_TO_RENEW", "RENEWED_AFTER_S", "Tokens"]
 

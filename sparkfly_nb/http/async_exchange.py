@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
 
-from ..attempt import MAX_ANSWER_BYTES
+from ..api.response import MAX_RESPONSE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,7 +147,7 @@ class Reply(aiohttp.ClientResponse):
             message, content = await protocol.read()
             while 100 <= message.code < 200 and message.code != SWITCHED:
                 message, content = await protocol.read()
-            is_here = content.is_eof() and content.total_bytes <= MAX_ANSWER_BYTES
+            is_here = content.is_eof() and content.total_bytes <= MAX_RESPONSE_BYTES
             self._body = content.read_nowait() if is_here else await _whole(content, message.headers)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             if self.method == "GET":
@@ -169,15 +169,15 @@ class Reply(aiohttp.ClientResponse):
 
 async def _whole(content: aiohttp.StreamReader, headers: Mapping[str, str]) -> bytes:
     parts, total = [], 0
-    if int(headers.get("Content-Length", "0")) > MAX_ANSWER_BYTES:
+    if int(headers.get("Content-Length", "0")) > MAX_RESPONSE_BYTES:
         raise _too_long()
     async for part in content.iter_any():
         total += len(part)
-        if total > MAX_ANSWER_BYTES:
+        if total > MAX_RESPONSE_BYTES:
             raise _too_long()
         parts.append(part)
     return b"".join(parts)
 
 
 def _too_long() -> Lost:
-    return Lost(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB")
+    return Lost(f"the answer is longer than {MAX_RESPONSE_BYTES // 2**20} MiB")

@@ -7,46 +7,41 @@ redirects with the token, keep cookies, read ``~/.netrc``, and read the body of 
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import orjson
 import requests
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from .api.request import address_of
-from .errors import ConfigurationError
-from .faults import FAULTS, Lost, lost_by
-from .version import USER_AGENT
+from ..api.request import address_of
+from ..api.response import MAX_RESPONSE_BYTES
+from ..errors import ConfigurationError
+from ..version import USER_AGENT
+from .environment import ca_bundle, proxies_for
+from .failures import FAULTS, Lost, lost_by
+from .redaction import cleared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from urllib3._base_connection import BaseHTTPConnection
     from urllib3.response import BaseHTTPResponse
 
-    from .api.request import Request
-    from .settings import Secret, Settings
+    from ..api.request import Request
+    from ..settings import Secret, Settings
 
-__all__ = ["MAX_ANSWER_BYTES", "Answer", "Wire", "certificates", "cleared", "scrubbed"]
+__all__ = ["Answer", "Wire"]
 
-MAX_ANSWER_BYTES: Final = 256 * 2**20
-"""The longest body that is read, after decompression."""
 SILENCES_PER_ATTEMPT: Final = 4
 """An attempt as a whole ends after the connect timeout and this many read timeouts, however slowly bytes come."""
 IDLE_S: Final = 50.0
 """Connections idle for longer are not used again: balancers drop them, often without a word, after 60 s or more."""
 CONNECTIONS: Final = 64
 CHUNK_BYTES: Final = 2**16
-SCRUBBED_FROM: Final = 8
-"""Secrets of fewer characters are not looked for in what the service says: they would blank out common words."""
 
 
 class Answer(NamedTuple):
@@ -84,15 +79,15 @@ class Wire:
         *,
         wall: Callable[[], float] = time.time,
         attempt_timeout_s: float | None = None,
-        max_answer_bytes: int = MAX_ANSWER_BYTES,
+        max_answer_bytes: int = MAX_RESPONSE_BYTES,
     ) -> None:
         connect_s, read_s = settings.connect_timeout_s, settings.read_timeout_s
         self._timeouts = (connect_s, read_s)
         self._attempt_timeout_s = attempt_timeout_s or connect_s + SILENCES_PER_ATTEMPT * read_s
         self._max_answer_bytes = max_answer_bytes
         self._wall = wall
-        self._proxies = {} if settings.is_loopback else get_environ_proxies(settings.base_url)
-        self._verify = certificates()
+        self._proxies = {} if settings.is_loopback else proxies_for(settings.base_url)
+        self._verify = ca_bundle()
         self._adapter = _Adapter()
         self._lock = threading.Lock()
         self._in_flight = 0
@@ -213,48 +208,6 @@ class Wire:
 
 
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
-
-
-def cleared(body: bytes, secrets: Iterable[Secret]) -> bytes:
-    """Blank out secrets in a refusal, however the JSON of the service spells them; what is no JSON is not shown."""
-    try:
-        return scrubbed(orjson.dumps(orjson.loads(body)).decode(), secrets, spelled=_in_json).encode()
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return b""
-
-
-def _in_json(text: str) -> str:
-    return orjson.dumps(text).decode()[1:-1]
-
-
-def scrubbed(said: str, secrets: Iterable[Secret], *, spelled: Callable[[str], str] = str) -> str:
-    """Blank out secrets in what goes into messages: a service may echo what it was sent.
-
-    Parameters
-    ----------
-    said : str
-        What the service said.
-    secrets : iterable of Secret
-        What it was sent.
-    spelled : callable
-        How a text is written there.
-    """
-    for secret in secrets:
-        text = secret.reveal()
-        if len(text) >= SCRUBBED_FROM:
-            said = said.replace(spelled(text), "***")
-    return said
-
-
-def certificates() -> bool | str:
-    """Give the authorities that a firm's network may need, named in the variables that requests itself honours."""
-    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        path = os.environ.get(variable)
-        if path:
-            if not Path(path).exists():
-                raise ConfigurationError(f"{variable} names {path!r}, which does not exist; correct it or unset it")
-            return path
-    return True
 
 
 # ---- an end to slow answers ------------------------------------------------------------------------------------------

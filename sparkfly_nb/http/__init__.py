@@ -1,0 +1,1 @@
+"""Requests on the wire: one client over requests for single calls, one over aiohttp for bulk calls."""
