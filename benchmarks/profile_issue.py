@@ -16,7 +16,8 @@ from harness import print_machine, print_table
 from stub_server import TOKEN, running_stub
 
 from sparkfly_nb import Session
-from sparkfly_nb.bulk import runner, worker
+from sparkfly_nb.bulk.engine import runner
+from sparkfly_nb.bulk.worker import send_shard as worker
 
 FIRST_MEMBER = 100_000_001
 

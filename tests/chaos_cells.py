@@ -29,8 +29,8 @@ from sandbox_client import SandboxClient
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import ENDPOINTS
-from sparkfly_nb.bulk import runbook
-from sparkfly_nb.bulk.ledger import Ledger
+from sparkfly_nb.bulk import runs as runbook
+from sparkfly_nb.bulk.ledger.store import Ledger
 from sparkfly_nb.errors import LedgerError, RunHalted
 from sparkfly_nb.http.async_client import Wire
 from sparkfly_nb.sandbox.faults import FAULTS

@@ -18,8 +18,8 @@ import pytest
 from bulk_world import CALM, CAMPAIGN, LATER, assert_true, dask_client, members, quick, tiny_service
 
 from sparkfly_nb import Session
-from sparkfly_nb.bulk import runbook
-from sparkfly_nb.bulk.claims import Claimant
+from sparkfly_nb.bulk import runs as runbook
+from sparkfly_nb.bulk.ledger.claims import Claimant
 from sparkfly_nb.errors import ConfigurationError, LedgerError
 
 FAULTS = {
@@ -196,7 +196,7 @@ def test_no_thread_and_no_process_stays_behind(world, tmp_path, backend):
 
 
 def test_what_goes_to_a_worker_holds_the_token_and_never_the_key(world, tmp_path, monkeypatch):
-    from sparkfly_nb.bulk import driver
+    from sparkfly_nb.bulk.engine import executor as driver
 
     sent = []
     dispatched = driver.Driver.dispatch

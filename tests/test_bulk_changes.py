@@ -8,7 +8,7 @@ import pytest
 from bulk_world import CALM, CAMPAIGN, LATER, SOON, Issuer, members, tiny_service
 from scripted_server import Answer, DropRead
 
-from sparkfly_nb.bulk import lister
+from sparkfly_nb.bulk import listing as lister
 from sparkfly_nb.errors import IncompleteListing, InvalidInput, InvalidRows, LedgerError, RunHalted
 from sparkfly_nb.schema import OFFER_STATE, RESULT
 

@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from bulk_world import CAMPAIGN, Issuer, assert_true, members
 
-from sparkfly_nb.bulk.aside import work_aside
+from sparkfly_nb.bulk.interruptible import work_aside
 
 WORKERS = {
     "one": {},

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from sparkfly_nb.bulk.garbage import NEW_OBJECTS, fewer_collections, in_own_loop
+from sparkfly_nb.bulk.worker.event_loop import NEW_OBJECTS, fewer_collections, in_own_loop
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from scripted_server import Answer, DropRead
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.bulk.job import SHARD_SECONDS
+from sparkfly_nb.bulk.worker.messages import SHARD_SECONDS
 from sparkfly_nb.errors import AuthenticationError, ConfigurationError, ConfirmationRequired, RunHalted, SparkflyError
 
 # ---- canary ----------------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_the_rate_holds_over_shards_and_for_read_backs(tmp_path):
 @pytest.fixture
 def short_shards(monkeypatch):
     """Let workers hand back what they hold after a twentieth of a second instead of five."""
-    from sparkfly_nb.bulk import runner
+    from sparkfly_nb.bulk.engine import runner
 
     job = runner.SendJob
     monkeypatch.setattr(runner, "SendJob", lambda *args, **kwargs: job(*args, seconds=0.05, **kwargs))

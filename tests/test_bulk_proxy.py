@@ -9,8 +9,8 @@ from scripted_server import Answer, DropRead, Hang, Raw, ScriptedServer, Tunnel
 from test_transport_wire import certificate, tls_of
 
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.bulk.job import Row, SendJob, Wiring
-from sparkfly_nb.bulk.worker import send_shard
+from sparkfly_nb.bulk.worker.messages import Row, SendJob, Wiring
+from sparkfly_nb.bulk.worker.send_shard import send_shard
 from sparkfly_nb.http.async_client import AsyncClientConfig
 from sparkfly_nb.settings import Secret
 

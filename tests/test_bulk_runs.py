@@ -12,7 +12,7 @@ from bulk_world import CALM, CAMPAIGN, PATIENCE_S, members, quick, tiny_service
 from scripted_server import DropRead
 
 from sparkfly_nb import Session
-from sparkfly_nb.bulk.settle import MAX_RESENDS
+from sparkfly_nb.bulk.engine.reconcile import MAX_RESENDS
 from sparkfly_nb.errors import InvalidInput, LedgerError
 
 # ---- where a run was made --------------------------------------------------------------------------------------------

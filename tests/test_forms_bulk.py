@@ -10,7 +10,7 @@ from form_hand import Hand
 from scripted_server import RECEIPT, Answer, ScriptedServer
 
 from sparkfly_nb import InvalidInput, Session, forms
-from sparkfly_nb.bulk.progress import progress_bar, progress_told_to
+from sparkfly_nb.bulk.engine.progress import progress_bar, progress_told_to
 from sparkfly_nb.forms.bulk_rows import csv_bytes, read_upload
 from sparkfly_nb.frames.csv_writer import read_csv
 from sparkfly_nb.sandbox.process import SandboxProcess

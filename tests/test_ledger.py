@@ -21,7 +21,7 @@ from bulk_world import CALM, CAMPAIGN, LATER, SOON, Issuer, assert_true, members
 from scripted_server import Answer
 
 from sparkfly_nb import Session, __version__
-from sparkfly_nb.bulk import tables
+from sparkfly_nb.bulk.ledger import tables
 from sparkfly_nb.errors import ConfigurationError, InvalidRows, LedgerError, PlanChanged, RunHalted
 
 
@@ -441,7 +441,7 @@ def test_a_live_process_is_not_taken_for_dead(ledger, world, tmp_path):
 def test_nothing_is_left_of_claimants_that_are_through(ledger, world):
     with world.session(ledger) as session:
         session.issue_many(members(world.member_ids[:10]), CAMPAIGN, **world.calm)
-        from sparkfly_nb.bulk.tables import claimants
+        from sparkfly_nb.bulk.ledger.tables import claimants
 
         with session._runs.ledger.transaction() as connection:
             assert not connection.execute(claimants.select()).all()

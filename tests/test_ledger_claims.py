@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy as sa
 from ledger_world import GONE, at_work, kept, known_claimants, made, overwrite, set_claimant, shards_of
 
-from sparkfly_nb.bulk import claims as claims_module
-from sparkfly_nb.bulk.claims import LEASE_S, this_host
-from sparkfly_nb.bulk.job import Outcome, Row
-from sparkfly_nb.bulk.ledger import LONGEST_WAIT_S, Ledger
-from sparkfly_nb.bulk.tables import claimants, shards
+from sparkfly_nb.bulk.ledger import claims as claims_module
+from sparkfly_nb.bulk.ledger.claims import LEASE_S, this_host
+from sparkfly_nb.bulk.ledger.store import LONGEST_WAIT_S, Ledger
+from sparkfly_nb.bulk.ledger.tables import claimants, shards
+from sparkfly_nb.bulk.worker.messages import Outcome, Row
 from sparkfly_nb.errors import LedgerError
 
 

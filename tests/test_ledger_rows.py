@@ -7,10 +7,10 @@ import re
 import pytest
 from ledger_world import ISSUED, a_run, at_work, kept, made, overwrite, shards_of
 
-from sparkfly_nb.bulk.job import Outcome, Row
+from sparkfly_nb.bulk.ledger.tables import rows, shards
 from sparkfly_nb.bulk.operations import OPERATIONS
-from sparkfly_nb.bulk.recorded import PlannedRow
-from sparkfly_nb.bulk.tables import rows, shards
+from sparkfly_nb.bulk.records import PlannedRow
+from sparkfly_nb.bulk.worker.messages import Outcome, Row
 from sparkfly_nb.errors import LedgerError
 
 

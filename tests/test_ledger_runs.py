@@ -6,12 +6,12 @@ import pytest
 import sqlalchemy as sa
 from ledger_world import ISSUED, a_run, at_work, elsewhere, kept, made, overwrite, planned, shards_of
 
-from sparkfly_nb.bulk import ledger as ledger_module
-from sparkfly_nb.bulk.job import Outcome
-from sparkfly_nb.bulk.ledger import Ledger
-from sparkfly_nb.bulk.many_rows import GROUP_PARAMETERS, rows_at_once
-from sparkfly_nb.bulk.recorded import PlannedRow
-from sparkfly_nb.bulk.tables import rows, shards
+from sparkfly_nb.bulk.ledger import store as ledger_module
+from sparkfly_nb.bulk.ledger.bulk_sql import GROUP_PARAMETERS, rows_at_once
+from sparkfly_nb.bulk.ledger.store import Ledger
+from sparkfly_nb.bulk.ledger.tables import rows, shards
+from sparkfly_nb.bulk.records import PlannedRow
+from sparkfly_nb.bulk.worker.messages import Outcome
 from sparkfly_nb.errors import LedgerError
 
 # ---- runs ------------------------------------------------------------------------------------------------------------

@@ -21,12 +21,12 @@ from hypothesis.stateful import (
     rule,
 )
 
-from sparkfly_nb.bulk.claims import Claimant
-from sparkfly_nb.bulk.job import Outcome, Row
-from sparkfly_nb.bulk.ledger import Ledger
-from sparkfly_nb.bulk.recorded import PlannedRow, Run
-from sparkfly_nb.bulk.settle import MAX_RESENDS
-from sparkfly_nb.bulk.tables import claimants
+from sparkfly_nb.bulk.engine.reconcile import MAX_RESENDS
+from sparkfly_nb.bulk.ledger.claims import Claimant
+from sparkfly_nb.bulk.ledger.store import Ledger
+from sparkfly_nb.bulk.ledger.tables import claimants
+from sparkfly_nb.bulk.records import PlannedRow, Run
+from sparkfly_nb.bulk.worker.messages import Outcome, Row
 
 FATES = st.sampled_from(["issued", "rejected", "committed and lost", "lost", "not sent"])
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from sparkfly_nb.bulk.operations import OPERATIONS
-from sparkfly_nb.bulk.plan import make_plan, reference_of, report_of
-from sparkfly_nb.bulk.preview import expired_rows
+from sparkfly_nb.bulk.plan.plan import make_plan, reference_of, report_of
+from sparkfly_nb.bulk.plan.preview import expired_rows
 from sparkfly_nb.errors import InvalidInput
 
 

@@ -226,7 +226,7 @@ def test_what_a_module_offers_exists():
 
 
 def test_a_worker_process_imports_only_what_it_sends_with():
-    script = "import sys, sparkfly_nb.bulk.worker; print(*sorted(sys.modules))"
+    script = "import sys, sparkfly_nb.bulk.worker.send_shard; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
     assert "sparkfly_nb.http.async_client" in loaded

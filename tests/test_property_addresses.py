@@ -20,7 +20,7 @@ from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.inputs import build
 from sparkfly_nb.api.request import address_of, assemble
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.bulk.job import Wiring
+from sparkfly_nb.bulk.worker.messages import Wiring
 from sparkfly_nb.errors import ConfigurationError, InvalidInput, SparkflyError
 from sparkfly_nb.http.async_client import AsyncClientConfig, open_wire
 from sparkfly_nb.http.sync_retries import Clock

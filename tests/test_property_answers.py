@@ -22,11 +22,12 @@ from scripted_server import VALUES, Answer, ScriptedServer
 from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.bulk import list_worker, worker
-from sparkfly_nb.bulk.job import ListJob, Row, SendJob, Wiring
+from sparkfly_nb.bulk.engine.reconcile import Proof, mismatch_of, prove, shows
 from sparkfly_nb.bulk.operations import OPERATIONS
-from sparkfly_nb.bulk.settle import Proof, mismatch_of, prove, shows
-from sparkfly_nb.bulk.stops import Deadline
+from sparkfly_nb.bulk.worker import list_shard as list_worker
+from sparkfly_nb.bulk.worker import send_shard as worker
+from sparkfly_nb.bulk.worker.cancellation import Deadline
+from sparkfly_nb.bulk.worker.messages import ListJob, Row, SendJob, Wiring
 from sparkfly_nb.errors import (
     API_ERRORS,
     ApiError,

@@ -31,10 +31,10 @@ from hypothesis import strategies as st
 
 from sparkfly_nb.audit.members import read_plan
 from sparkfly_nb.audit.tables import PLAN
-from sparkfly_nb.bulk.lister import member_ids_of
+from sparkfly_nb.bulk.listing import member_ids_of
 from sparkfly_nb.bulk.operations import OPERATIONS
-from sparkfly_nb.bulk.plan import make_plan, reference_of, report_of
-from sparkfly_nb.bulk.preview import preview_frame
+from sparkfly_nb.bulk.plan.plan import make_plan, reference_of, report_of
+from sparkfly_nb.bulk.plan.preview import preview_frame
 from sparkfly_nb.errors import InvalidInput, InvalidRows
 from sparkfly_nb.schema import PAYLOAD, TIME
 

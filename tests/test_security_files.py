@@ -19,7 +19,7 @@ from bulk_world import CALM, CAMPAIGN, LATER, members, tiny_service
 
 from sparkfly_nb import AuditFileError, ConfigurationError, LedgerError, Session, read_audit, verify
 from sparkfly_nb.audit.handover import digest_of
-from sparkfly_nb.bulk.ledger import Ledger
+from sparkfly_nb.bulk.ledger.store import Ledger
 from sparkfly_nb.errors import InvalidInput, SandboxError, SparkflyError
 from sparkfly_nb.files import make_private_file
 from sparkfly_nb.frames.csv_writer import read_csv, write_csv
@@ -473,7 +473,7 @@ def test_a_ledger_cannot_let_a_run_wait_for_ever(settle_after, unfinished, tmp_p
 
 
 def test_a_process_number_that_no_process_can_have_belongs_to_a_dead_one(unfinished, tmp_path):
-    from sparkfly_nb.bulk.claims import this_host
+    from sparkfly_nb.bulk.ledger.claims import this_host
 
     claimant = f"INSERT INTO claimants VALUES ('c', '{this_host()}', {2**62}, 9e9, 0.0)"
     sql = f"{claimant}; UPDATE shards SET state = 'sent', claimant = 'c'"

@@ -18,9 +18,9 @@ from test_transport_secrets import everything_about
 from sparkfly_nb import LedgerError, SandboxError, Session, SparkflyError, forms
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.bulk.job import ListJob, Row, SendJob, Wiring
-from sparkfly_nb.bulk.ledger import Ledger
-from sparkfly_nb.bulk.worker import send_shard
+from sparkfly_nb.bulk.ledger.store import Ledger
+from sparkfly_nb.bulk.worker.messages import ListJob, Row, SendJob, Wiring
+from sparkfly_nb.bulk.worker.send_shard import send_shard
 from sparkfly_nb.errors import ConfigurationError
 from sparkfly_nb.http.async_client import AsyncClientConfig
 from sparkfly_nb.http.tokens import Tokens

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sparkfly_nb.bulk.job import Reading, Row
+from sparkfly_nb.bulk.engine.reconcile import Proof, mismatch_of, prove, shows, standing_of
 from sparkfly_nb.bulk.operations import OPERATIONS
-from sparkfly_nb.bulk.settle import Proof, mismatch_of, prove, shows, standing_of
+from sparkfly_nb.bulk.worker.messages import Reading, Row
 
 ISSUE, VOID, UPDATE, REDEEM = (OPERATIONS[name] for name in ("issue", "void", "update", "redeem"))
 SENT = {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "r-1", "expires_at": "2030-06-01T00:00:00Z"}

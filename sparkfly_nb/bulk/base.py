@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from .ledger import Ledger
-from .runbook import RunBook
+from .ledger.store import Ledger
+from .runs import RunBook
 
 if TYPE_CHECKING:
     from ..http.sync_client import Transport

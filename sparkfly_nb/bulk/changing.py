@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..errors import InvalidInput
 from .base import BulkPart
-from .driver import BulkOptions
+from .engine.executor import BulkOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,11 +10,11 @@ from ..errors import IncompleteListing, InvalidInput
 from ..frames.builder import empty_frame
 from ..schema import OFFER_STATE, UNREAD
 from .base import BulkPart
-from .driver import BulkOptions
-from .lister import listing_failed, member_ids_of, read_blocks
-from .preview import expired_rows, held_rows, issued_rows, preview_frame
-from .results import result_frame, runs_frame
-from .runbook import run_name
+from .engine.executor import BulkOptions
+from .listing import listing_failed, member_ids_of, read_blocks
+from .plan.preview import expired_rows, held_rows, issued_rows, preview_frame
+from .result_frames import result_frame, runs_frame
+from .runs import run_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .job import Outcome, Reading, Row
-from .recorded import PlannedRow
-from .settle import TIMES, shows, standing_of
+from .engine.reconcile import TIMES, shows, standing_of
+from .records import PlannedRow
+from .worker.messages import Outcome, Reading, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pandas as pd
 
-from ..bulk.progress import progress_told_to
+from ..bulk.engine.progress import progress_told_to
 from ..errors import InvalidInput, RunHalted
 from .bulk_rows import Looked, csv_bytes, look_at, read_upload
 from .page import Action, Page

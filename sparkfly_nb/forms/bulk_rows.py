@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..bulk.operations import OPERATIONS
-from ..bulk.plan import make_plan
+from ..bulk.plan.plan import make_plan
 from ..errors import InvalidInput
 from ..frames.csv_writer import write_csv
 from .review import warnings_of

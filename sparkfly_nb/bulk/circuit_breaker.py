@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .job import Outcome
+    from .worker.messages import Outcome
 
 __all__ = ["Breaker"]
 

@@ -6,24 +6,24 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import RequestFailed, RunHalted
-from .breaker import Breaker
-from .claims import Claimant
-from .driver import Driver, Effort, WorkersLost, beating
-from .job import Outcome, Reading, Row, SendJob, SendReport
-from .once import forget
-from .operations import OPERATIONS
+from ...errors import RequestFailed, RunHalted
+from ..circuit_breaker import Breaker
+from ..ledger.claims import Claimant
+from ..operations import OPERATIONS
+from ..result_frames import result_frame
+from ..worker.dask_once import forget
+from ..worker.messages import Outcome, Reading, Row, SendJob, SendReport
+from ..worker.send_shard import send_shard
+from .executor import Driver, Effort, WorkersLost, beating
+from .reconcile import MAX_RESENDS, Proof, mismatch_of, prove
 from .recorder import Recorder
-from .results import result_frame
-from .settle import MAX_RESENDS, Proof, mismatch_of, prove
-from .worker import send_shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from .claims import Claim
-    from .ledger import Ledger
-    from .recorded import Run
+    from ..ledger.claims import Claim
+    from ..ledger.store import Ledger
+    from ..records import Run
 
 __all__ = ["Runner"]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 
-from ..errors import ApiError, SparkflyError
-from ..frames.builder import FrameBuilder
-from ..http.async_client import open_wire
-from ..schema import OFFER_STATE
-from .garbage import in_own_loop
-from .job import ListJob, ListReport, Unread
-from .pace import Pace
-from .reader import Reader
-from .stops import Deadline
-from .worker import in_lanes
+from ...errors import ApiError, SparkflyError
+from ...frames.builder import FrameBuilder
+from ...http.async_client import open_wire
+from ...schema import OFFER_STATE
+from .cancellation import Deadline
+from .event_loop import in_own_loop
+from .messages import ListJob, ListReport, Unread
+from .pacing import Pace
+from .send_shard import in_lanes
+from .state_reader import Reader
 
 __all__ = ["list_members"]
 

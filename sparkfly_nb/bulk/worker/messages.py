@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..api.retry_policy import RetryPolicy
-    from ..frames.builder import FramePart
-    from ..http.async_client import AsyncClientConfig
+    from ...api.retry_policy import RetryPolicy
+    from ...frames.builder import FramePart
+    from ...http.async_client import AsyncClientConfig
 
 __all__ = [
     "SHARD_SECONDS",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from ..errors import LedgerError
+from ...errors import LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,15 +6,15 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ..http.async_client import open_wire
-from .changer import Changer
-from .garbage import in_own_loop
-from .job import Row, SendJob, SendReport
-from .once import begun_before
-from .operations import OPERATIONS
-from .pace import Pace
-from .reader import Closing, Reader, Unauthenticated
-from .stops import Deadline, end_with
+from ...http.async_client import open_wire
+from ..operations import OPERATIONS
+from .cancellation import Deadline, end_with
+from .dask_once import begun_before
+from .event_loop import in_own_loop
+from .messages import Row, SendJob, SendReport
+from .pacing import Pace
+from .row_sender import Changer
+from .state_reader import Closing, Reader, Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

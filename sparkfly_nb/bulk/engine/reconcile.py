@@ -5,13 +5,13 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, Final
 
-from ..frames.scalars import as_time
-from ..schema import STANDING_OF_STATUS
-from .receipts import done
+from ...frames.scalars import as_time
+from ...schema import STANDING_OF_STATUS
+from ..worker.outcomes import done
 
 if TYPE_CHECKING:
-    from .job import Outcome, Reading, Row
-    from .operations import Operation
+    from ..operations import Operation
+    from ..worker.messages import Outcome, Reading, Row
 
 __all__ = ["MAX_RESENDS", "TIMES", "Proof", "mismatch_of", "prove", "shows", "standing_of"]
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from ..errors import LedgerError
-from .ledger import ROWS_TO_SEND, end_rows, ledger_time
-from .many_rows import rows_at_once
-from .recorded import row_to_send
+from ...errors import LedgerError
+from ..records import row_to_send
+from .bulk_sql import rows_at_once
+from .store import ROWS_TO_SEND, end_rows, ledger_time
 from .tables import claimants, rows, shards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .job import Outcome, Row
-    from .ledger import Ledger
-    from .recorded import Run
+    from ..records import Run
+    from ..worker.messages import Outcome, Row
+    from .store import Ledger
 
 __all__ = ["LEASE_S", "Claim", "Claimant"]
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from ..errors import LedgerError
-from .job import Row
 from .operations import OPERATIONS
+from .worker.messages import Row
 
 __all__ = ["PlannedRow", "Run", "payload_of", "row_to_send"]
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..api.endpoints import ENDPOINTS, Endpoint
-from ..api.pagination import Listing
-from ..api.request import assemble
-from ..api.response import Verdict, api_error, judge, read_index, read_json, read_records, read_refusal
-from ..errors import ApiError, ConnectionFailed, RequestFailed, SparkflyError
-from ..http.async_client import Lost, NotSent, Wire
-from .job import Reading, Row
-from .operations import CHANGE_COLUMNS
-from .receipts import integer_in
+from ...api.endpoints import ENDPOINTS, Endpoint
+from ...api.pagination import Listing
+from ...api.request import assemble
+from ...api.response import Verdict, api_error, judge, read_index, read_json, read_records, read_refusal
+from ...errors import ApiError, ConnectionFailed, RequestFailed, SparkflyError
+from ...http.async_client import Lost, NotSent, Wire
+from ..operations import CHANGE_COLUMNS
+from .messages import Reading, Row
+from .outcomes import integer_in
 
 if TYPE_CHECKING:
-    from ..api.retry_policy import RetryPolicy
-    from .operations import Operation
-    from .pace import Pace
+    from ...api.retry_policy import RetryPolicy
+    from ..operations import Operation
+    from .pacing import Pace
 
 __all__ = ["Closing", "Reader", "Unauthenticated"]
 

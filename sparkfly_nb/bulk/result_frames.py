@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..frames.builder import FrameBuilder, frame_of
 from ..schema import RESULT
-from .recorded import payload_of
+from .records import payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
-    from .ledger import Ledger
-    from .recorded import Run
+    from .ledger.store import Ledger
+    from .records import Run
 
 __all__ = ["RUNS", "result_frame", "runs_frame"]
 

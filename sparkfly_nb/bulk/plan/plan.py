@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..errors import InvalidInput
-from ..frames.input_columns import ReadColumn, read_flags, read_integers, read_texts, read_times
-from ..frames.invalid_rows import WrongCell, invalid_rows, label_at
-from ..frames.scalars import as_text, shown, to_rfc3339
-from ..schema import FLAG, INTEGER, PAYLOAD, TEXT, TIME
-from .recorded import PlannedRow
+from ...errors import InvalidInput
+from ...frames.input_columns import ReadColumn, read_flags, read_integers, read_texts, read_times
+from ...frames.invalid_rows import WrongCell, invalid_rows, label_at
+from ...frames.scalars import as_text, shown, to_rfc3339
+from ...schema import FLAG, INTEGER, PAYLOAD, TEXT, TIME
+from ..records import PlannedRow
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..errors import InvalidRows
-    from .operations import Operation
+    from ...errors import InvalidRows
+    from ..operations import Operation
 
 __all__ = ["Plan", "Problem", "make_plan", "reference_of", "report_of"]
 

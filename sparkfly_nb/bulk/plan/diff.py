@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pandas as pd
 
-from ..errors import PlanChanged
-from .recorded import payload_of, row_to_send
+from ...errors import PlanChanged
+from ..records import payload_of, row_to_send
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .job import Row
-    from .ledger import Ledger
+    from ..ledger.store import Ledger
+    from ..records import PlannedRow, Run
+    from ..worker.messages import Row
     from .plan import Plan
-    from .recorded import PlannedRow, Run
 
 __all__ = ["is_as_planned", "plan_changed"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .job import Outcome
+from .messages import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .job import Row
+    from .messages import Row
 
 __all__ = ["done", "integer_in", "text_in"]
 

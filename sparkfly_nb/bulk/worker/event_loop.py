@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from .aside import work_aside
+from ..interruptible import work_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

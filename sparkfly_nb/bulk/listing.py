@@ -15,10 +15,10 @@ from ..frames.input_columns import Problem, read_integers
 from ..frames.invalid_rows import WrongCell, invalid_rows, label_at
 from ..frames.scalars import shown
 from ..schema import OFFER_STATE, UNREAD
-from .driver import Driver, Effort, WorkersLost
-from .job import ListJob, Unread
-from .list_worker import list_members
-from .progress import progress_bar
+from .engine.executor import Driver, Effort, WorkersLost
+from .engine.progress import progress_bar
+from .worker.list_shard import list_members
+from .worker.messages import ListJob, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -16,12 +16,12 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from ..errors import LedgerError
-from .file_checks import check_cells, check_shards
-from .job import Outcome, Row
-from .many_rows import execute_for_rows, rows_at_once
-from .operations import OPERATIONS
-from .recorded import PlannedRow, Run, row_to_send
+from ...errors import LedgerError
+from ..operations import OPERATIONS
+from ..records import PlannedRow, Run, row_to_send
+from ..worker.messages import Outcome, Row
+from .bulk_sql import execute_for_rows, rows_at_once
+from .integrity import check_cells, check_shards
 from .tables import claimants, make_engine, make_tables, rows, runs, shards
 
 if TYPE_CHECKING:

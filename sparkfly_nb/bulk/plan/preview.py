@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 import pandas as pd
 
-from ..frames.output_columns import STRING
-from ..schema import RESULT, STANDING_OF_STATUS, TEXT
+from ...frames.output_columns import STRING
+from ...schema import RESULT, STANDING_OF_STATUS, TEXT
 from .plan import Plan, Problem, reference_of
 
 if TYPE_CHECKING:

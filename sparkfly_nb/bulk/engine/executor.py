@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import joblib
 from joblib.externals.loky import reusable_executor
 
-from ..errors import ConfigurationError, RequestFailed, SparkflyError
-from ..http.async_client import AsyncClientConfig
-from .aside import work_aside
-from .job import SHARD_SECONDS, Wiring
+from ...errors import ConfigurationError, RequestFailed, SparkflyError
+from ...http.async_client import AsyncClientConfig
+from ..interruptible import work_aside
+from ..worker.cancellation import CHILD_ENDS_S, stop_event
+from ..worker.messages import SHARD_SECONDS, Wiring
 from .progress import progress_bar
-from .stops import CHILD_ENDS_S, stop_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ..api.retry_policy import RetryPolicy
-    from ..http.tokens import Tokens
-    from ..settings import Settings
+    from ...api.retry_policy import RetryPolicy
+    from ...http.tokens import Tokens
+    from ...settings import Settings
 
 __all__ = ["BulkOptions", "Driver", "Effort", "WorkersLost"]
 

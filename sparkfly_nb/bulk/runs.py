@@ -16,14 +16,14 @@ from ..errors import ConfirmationRequired, InvalidInput, LedgerError, PlanChange
 from ..frames.scalars import as_text, shown
 from ..settings import user_name
 from ..version import __version__
-from .differences import is_as_planned, plan_changed
-from .driver import BulkOptions, Driver
+from .engine.executor import BulkOptions, Driver
+from .engine.runner import Runner
 from .operations import OPERATIONS
-from .plan import Plan, make_plan, report_of
-from .preview import expired_rows, issued_rows
-from .recorded import Run
-from .results import result_frame
-from .runner import Runner
+from .plan.diff import is_as_planned, plan_changed
+from .plan.plan import Plan, make_plan, report_of
+from .plan.preview import expired_rows, issued_rows
+from .records import Run
+from .result_frames import result_frame
 from .undo import planned_voids, verdict_before_voiding
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from ..http.tokens import Tokens
     from ..settings import Settings
-    from .job import Outcome, Reading, Row
-    from .ledger import Ledger
+    from .ledger.store import Ledger
+    from .worker.messages import Outcome, Reading, Row
 
 __all__ = ["RunBook", "run_name"]
 

@@ -11,9 +11,9 @@ import platformdirs
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from ..errors import ConfigurationError, LedgerError
-from ..files import make_private_file
-from .file_checks import check_tables
+from ...errors import ConfigurationError, LedgerError
+from ...files import make_private_file
+from .integrity import check_tables
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection

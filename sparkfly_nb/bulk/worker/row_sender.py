@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..api.request import Request, assemble
-from ..api.response import Verdict, in_words, judge, read_refusal, read_success
-from ..errors import UnreadableAnswer
-from ..http.async_client import Answer, Lost, NotSent, Wire
-from .breaker import Breaker
-from .job import Outcome, Row, SendReport
-from .receipts import done, integer_in
+from ...api.request import Request, assemble
+from ...api.response import Verdict, in_words, judge, read_refusal, read_success
+from ...errors import UnreadableAnswer
+from ...http.async_client import Answer, Lost, NotSent, Wire
+from ..circuit_breaker import Breaker
+from .messages import Outcome, Row, SendReport
+from .outcomes import done, integer_in
 
 if TYPE_CHECKING:
-    from ..api.endpoints import Endpoint
-    from ..api.retry_policy import RetryPolicy
-    from .operations import Operation
-    from .pace import Pace
+    from ...api.endpoints import Endpoint
+    from ...api.retry_policy import RetryPolicy
+    from ..operations import Operation
+    from .pacing import Pace
 
 __all__ = ["Changer"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .job import SendReport
+    from ..worker.messages import SendReport
 
 __all__ = ["Recorder"]
 

@@ -1,0 +1,1 @@
+"""The engine: takes a recorded run from the ledger to its end."""

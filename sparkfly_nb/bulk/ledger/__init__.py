@@ -1,0 +1,1 @@
+"""The ledger: every run and row in a database, written before the wire and after each response."""

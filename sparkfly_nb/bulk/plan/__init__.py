@@ -1,0 +1,1 @@
+"""Plans: the rows of a bulk change, checked before anything is sent."""

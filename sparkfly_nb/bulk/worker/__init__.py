@@ -1,0 +1,1 @@
+"""The workers: what runs in a joblib worker, without pandas and without a database."""
