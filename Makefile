@@ -38,7 +38,7 @@ coverage: $(VENV)/.dev  ## Run the suite and say which lines and branches it lea
 mutation: $(VENV)/.dev  ## Change the code of ledger, settle and frames in each small way, and see whether a test notices
 	$(RUN) -m pip install --quiet 'mutmut>=3.8'
 	rm -rf mutants
-	CI=1 $(RUN) -m mutmut run --max-children 1 'sparkfly_nb.bulk.engine.reconcile.x_standing_of*'  # all are made, a few run
+	CI=1 $(RUN) -m mutmut run --max-children 1 'sparkfly_nb.bulk.engine.reconcile.x_shows*'  # all are made, a few run
 	$(RUN) tests/mutation_run.py
 
 advisories: $(VENV)/.dev  ## Ask pip-audit about every installed version; needs the network, and is no part of the gate

@@ -145,7 +145,7 @@ def audited(read, figures):
 def from_memory(states):
     """Audit offer states that cost nothing to get."""
     figures, source = {}, Memory()
-    audited(lambda: audit_campaign(source, members=plan_of(states), taken_at=NOW), figures)
+    audited(lambda: audit_campaign(source.read_states, source.run_rows, members=plan_of(states), taken_at=NOW), figures)
     figures["read"] -= source.cpu_s
     return figures
 

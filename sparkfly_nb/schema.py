@@ -16,7 +16,6 @@ __all__ = [
     "PAYLOAD",
     "RECEIPT",
     "RESULT",
-    "STANDING_OF_STATUS",
     "UNREAD",
     "VOIDED",
 ]
@@ -146,14 +145,3 @@ OUTCOMES: Final[dict[str, str]] = {
     "planned": "it was not sent",
 }
 """The words a row can end with, and what each promises."""
-
-STANDING_OF_STATUS: Final[dict[str, str]] = {
-    "incomplete": "open",
-    "complete": "redeemed",
-    "completed": "redeemed",
-    "redeemed": "redeemed",
-    "expired": "expired",
-    "void": "voided",
-    "voided": "voided",
-}
-"""Statuses that speak for themselves, in lower case. The vocabulary is open; an audit tells others by activities."""

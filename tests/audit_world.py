@@ -100,7 +100,9 @@ class World:
 
     def audit(self, members: Any = None, campaign_id: Any = "SUMMER26", **scope: Any) -> Audit:
         options: dict[str, Any] = {"environment": "sandbox", "address": "http://127.0.0.1:8080/v1.0", "taken_at": NOW}
-        return audit_campaign(self, campaign_id=campaign_id, members=members, **options | scope)
+        return audit_campaign(
+            self.read_states, self.run_rows, campaign_id=campaign_id, members=members, **options | scope
+        )
 
 
 def kinds(audit: Audit) -> dict[str, int]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from audit_world import NOW, World, at, kinds, result_rows, state
 
-from sparkfly_nb.audit.tables import EXCEPTION, KINDS
+from sparkfly_nb.audit.schema import EXCEPTION, KINDS
 
 
 def only(audit, kind):
@@ -345,13 +345,13 @@ def test_findings_name_offer_states_that_exist_and_belong_to_the_member():
 def test_the_time_of_the_audit_decides_what_has_expired():
     held = state(1, expires_at=NOW.isoformat())
 
-    assert World([held]).audit([1]).ground.states["standing"].tolist() == ["expired"]
+    assert World([held]).audit([1]).ground.states["lifecycle"].tolist() == ["expired"]
     earlier = World([held]).audit([1], taken_at=NOW - pd.Timedelta(seconds=1))
-    assert earlier.ground.states["standing"].tolist() == ["open"]
+    assert earlier.ground.states["lifecycle"].tolist() == ["open"]
 
 
 @pytest.mark.parametrize(
-    ("status", "activity", "standing"),
+    ("status", "activity", "lifecycle"),
     [
         ("Redeemed", None, "redeemed"),
         (" VOIDED ", None, "voided"),
@@ -364,12 +364,12 @@ def test_the_time_of_the_audit_decides_what_has_expired():
         ("incomplete", "redeemed", "open"),
     ],
 )
-def test_a_status_that_speaks_for_itself_decides_and_otherwise_the_activities(status, activity, standing):
+def test_a_status_that_speaks_for_itself_decides_and_otherwise_the_activities(status, activity, lifecycle):
     events = [{"offer_activity": {"activity_type": activity, "occurred_at": at("06-10")}}] if activity else None
 
     audit = World([state(1, status, offer_activities=events)]).audit([1])
 
-    assert audit.ground.states["standing"].tolist() == [standing]
+    assert audit.ground.states["lifecycle"].tolist() == [lifecycle]
 
 
 def test_members_in_the_plan_twice_are_counted_once_and_named():

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from sparkfly_nb import read_audit, verify
-from sparkfly_nb.audit.handover import digest_of
+from sparkfly_nb.audit.output.folder_writer import digest_of
 from sparkfly_nb.errors import AuditFileError, ConfigurationError, InvalidInput
 
 FRAMES = ("states", "plan", "unread")
@@ -168,7 +168,7 @@ def test_any_text_and_any_event_comes_back_as_it_was(tmp_path_factory, cells, se
 
 
 def test_many_chunks_come_back_as_one(tmp_path, monkeypatch):
-    monkeypatch.setattr("sparkfly_nb.audit.store.CHUNK_ROWS", 20)
+    monkeypatch.setattr("sparkfly_nb.audit.state_store.CHUNK_ROWS", 20)
     audit = World([state(1 + n // 4, **({"fee": 0.5} if n > 90 else {})) for n in range(100)]).audit(range(1, 26))
 
     assert_same(audit, read_audit(audit.to_csv(tmp_path)))
@@ -182,7 +182,7 @@ def test_an_audit_can_be_pickled():
 
 @pytest.mark.parametrize("zone", ["UTC", "UTC+05:30", "UTC-03:00", "Europe/Berlin"])
 def test_the_time_zone_comes_back(tmp_path, zone):
-    from sparkfly_nb.audit.handover import zone_of
+    from sparkfly_nb.audit.output.folder_writer import zone_of
 
     audit = World([state(1)]).audit([1], tz=zone_of(zone))
 
@@ -265,7 +265,7 @@ def test_a_workbook_holds_every_table_exactly_and_runs_nothing(tmp_path):
 
 def test_a_workbook_refuses_more_rows_than_it_holds(tmp_path, monkeypatch):
     pytest.importorskip("openpyxl")
-    monkeypatch.setattr("sparkfly_nb.audit.sheets.SHEET_ROWS", 2)
+    monkeypatch.setattr("sparkfly_nb.audit.output.workbook.SHEET_ROWS", 2)
 
     with pytest.raises(InvalidInput, match="use to_csv"):
         World([state(1), state(2), state(3)]).audit([1, 2, 3]).to_excel(tmp_path / "audit.xlsx")
@@ -452,11 +452,11 @@ def test_a_comparison_says_what_appeared_is_gone_and_changed():
 
     cells = changes.drop(columns="offer_state_id").astype("object")
     assert cells.where(cells.notna(), None).to_numpy().tolist() == [
-        [1, "gone", "standing", "open", None],
-        [2, "changed", "standing", "open", "redeemed"],
+        [1, "gone", "lifecycle", "open", None],
+        [2, "changed", "lifecycle", "open", "redeemed"],
         [2, "changed", "status", "incomplete", "redeemed"],
         [2, "changed", "value", "0", "5"],
-        [3, "appeared", "standing", None, "open"],
+        [3, "appeared", "lifecycle", None, "open"],
     ]
 
 

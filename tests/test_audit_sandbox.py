@@ -61,12 +61,12 @@ def truth_of(service, campaign=None, members=None):
     ]
 
 
-def standing_of(state, now):
+def lifecycle_of(state, now):
     ends = pd.Timestamp(state["effective_expires_at"])
-    return "expired" if state["status"] == "incomplete" and ends <= now else STANDING[state["status"]]
+    return "expired" if state["status"] == "incomplete" and ends <= now else LIFECYCLE[state["status"]]
 
 
-STANDING = {"incomplete": "open", "redeemed": "redeemed", "voided": "voided"}
+LIFECYCLE = {"incomplete": "open", "redeemed": "redeemed", "voided": "voided"}
 
 
 # ---- what is true ----------------------------------------------------------------------------------------------------
@@ -77,15 +77,15 @@ def test_every_count_of_a_campaign_is_exact(service, session, members, campaign)
     audit = session.audit(campaign_id=campaign, members=members, **QUIET)
 
     truth = truth_of(service, campaign)
-    standings = Counter(standing_of(one, audit.facts.taken_at) for one in truth)
+    lifecycles = Counter(lifecycle_of(one, audit.facts.taken_at) for one in truth)
     held = {one["member_id"] for one in truth if one["status"] != "voided"}
     found = numbers(audit)
     assert audit.complete
     assert sorted(audit.states["offer_state_id"]) == sorted(one["offer_state_id"] for one in truth)
     for status, count in Counter(one["status"] for one in truth).items():
         assert found["status", status] == count
-    for standing in ("open", "redeemed", "expired", "voided"):
-        assert found["standing", standing] == standings[standing]
+    for lifecycle in ("open", "redeemed", "expired", "voided"):
+        assert found["lifecycle", lifecycle] == lifecycles[lifecycle]
     assert found["members_holding", "planned"] == len(held)
     assert found["members_not_holding", "planned"] == MEMBERS - len(held)
     assert found["value_redeemed", ""] == sum(one["value"] for one in truth if one["status"] == "redeemed")
@@ -96,13 +96,13 @@ def test_every_exception_of_a_campaign_is_exact(service, session, members):
 
     of_member = defaultdict(list)
     for one in truth_of(service, "SUMMER26"):
-        of_member[one["member_id"]].append(standing_of(one, audit.facts.taken_at))
+        of_member[one["member_id"]].append(lifecycle_of(one, audit.facts.taken_at))
     expected = Counter()
     for member in members["member_id"]:
-        standings = Counter(of_member[member])
+        lifecycles = Counter(of_member[member])
         expected["missing"] += not of_member[member]
-        expected["voided_though_planned"] += bool(of_member[member]) and set(standings) == {"voided"}
-        expected["duplicate"] += max(0, standings["open"] + standings["redeemed"] - 1)
+        expected["voided_though_planned"] += bool(of_member[member]) and set(lifecycles) == {"voided"}
+        expected["duplicate"] += max(0, lifecycles["open"] + lifecycles["redeemed"] - 1)
     assert kinds(audit) == +expected
 
 
@@ -190,7 +190,7 @@ def test_what_was_issued_and_voided_is_what_the_audit_finds(service, session, me
     assert "wrong_reference" not in kinds(before)
     changes = after.compare(before).states
     assert changes.query("column == 'status'")[["from", "to"]].to_numpy().tolist() == [["incomplete", "voided"]] * 5
-    assert set(changes["column"]) == {"standing", "status"}
+    assert set(changes["column"]) == {"lifecycle", "status"}
 
 
 def test_the_result_of_a_bulk_issue_is_a_plan(session, members):

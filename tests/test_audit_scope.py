@@ -431,7 +431,7 @@ def test_activities_are_one_row_per_event_with_their_own_fields():
 
 
 def test_a_large_audit_is_packed_in_chunks_and_comes_back_whole(monkeypatch):
-    monkeypatch.setattr("sparkfly_nb.audit.store.CHUNK_ROWS", 50)
+    monkeypatch.setattr("sparkfly_nb.audit.state_store.CHUNK_ROWS", 50)
     states = [state(1 + number // 3, value=number, offer_name=f"name {number % 3}") for number in range(500)]
 
     audit = World(states, members_per_part=7).audit(range(1, 168))

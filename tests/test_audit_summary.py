@@ -59,10 +59,10 @@ def truth(states, plan, unread):
         ("status", "incomplete"): fates["open"] + fates["expired"] + fates["soon"],
         ("status", "redeemed"): fates["redeemed"],
         ("status", "voided"): fates["voided"],
-        ("standing", "open"): fates["open"] + fates["soon"],
-        ("standing", "redeemed"): fates["redeemed"],
-        ("standing", "expired"): fates["expired"],
-        ("standing", "voided"): fates["voided"],
+        ("lifecycle", "open"): fates["open"] + fates["soon"],
+        ("lifecycle", "redeemed"): fates["redeemed"],
+        ("lifecycle", "expired"): fates["expired"],
+        ("lifecycle", "voided"): fates["voided"],
         ("redemption_rate", ""): fates["redeemed"] / (len(states) - fates["voided"]),
         ("value_redeemed", ""): sum(one["value"] for one in redeemed),
         ("expiring", ""): fates["soon"],
@@ -109,7 +109,7 @@ def test_the_groups_add_up_to_the_whole():
         "members_holding",
         "offer_states",
         "status",
-        "standing",
+        "lifecycle",
         "exceptions",
         "value_redeemed",
     }
@@ -219,8 +219,8 @@ def test_the_timeline_adds_up_to_the_summary(seed, freq):
     timeline, found = audit.timeline(freq), numbers(audit)
 
     assert timeline["issued"].sum() == found["offer_states", ""]
-    for standing in ("redeemed", "voided", "expired"):
-        assert timeline[standing].sum() == found["standing", standing]
+    for lifecycle in ("redeemed", "voided", "expired"):
+        assert timeline[lifecycle].sum() == found["lifecycle", lifecycle]
 
 
 def test_every_day_is_counted_exactly_and_quiet_days_are_there():

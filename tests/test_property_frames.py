@@ -30,7 +30,7 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from sparkfly_nb.audit.members import read_plan
-from sparkfly_nb.audit.tables import PLAN
+from sparkfly_nb.audit.schema import PLAN
 from sparkfly_nb.bulk.listing import member_ids_of
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.plan.plan import make_plan, reference_of, report_of

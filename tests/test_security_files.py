@@ -18,7 +18,7 @@ from audit_world import World, state
 from bulk_world import CALM, CAMPAIGN, LATER, members, tiny_service
 
 from sparkfly_nb import AuditFileError, ConfigurationError, LedgerError, Session, read_audit, verify
-from sparkfly_nb.audit.handover import digest_of
+from sparkfly_nb.audit.output.folder_writer import digest_of
 from sparkfly_nb.bulk.ledger.store import Ledger
 from sparkfly_nb.errors import InvalidInput, SandboxError, SparkflyError
 from sparkfly_nb.files import make_private_file

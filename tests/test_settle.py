@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sparkfly_nb.bulk.engine.reconcile import Proof, mismatch_of, prove, shows, standing_of
+from sparkfly_nb.bulk.engine.reconcile import Proof, mismatch_of, prove, shows
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.worker.messages import Reading, Row
+from sparkfly_nb.frames.lifecycle import lifecycle_of
 
 ISSUE, VOID, UPDATE, REDEEM = (OPERATIONS[name] for name in ("issue", "void", "update", "redeem"))
 SENT = {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "r-1", "expires_at": "2030-06-01T00:00:00Z"}
@@ -114,16 +115,16 @@ def test_keys_say_who_is_changed_and_not_what():
 
 
 @pytest.mark.parametrize(
-    ("status", "standing"),
+    ("status", "lifecycle"),
     [("incomplete", "open"), (" Redeemed", "redeemed"), ("EXPIRED", "expired"), ("void", "voided"), ("odd", None),
      (None, None), (7, None)],
 )  # fmt: skip
-def test_a_status_that_speaks_for_itself_is_understood(status, standing):
-    assert standing_of({"status": status}) == standing
+def test_a_status_that_speaks_for_itself_is_understood(status, lifecycle):
+    assert lifecycle_of(status) == lifecycle
 
 
 def test_a_state_without_a_status_stands_nowhere():
-    assert standing_of({}) is None
+    assert lifecycle_of(None) is None
 
 
 @pytest.mark.parametrize("name", ["activates_at", "expires_at"])

@@ -1,9 +1,8 @@
 """Audits: who was meant to get an offer, who has it, who used it, and what is wrong; read from the service itself."""
 
+from .audit import Audit
 from .compare import Comparison
-from .reading import audit_campaign
-from .reopening import read_audit, verify
-from .result import Audit
-from .source import StateSource
+from .read_folder import read_audit, verify
+from .read_service import audit_campaign
 
-__all__ = ["Audit", "Comparison", "StateSource", "audit_campaign", "read_audit", "verify"]
+__all__ = ["Audit", "Comparison", "audit_campaign", "read_audit", "verify"]

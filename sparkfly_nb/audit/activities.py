@@ -13,7 +13,7 @@ from ..errors import DataWarning
 from ..frames.builder import NEW_FIELDS
 from ..frames.output_columns import FRACTION, json_text, parse_times
 from ..schema import FLAG, INTEGER, TEXT
-from .tables import ACTIVITY, typed
+from .schema import ACTIVITY, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

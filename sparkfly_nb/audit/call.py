@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..bulk.reading import BulkReads
-from .reading import audit_campaign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import pandas as pd
-
+    from .audit import Audit
     from .members import Members
-    from .result import Audit
 
 __all__ = ["AuditCall"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Service:
-    """Reads for an audit through the bulk calls of a Session."""
-
-    session: BulkReads
-    concurrency: int
-    n_jobs: int | None
-    progress: bool
-
-    def read_states(self, member_ids: Sequence[int]) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-        return self.session.read_states(
-            member_ids, concurrency=self.concurrency, n_jobs=self.n_jobs, progress=self.progress
-        )
-
-    def run_rows(self, run: str) -> pd.DataFrame:
-        return self.session.run(run)
 
 
 class AuditCall(BulkReads):
@@ -92,8 +69,11 @@ class AuditCall(BulkReads):
         -----
         The API operation is ``list_offer_states``, for every member.
         """
+        from .read_service import audit_campaign  # noqa: PLC0415 - the audit is optional, and loads later
+
         return audit_campaign(
-            _Service(self, concurrency, n_jobs, progress),
+            partial(self.read_states, concurrency=concurrency, n_jobs=n_jobs, progress=progress),
+            self.run,
             campaign_id=campaign_id,
             offer_id=offer_id,
             members=members,

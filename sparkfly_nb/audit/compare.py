@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InvalidInput
+from ..frames.lifecycle import mask_of
 from ..frames.scalars import to_rfc3339
 from ..schema import TIME
-from .standing import mask_of
-from .tables import CHANGE, TOTAL, typed
+from .schema import CHANGE, TOTAL, typed
 
 if TYPE_CHECKING:
-    from .content import AuditContent
+    from .audit_data import AuditContent
 
 __all__ = ["Comparison", "compare"]
 
 COMPARED: Final = (
-    "standing",
+    "lifecycle",
     "status",
     "value",
     "member_id",
@@ -33,7 +33,7 @@ COMPARED: Final = (
     "effective_expires_at",
 )
 """What is compared of an offer state, most telling first."""
-COMPUTED: Final = frozenset({"standing"})
+COMPUTED: Final = frozenset({"lifecycle"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +126,8 @@ def _whole(change: str, states: pd.DataFrame, *, column: str) -> pd.DataFrame:
         "offer_state_id": states.index.array,
         "member_id": states["member_id"].array,
         "change": [change] * len(states),
-        "column": ["standing"] * len(states),
-        column: _texts(states["standing"]),
+        "column": ["lifecycle"] * len(states),
+        column: _texts(states["lifecycle"]),
     }
     return typed(columns, CHANGE)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
+from ..frames.lifecycle import key_of_campaign, mask_of
 from ..frames.scalars import to_rfc3339
 from ..schema import TEXT
-from .standing import key_of_campaign, mask_of
-from .tables import EXCEPTION, KINDS, dtype_of, typed
+from .schema import EXCEPTION, KINDS, dtype_of, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ class Ground:
     plan : DataFrame
         The plan, one row per expected offer state; ``planned`` already tells whether this campaign is expected.
     states : DataFrame
-        Narrow columns of the offer states in scope, with ``standing`` and ``ends_at``.
+        Narrow columns of the offer states in scope, with ``lifecycle`` and ``ends_at``.
     unread_ids : set of int
         Members about whom nothing can be said.
     narrowed : bool
@@ -101,7 +101,7 @@ def exceptions_of(ground: Ground) -> pd.DataFrame:
     plan, states = ground.plan, ground.states
     readable = plan[(plan["member_id"].notna() & ~plan["member_id"].isin(list(ground.unread_ids))).to_numpy()]
     expected = readable[mask_of(readable["planned"])]
-    held = states[(states["standing"] != "voided").to_numpy()]
+    held = states[(states["lifecycle"] != "voided").to_numpy()]
     _members_without(findings, expected, states, held)
     _planned_twice(findings, expected, held)
     _foreign(findings, plan, held)
@@ -200,7 +200,7 @@ def _paired(expected: pd.DataFrame, held: pd.DataFrame, *, by_turn: bool) -> pd.
     rows = expected[["member_id", "external_ref_id"]].assign(row=np.arange(len(expected)))
     states = held[["member_id", "external_ref_id", "created_at", "offer_state_id"]].assign(
         state=np.arange(len(held)),
-        rank=held["standing"].cat.set_categories(["redeemed", "open", "expired", "voided"]).cat.codes,
+        rank=held["lifecycle"].cat.set_categories(["redeemed", "open", "expired", "voided"]).cat.codes,
     )
     states = states[states["member_id"].isin(rows["member_id"]).to_numpy()].sort_values(
         ["rank", "created_at", "offer_state_id"], kind="stable"
@@ -222,7 +222,7 @@ def _in_turn(rows: pd.DataFrame, states: pd.DataFrame, keys: list[str]) -> pd.Da
 
 
 def _is_live(states: pd.DataFrame) -> NDArray[np.bool_]:
-    return states["standing"].isin(["open", "redeemed"]).to_numpy()
+    return states["lifecycle"].isin(["open", "redeemed"]).to_numpy()
 
 
 def _duplicates(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame, pairs: pd.DataFrame) -> None:
@@ -233,7 +233,7 @@ def _duplicates(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame,
     answers = np.zeros(len(held), dtype=bool)
     answers[pairs["state"].to_numpy(dtype=np.intp)] = True
     live = held.assign(
-        campaign=key_of_campaign(held), answers=answers, used=(held["standing"] == "redeemed").to_numpy()
+        campaign=key_of_campaign(held), answers=answers, used=(held["lifecycle"] == "redeemed").to_numpy()
     )[_is_live(held)]
     planned = live["member_id"].map(expected["member_id"].value_counts()).fillna(1).astype("int64").clip(lower=1)
     group = ["member_id", "campaign"]
@@ -298,7 +298,7 @@ def _dates(name: str, times: pd.Series) -> list[str]:
 
 
 def _redeemed_late(findings: _Findings, states: pd.DataFrame) -> None:
-    late = states[mask_of(states["redeemed_at"] > states["ends_at"]) & (states["standing"] == "redeemed").to_numpy()]
+    late = states[mask_of(states["redeemed_at"] > states["ends_at"]) & (states["lifecycle"] == "redeemed").to_numpy()]
     findings.add(
         "redeemed_after_expiry",
         late["member_id"],
@@ -323,10 +323,10 @@ def _against_ledger(findings: _Findings, readable: pd.DataFrame, states: pd.Data
         ["the member does not hold it"] * len(issued),
     )
     current = states.dropna(subset=["offer_state_id"]).drop_duplicates("offer_state_id").set_index("offer_state_id")
-    for outcome, standing in (("voided", "voided"), ("redeemed", "redeemed")):
+    for outcome, lifecycle in (("voided", "voided"), ("redeemed", "redeemed")):
         rows = named[mask_of(named["outcome"] == outcome) & named["offer_state_id"].isin(current.index).to_numpy()]
         shown = current.loc[rows["offer_state_id"]]
-        differs = (shown["standing"] != standing).to_numpy()
+        differs = (shown["lifecycle"] != lifecycle).to_numpy()
         findings.add(
             "not_at_service",
             rows["member_id"][differs],
@@ -336,7 +336,7 @@ def _against_ledger(findings: _Findings, readable: pd.DataFrame, states: pd.Data
         )
     if not is_issue_run(recorded):
         return
-    held = states[(states["standing"] != "voided").to_numpy()]
+    held = states[(states["lifecycle"] != "voided").to_numpy()]
     theirs = held[
         (
             held["member_id"].isin(recorded["member_id"]) & ~held["offer_state_id"].isin(named["offer_state_id"])

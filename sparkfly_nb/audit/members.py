@@ -16,7 +16,7 @@ from ..frames.invalid_rows import WrongCell, invalid_rows, label_at
 from ..frames.output_columns import FRACTION, json_text, object_array
 from ..frames.scalars import is_missing, shown
 from ..schema import FLAG, INTEGER, TEXT, TIME, UNREAD
-from .tables import PLAN, dtype_of, typed
+from .schema import PLAN, dtype_of, typed
 
 if TYPE_CHECKING:
     import datetime as dt

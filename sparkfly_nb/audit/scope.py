@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from ..errors import InvalidInput
+from ..frames.lifecycle import mask_of
 from ..frames.scalars import as_integer, as_text, as_time, is_missing
-from .standing import mask_of
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InvalidInput
+from ..frames.lifecycle import mask_of
 from ..frames.scalars import shown
-from .standing import mask_of
-from .tables import SUMMARY, typed
+from .schema import SUMMARY, typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -168,8 +168,8 @@ def _lines(
     as_of: pd.Timestamp,
     days: int,
 ) -> Iterator[_Line]:
-    standing = states["standing"]
-    held = (standing != "voided").to_numpy()
+    lifecycle = states["lifecycle"]
+    held = (lifecycle != "voided").to_numpy()
     planned = mask_of(plan["planned"])
     read = (plan["member_id"].notna() & ~plan["member_id"].isin(list(unread_ids))).to_numpy()
     holding = plan["member_id"].isin(states["member_id"][held]).to_numpy()
@@ -184,15 +184,15 @@ def _lines(
     status = states["status"].fillna("(no status)")
     for word in sorted(status.unique()):
         yield _Line("status", word, _sizes(states, mask_of(status == word)), "offer states")
-    for word in standing.cat.categories:
-        yield _Line("standing", word, _sizes(states, (standing == word).to_numpy()), "offer states")
+    for word in lifecycle.cat.categories:
+        yield _Line("lifecycle", word, _sizes(states, (lifecycle == word).to_numpy()), "offer states")
 
-    redeemed = (standing == "redeemed").to_numpy()
+    redeemed = (lifecycle == "redeemed").to_numpy()
     rate = _sizes(states, redeemed).reindex(_sizes(states, held).index, fill_value=0) / _sizes(states, held)
     yield _Line("redemption_rate", "redeemed of those not voided", rate, "fraction")
     value = states[redeemed].groupby("group")["value"].sum()
     yield _Line("value_redeemed", None, value, "offer units")
-    soon = (standing == "open").to_numpy() & mask_of(states["ends_at"] <= as_of + days * DAY)
+    soon = (lifecycle == "open").to_numpy() & mask_of(states["ends_at"] <= as_of + days * DAY)
     yield _Line("expiring", f"within {days} days", _sizes(states, soon), "offer states")
     timed = states[redeemed & states["redeemed_at"].notna().to_numpy() & states["created_at"].notna().to_numpy()]
     days_waited = (timed["redeemed_at"] - timed["created_at"]).dt.total_seconds() / DAY.total_seconds()

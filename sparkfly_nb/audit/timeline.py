@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from ..errors import InvalidInput
-from .tables import TIMELINE_COUNTS
+from .schema import TIMELINE_COUNTS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -36,14 +36,14 @@ def timeline_of(states: pd.DataFrame, *, freq: str, tz: dt.tzinfo | str) -> pd.D
     """Count per period; see `Audit.timeline`."""
     if freq not in PERIODS:
         raise InvalidInput(f"timeline: freq {freq!r} is not known; use one of h, D, W, M, Q, Y")
-    standing = states["standing"]
+    lifecycle = states["lifecycle"]
     moments = {
         "issued": states["created_at"],
         # A redeemed or voided offer state does not change any more: its last change is the best that is known
         # where no activity tells the time.
-        "redeemed": states["redeemed_at"].fillna(states["updated_at"])[(standing == "redeemed").to_numpy()],
-        "voided": states["voided_at"].fillna(states["updated_at"])[(standing == "voided").to_numpy()],
-        "expired": states["ends_at"][(standing == "expired").to_numpy()],
+        "redeemed": states["redeemed_at"].fillna(states["updated_at"])[(lifecycle == "redeemed").to_numpy()],
+        "voided": states["voided_at"].fillna(states["updated_at"])[(lifecycle == "voided").to_numpy()],
+        "expired": states["ends_at"][(lifecycle == "expired").to_numpy()],
     }
     counts = pd.DataFrame(
         {name: _starts(moments[name], PERIODS[freq], tz).value_counts(dropna=False) for name in TIMELINE_COUNTS}

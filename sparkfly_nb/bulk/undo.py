@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .engine.reconcile import TIMES, shows, standing_of
+from ..frames.lifecycle import lifecycle_of
+from .engine.reconcile import TIMES, shows
 from .records import PlannedRow
 from .worker.messages import Outcome, Reading, Row
 
@@ -55,15 +56,15 @@ def verdict_before_voiding(  # noqa: PLR0911 - a list of cases, each ends it
     state = next((found for found in reading.found if found.get("offer_state_id") == key), None)
     if state is None:
         return _kept(position, f"the member no longer holds offer state {key} under this reference")
-    more = [found for found in reading.found if found is not state and standing_of(found) != "voided"]
+    more = [found for found in reading.found if found is not state and lifecycle_of(found.get("status")) != "voided"]
     if more:  # which of them the member was meant to have, nobody can tell
         ids = ", ".join(str(found.get("offer_state_id")) for found in (state, *more))
         why = f"not voided, duplicate: the offer states {ids} carry the reference of this row; void them with void_many"
         return Outcome(position, "rejected", error=why, settled_by="readback")
-    standing = standing_of(state)
-    if standing == "voided":
+    lifecycle = lifecycle_of(state.get("status"))
+    if lifecycle == "voided":
         return Outcome(position, "voided", error="already voided", settled_by="readback", offer_state_id=key)
-    if standing == "redeemed":
+    if lifecycle == "redeemed":
         return _kept(position, "it was redeemed")
     if value := state.get("value"):
         if type(value) is not int:

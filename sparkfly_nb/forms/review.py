@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
+from ..frames.lifecycle import lifecycle_of
 from ..frames.scalars import is_missing
 from ..schema import OFFER_STATE, TIME
 from .fields import label_of
-from .showing import cell_text, standing_of
+from .showing import cell_text
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -60,8 +61,8 @@ def changes_of(endpoint: Endpoint, state: Mapping[Any, Any], sent: Mapping[str, 
 def _is_same(name: str, now: Any, after: Any) -> bool:
     if is_missing(now):
         return False
-    if name == "status" and standing_of(now) is not None:
-        return standing_of(now) == standing_of(after)
+    if name == "status" and lifecycle_of(now) is not None:
+        return lifecycle_of(now) == lifecycle_of(after)
     return bool(now == after)
 
 
@@ -87,9 +88,9 @@ def change_table(changes: Sequence[Change], caption: str, zone: dt.tzinfo | None
 def warnings_of(state: Mapping[Any, Any]) -> list[str]:
     """Say what may make the service refuse."""
     found = []
-    standing = standing_of(state.get("status"))
-    if standing not in (None, "open"):
-        found.append(f"It is {standing} already: the service may refuse.")
+    lifecycle = lifecycle_of(state.get("status"))
+    if lifecycle not in (None, "open"):
+        found.append(f"It is {lifecycle} already: the service may refuse.")
     if state.get("locked") is True:
         found.append("It is locked: the service may refuse.")
     return found

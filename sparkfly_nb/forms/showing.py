@@ -17,7 +17,6 @@ from ..errors import (
 )
 from ..frames.output_columns import json_text
 from ..frames.scalars import is_missing
-from ..schema import STANDING_OF_STATUS
 from .fields import READING_ZONE, label_of
 
 if TYPE_CHECKING:
@@ -195,8 +194,3 @@ def error_notice(error: SparkflyError, *, unknown: bool = False, changes: bool =
 
 def _trace_of(error: SparkflyError) -> str | None:
     return error.trace if isinstance(error, ApiError) else None
-
-
-def standing_of(status: Any) -> str | None:
-    """Say what a status means by itself, where it does."""
-    return None if is_missing(status) else STANDING_OF_STATUS.get(str(status).strip().lower())

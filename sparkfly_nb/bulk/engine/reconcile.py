@@ -5,15 +5,15 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, Final
 
+from ...frames.lifecycle import lifecycle_of
 from ...frames.scalars import as_time
-from ...schema import STANDING_OF_STATUS
 from ..worker.outcomes import done
 
 if TYPE_CHECKING:
     from ..operations import Operation
     from ..worker.messages import Outcome, Reading, Row
 
-__all__ = ["MAX_RESENDS", "TIMES", "Proof", "mismatch_of", "prove", "shows", "standing_of"]
+__all__ = ["MAX_RESENDS", "TIMES", "Proof", "mismatch_of", "prove", "shows"]
 
 MAX_RESENDS: Final = 3
 """How often a row that surely did not happen is sent again."""
@@ -51,21 +51,16 @@ def prove(operation: Operation, row: Row, reading: Reading) -> Outcome | Proof:
 
 def _shows_change(operation: Operation, row: Row, state: dict[str, Any]) -> bool | None:
     """Say whether an offer state shows the change that a row asked for; None where that cannot be told."""
-    standing = standing_of(state)
+    lifecycle = lifecycle_of(state.get("status"))
     if operation.name == "void":  # which may be sent again where it cannot be told
-        return standing == "voided"
+        return lifecycle == "voided"
     asked = {name: value for name, value in row.sent.items() if name not in KEYS}
     shown = [shows(state, name, value) for name, value in asked.items()]
     if operation.name == "redeem" and "status" not in asked:
-        shown.append(None if standing is None else standing == "redeemed")
+        shown.append(None if lifecycle is None else lifecycle == "redeemed")
     if False in shown:
         return False
     return None if None in shown else True
-
-
-def standing_of(state: dict[str, Any]) -> str | None:
-    """Say whether an offer state is open, redeemed, expired or voided, where its status says it."""
-    return STANDING_OF_STATUS.get(str(state.get("status")).strip().lower())
 
 
 def shows(state: dict[str, Any], name: str, asked: Any) -> bool | None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 import pandas as pd
 
+from ...frames.lifecycle import lifecycles_of
 from ...frames.output_columns import STRING
-from ...schema import RESULT, STANDING_OF_STATUS, TEXT
+from ...schema import RESULT, TEXT
 from .plan import Plan, Problem, reference_of
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ def held_rows(plan: Plan, states: pd.DataFrame, now: pd.Timestamp) -> list[Probl
 
 def _is_live(states: pd.DataFrame, now: pd.Timestamp) -> pd.Series:
     """Say which offer states can still be used."""
-    standing = states["status"].str.strip().str.lower().map(STANDING_OF_STATUS).astype("string")
+    lifecycle = lifecycles_of(states["status"]).astype("string")
     ends = states["effective_expires_at"].fillna(states["expires_at"])
-    return standing.fillna("open").eq("open") & ~(ends <= now).fillna(value=False)
+    return lifecycle.fillna("open").eq("open") & ~(ends <= now).fillna(value=False)
 
 
 def preview_frame(plan: Plan, problems: list[Problem], run: str) -> pd.DataFrame:

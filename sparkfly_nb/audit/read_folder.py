@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import AuditFileError
 from ..files import as_path
 from ..frames.csv_writer import read_csv
+from ..frames.lifecycle import with_lifecycle
 from ..frames.scalars import as_time
 from ..schema import INTEGER, TEXT
-from .content import Facts
+from .audit import Audit
+from .audit_data import Facts
 from .findings import Ground
-from .handover import FILES, MANIFEST, zone_of
-from .manifest import open_plain, read_manifest
-from .result import Audit
+from .output.folder_writer import FILES, MANIFEST, zone_of
+from .output.manifest import open_plain, read_manifest
+from .schema import typed
 from .scope import Scope
-from .standing import with_standing
-from .store import StateStore
-from .tables import typed
+from .state_store import StateStore
 
 if TYPE_CHECKING:
     import os
@@ -99,7 +99,7 @@ def read_audit(folder: str | os.PathLike[str]) -> Audit:
     store.add(states)
     ground = Ground(
         plan=plan,
-        states=with_standing(store.narrow(), facts.taken_at),
+        states=with_lifecycle(store.narrow(), facts.taken_at),
         unread_ids=frozenset(unread["member_id"].dropna().tolist()),
         narrowed=facts.scope.is_narrowed,
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..files import as_path
+from .audit_data import AuditContent
 from .compare import Comparison, compare
-from .content import AuditContent
-from .handover import write_folder, write_states
-from .page import html_of, text_of
-from .sheets import write_excel, write_parquet
+from .output.display import html_of, text_of
+from .output.folder_writer import write_folder, write_states
+from .output.workbook import write_excel, write_parquet
 
 if TYPE_CHECKING:
     import os
@@ -74,7 +74,7 @@ class Audit(AuditContent):
         ConfigurationError
             matplotlib is not installed.
         """
-        from .drawing import draw  # noqa: PLC0415 - matplotlib is optional
+        from .output.plots import draw  # noqa: PLC0415 - matplotlib is optional
 
         return draw(self, by=by, freq=freq, path=path)
 

@@ -9,11 +9,11 @@ import json
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import AuditFileError
-from ..frames.output_columns import FRACTION
-from ..schema import DTYPES, OFFER_STATE, UNREAD
-from .handover import FILES, FORMAT, FORMAT_VERSION, MANIFEST, digest_of
-from .tables import PLAN
+from ...errors import AuditFileError
+from ...frames.output_columns import FRACTION
+from ...schema import DTYPES, OFFER_STATE, UNREAD
+from ..schema import PLAN
+from .folder_writer import FILES, FORMAT, FORMAT_VERSION, MANIFEST, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

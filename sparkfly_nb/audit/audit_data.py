@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .findings import Ground
     from .scope import Scope
-    from .store import StateStore
+    from .state_store import StateStore
 
 __all__ = ["AuditContent", "Facts"]
 

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..errors import AuditFileError, ConfigurationError, InvalidInput
-from ..files import replacing
-from ..frames.output_columns import json_text
-from ..frames.scalars import to_rfc3339
-from ..schema import LIST, OFFER_STATE
-from .handover import described
+from ...errors import AuditFileError, ConfigurationError, InvalidInput
+from ...files import replacing
+from ...frames.output_columns import json_text
+from ...frames.scalars import to_rfc3339
+from ...schema import LIST, OFFER_STATE
+from .folder_writer import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from .content import AuditContent
+    from ..audit_data import AuditContent
 
 __all__ = ["write_excel", "write_parquet"]
 

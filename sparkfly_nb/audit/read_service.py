@@ -4,36 +4,43 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from ..errors import InvalidInput
+from ..frames.lifecycle import mask_of, with_lifecycle
 from ..schema import UNREAD
 from ..settings import user_name
-from .content import Facts
+from .audit import Audit
+from .audit_data import Facts
 from .findings import Ground, is_issue_run
 from .members import read_plan
-from .result import Audit
+from .schema import typed
 from .scope import Belonging, Scope, make_scope
-from .standing import mask_of, with_standing
-from .store import StateStore, conformed
-from .tables import typed
+from .state_store import StateStore, conformed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from .members import Members
-    from .source import StateSource
 
-__all__ = ["audit_campaign"]
+__all__ = ["ReadStates", "RunRows", "audit_campaign"]
+
+#: Called with different members in ascending order. Yields offer states with the columns of `schema.OFFER_STATE`
+#: (``member_id`` is filled in where the service leaves it out) and members that could not be read with the columns of
+#: `schema.UNREAD`. Each member is either in one part with all its offer states, possibly none, or unread.
+ReadStates: TypeAlias = "Callable[[Sequence[int]], Iterator[tuple[pd.DataFrame, pd.DataFrame]]]"
+#: Called with the name of a run. Raises `LedgerError` if there is no such run.
+RunRows: TypeAlias = "Callable[[str], pd.DataFrame]"
 
 
 def audit_campaign(
-    source: StateSource,
+    read_states: ReadStates,
+    run_rows: RunRows,
     *,
     campaign_id: str | int | None = None,
     offer_id: int | None = None,
@@ -50,8 +57,10 @@ def audit_campaign(
 
     Parameters
     ----------
-    source : StateSource
-        Lists offer states and knows the runs.
+    read_states : callable
+        Lists the offer states of members; see `ReadStates`.
+    run_rows : callable
+        Returns the recorded rows of a run with the columns of `schema.RESULT`; see `RunRows`.
     campaign_id : str or int, optional
         The campaign's XID or number. A text is an XID if any offer state carries it as one, otherwise a number; a
         number is the other way round. Without it, a run says which campaign it was for.
@@ -85,7 +94,7 @@ def audit_campaign(
     Stands on ``list_offer_states``, for every member.
     """
     scope = make_scope(campaign_id=campaign_id, offer_id=offer_id, since=since, until=until, run=run, tz=tz)
-    rows = None if run is None else source.run_rows(run)
+    rows = None if run is None else run_rows(run)
     plan, unlisted, words = read_plan(members, rows, tz=tz)
     if run is not None and rows is not None and scope.campaign is None and scope.offer_id is None:
         scope = replace(scope, campaign=_campaign_of(rows, run))
@@ -93,7 +102,7 @@ def audit_campaign(
     taken = pd.Timestamp(taken_at or dt.datetime.now(dt.timezone.utc)).tz_convert("UTC").as_unit("ns")
     reading = _Reading(scope, plan)
     member_ids = sorted(plan["member_id"].dropna().unique().tolist())
-    for states, unread in source.read_states(member_ids):
+    for states, unread in read_states(member_ids):
         reading.take(states, unread)
     return reading.finish(
         unlisted,
@@ -181,7 +190,7 @@ class _Reading:
         unread = unread[~again].sort_values("member_id", kind="stable", ignore_index=True)
         ground = Ground(
             plan=_expectations(self._with_sightings(), self._scope, belonging),
-            states=with_standing(store.narrow(), facts.taken_at),
+            states=with_lifecycle(store.narrow(), facts.taken_at),
             unread_ids=frozenset(unread["member_id"].dropna().tolist()),
             narrowed=self._scope.is_narrowed,
         )

@@ -18,7 +18,6 @@ __all__ = [
     "EXCEPTION",
     "KINDS",
     "PLAN",
-    "STANDINGS",
     "SUMMARY",
     "TIMELINE_COUNTS",
     "TOTAL",
@@ -85,18 +84,6 @@ TOTAL: Final[dict[str, str]] = {
     "unit": TEXT,
 }
 """One number of the summary in two audits."""
-
-STANDINGS: Final[dict[str, str]] = {
-    "open": "can still be used, now or once it activates",
-    "redeemed": "was used",
-    "expired": "can no longer be used, and was not",
-    "voided": "was taken back",
-}
-"""What became of an offer state: exactly one of these, whatever word the service uses.
-
-*Held* is what is not voided. *Live* is what is open or redeemed: what costs, or still can. A member with two live
-offer states of one campaign was given it twice, even where one of them is used already.
-"""
 
 
 class Kind(NamedTuple):

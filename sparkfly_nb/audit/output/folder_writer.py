@@ -10,14 +10,14 @@ import zoneinfo
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import AuditFileError, InvalidInput
-from ..files import replacing
-from ..frames.csv_writer import CsvWriter
-from ..frames.scalars import to_rfc3339
-from ..schema import OFFER_STATE, TIME
-from ..version import __version__
-from .summary import count_members
-from .tables import KINDS
+from ...errors import AuditFileError, InvalidInput
+from ...files import replacing
+from ...frames.csv_writer import CsvWriter
+from ...frames.scalars import to_rfc3339
+from ...schema import OFFER_STATE, TIME
+from ...version import __version__
+from ..schema import KINDS
+from ..summary import count_members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from .content import AuditContent
+    from ..audit_data import AuditContent
 
 __all__ = ["FILES", "MANIFEST", "described", "write_folder", "write_states", "zone_of"]
 

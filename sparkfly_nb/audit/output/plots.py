@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..errors import ConfigurationError, InvalidInput
-from ..files import as_path, replacing
-from .page import campaign_name, campaign_title, headline, moment
-from .standing import mask_of
-from .summary import groups_of
-from .tables import STANDINGS, TIMELINE_COUNTS
+from ...errors import ConfigurationError, InvalidInput
+from ...files import as_path, replacing
+from ...frames.lifecycle import LIFECYCLES, mask_of
+from ..schema import TIMELINE_COUNTS
+from ..summary import groups_of
+from .display import campaign_name, campaign_title, headline, moment
 
 try:
     import matplotlib as mpl
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from .content import AuditContent
+    from ..audit_data import AuditContent
 
 __all__ = ["draw"]
 
@@ -133,8 +133,8 @@ def _nothing(axes: Axes, words: str) -> None:
 
 
 def _counts_by_group(audit: AuditContent, by: str | None) -> pd.DataFrame:
-    """Count offer states by group and standing; many small groups become one."""
-    states = audit.ground.states[["member_id", "standing"]]
+    """Count offer states by group and lifecycle; many small groups become one."""
+    states = audit.ground.states[["member_id", "lifecycle"]]
     if by is None:
         group = pd.Series("all members", index=states.index)
     else:
@@ -143,7 +143,7 @@ def _counts_by_group(audit: AuditContent, by: str | None) -> pd.DataFrame:
         names = labels[by].astype("object").map(str, na_action="ignore").fillna(f"no {by}")
         group_of = pd.Series(names.to_numpy()[codes], index=plan["member_id"].array)
         group = states["member_id"].map(group_of).fillna("not in the plan")
-    counts = pd.crosstab(group, states["standing"]).reindex(columns=list(STANDINGS), fill_value=0)
+    counts = pd.crosstab(group, states["lifecycle"]).reindex(columns=list(LIFECYCLES), fill_value=0)
     counts = counts.loc[counts.sum(axis=1).sort_values(kind="stable", ascending=False).index]
     if len(counts) > MAX_GROUPS:
         rest = counts.iloc[MAX_GROUPS - 1 :]
@@ -160,9 +160,9 @@ def _draw_groups(axes: Axes, audit: AuditContent, by: str | None) -> None:
         return
     places = range(len(counts))
     start = pd.Series(0, index=counts.index)
-    for standing in ("redeemed", "open", "expired", "voided"):
-        axes.barh(places, counts[standing], left=start, height=0.7, label=standing, linewidth=0.6, **LOOKS[standing])
-        start = start + counts[standing]
+    for lifecycle in ("redeemed", "open", "expired", "voided"):
+        axes.barh(places, counts[lifecycle], left=start, height=0.7, label=lifecycle, linewidth=0.6, **LOOKS[lifecycle])
+        start = start + counts[lifecycle]
     held = start - counts["voided"]
     for place, total, redeemed, of in zip(places, start, counts["redeemed"], held, strict=True):
         rate = f" ({redeemed / of:.0%})" if of else ""
@@ -194,8 +194,8 @@ def _draw_funnel(axes: Axes, audit: AuditContent) -> None:
         _nothing(axes, "no member is planned")
         return
     of_planned = states[mask_of(states["member_id"].isin(planned))]
-    held = (of_planned["standing"] != "voided").to_numpy()
-    redeemed = (of_planned["standing"] == "redeemed").to_numpy()
+    held = (of_planned["lifecycle"] != "voided").to_numpy()
+    redeemed = (of_planned["lifecycle"] == "redeemed").to_numpy()
     steps = {
         "planned": len(planned),
         "ever held": of_planned["member_id"].nunique(),

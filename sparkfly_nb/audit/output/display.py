@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from ..api.response import in_words
-from ..settings import ADDRESSES
-from .summary import count_members, incompleteness
+from ...api.response import in_words
+from ...settings import ADDRESSES
+from ..summary import count_members, incompleteness
 
 if TYPE_CHECKING:
-    from .content import AuditContent
+    from ..audit_data import AuditContent
 
 __all__ = ["campaign_name", "campaign_title", "headline", "html_of", "moment", "text_of"]
 

@@ -13,7 +13,7 @@ from ..frames.builder import empty_frame
 from ..frames.output_columns import json_text
 from ..schema import LIST, OFFER_STATE, TEXT, TIME
 from .activities import EventFields, events_frame, turning_points
-from .tables import ACTIVITY, dtype_of
+from .schema import ACTIVITY, dtype_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

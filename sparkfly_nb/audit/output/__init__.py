@@ -1,0 +1,1 @@
+"""What an audit becomes: a folder, a workbook, plots, text and HTML."""
