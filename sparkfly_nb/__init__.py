@@ -9,7 +9,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .audit import Audit, read_audit, verify
-    from .session import Session
+    from .session.session import Session
 
 __all__ = ["Audit", "Session", "__version__", "read_audit", "verify"]
 __all__ += _errors.__all__

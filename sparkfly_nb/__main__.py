@@ -10,7 +10,7 @@ from typing import Final
 
 from .audit import verify
 from .errors import SparkflyError
-from .session import Session
+from .session.session import Session
 from .settings import VARIABLES
 
 __all__ = ["main"]

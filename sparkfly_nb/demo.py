@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from .errors import SparkflyError
-from .session import Session
+from .session.session import Session
 
 if TYPE_CHECKING:
     from .audit import Audit

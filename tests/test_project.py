@@ -31,7 +31,7 @@ LAYERS = (
     {"frames"},
     {"api"},
     {"http"},
-    {"calls", "bulk"},
+    {"bulk"},
     {"audit"},
     {"sandbox"},
     {"session"},
@@ -230,7 +230,9 @@ def test_a_worker_process_imports_only_what_it_sends_with():
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
     assert "sparkfly_nb.http.async_client" in loaded
-    assert not {"sparkfly_nb.session", "sparkfly_nb.audit", "pandas", "sqlalchemy", "joblib", "tqdm"} & set(loaded)
+    assert not {"sparkfly_nb.session.session", "sparkfly_nb.audit", "pandas", "sqlalchemy", "joblib", "tqdm"} & set(
+        loaded
+    )
 
 
 def test_the_package_offers_its_names_before_they_are_imported():

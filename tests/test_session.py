@@ -25,7 +25,6 @@ from sparkfly_nb import (
     errors,
 )
 from sparkfly_nb.api.endpoints import ENDPOINTS
-from sparkfly_nb.calls import SingleCalls
 from sparkfly_nb.schema import OFFER_STATE, VOIDED
 from sparkfly_nb.schema import RECEIPT as RECEIPT_COLUMNS
 
@@ -55,7 +54,8 @@ def test_a_call_takes_exactly_what_its_operation_takes(name):
 
 
 def test_there_is_a_call_for_every_operation_and_no_other():
-    calls = {name for name, _ in inspect.getmembers(SingleCalls, inspect.isfunction) if not name.startswith("_")}
+    parts = (SingleReads, SingleChanges)
+    calls = {name for part in parts for name, _ in inspect.getmembers(part, inspect.isfunction) if name[0] != "_"}
 
     assert calls == set(ENDPOINTS)
 

@@ -16,7 +16,7 @@ from .showing import error_notice, list_table, notice
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ..session import Session
+    from ..session.session import Session
 
 __all__ = ["BulkForm"]
 

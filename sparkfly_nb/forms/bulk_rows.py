@@ -18,7 +18,7 @@ from ..frames.csv_writer import write_csv
 from .review import warnings_of
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from ..session.session import Session
 
 __all__ = ["Looked", "csv_bytes", "look_at", "read_upload"]
 

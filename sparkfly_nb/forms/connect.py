@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import AuthenticationError, ConfigurationError
-from ..session import Session
+from ..session.session import Session
 from ..settings import VARIABLES, Secret
 from .page import Action, Page
 from .showing import notice

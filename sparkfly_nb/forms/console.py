@@ -10,7 +10,7 @@ from .form import TITLES
 from .operations import FORMS
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from ..session.session import Session
     from .form import Form
 
 __all__ = ["Console"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..api.endpoints import Endpoint
-    from ..session import Session
+    from ..session.session import Session
 
 __all__ = ["TITLES", "Form"]
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from ..frames.builder import FrameBuilder
 from ..schema import OFFER_STATE
-from .base import Calls
+from .core import SessionCore
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .base import Id
+    from .core import Id
 
-__all__ = ["Reads"]
+__all__ = ["SingleReads"]
 
 
-class Reads(Calls):
+class SingleReads(SessionCore):
     """Calls that change nothing; they are asked again where no usable answer comes."""
 
     def get_offer_state(self, member_id: Id, offerstate_id: Id) -> pd.DataFrame:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..bulk.reading import BulkReads
+from .bulk_reads import BulkReads
 
 if TYPE_CHECKING:
-    from .audit import Audit
-    from .members import Members
+    from ..audit.audit import Audit
+    from ..audit.members import Members
 
-__all__ = ["AuditCall"]
+__all__ = ["Audits"]
 
 
-class AuditCall(BulkReads):
+class Audits(BulkReads):
     """The part of the Session that audits."""
 
     def audit(
@@ -69,7 +69,7 @@ class AuditCall(BulkReads):
         -----
         The API operation is ``list_offer_states``, for every member.
         """
-        from .read_service import audit_campaign  # noqa: PLC0415 - the audit is optional, and loads later
+        from ..audit.read_service import audit_campaign  # noqa: PLC0415 - the audit is optional, and loads later
 
         return audit_campaign(
             partial(self.read_states, concurrency=concurrency, n_jobs=n_jobs, progress=progress),

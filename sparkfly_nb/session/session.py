@@ -7,26 +7,27 @@ import html
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .audit.call import AuditCall
-from .bulk.changing import BulkChanges
-from .calls import SingleCalls
-from .errors import ConfigurationError
-from .http.sync_client import Transport
-from .settings import Settings, hidden
+from ..errors import ConfigurationError
+from ..http.sync_client import Transport
+from ..settings import Settings, hidden
+from .audits import Audits
+from .bulk_changes import BulkChanges
+from .single_changes import SingleChanges
+from .single_reads import SingleReads
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from .forms import Console
-    from .sandbox.process import SandboxProcess
-    from .settings import Secret
+    from ..forms import Console
+    from ..sandbox.process import SandboxProcess
+    from ..settings import Secret
 
 __all__ = ["Session"]
 
 
-class Session(SingleCalls, BulkChanges, AuditCall):
+class Session(SingleReads, SingleChanges, BulkChanges, Audits):
     """A connection to Sparkfly; a context manager, safe to use from several threads.
 
     Parameters
@@ -131,7 +132,7 @@ class Session(SingleCalls, BulkChanges, AuditCall):
         SandboxError
             It did not start.
         """
-        from .sandbox.process import SandboxProcess  # noqa: PLC0415 - a web server, which only this needs
+        from ..sandbox.process import SandboxProcess  # noqa: PLC0415 - a web server, which only this needs
 
         service = SandboxProcess.start(**options)
         try:
@@ -159,7 +160,7 @@ class Session(SingleCalls, BulkChanges, AuditCall):
             A widget with a tab per action, for Jupyter and Voilà; ``forms`` holds the forms by operation, and each
             form has its last frame in ``result``.
         """
-        from .forms import Console  # noqa: PLC0415 - widgets, which only this needs
+        from ..forms import Console  # noqa: PLC0415 - widgets, which only this needs
 
         return Console(self)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import Calls
+from .core import SessionCore
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .base import Id, TimeLike
+    from .core import Id, TimeLike
 
-__all__ = ["Changes"]
+__all__ = ["SingleChanges"]
 
 
-class Changes(Calls):
+class SingleChanges(SessionCore):
     """Calls that change something; only voids are sent again where the answer is lost."""
 
     def issue_offer(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ..bulk.engine.executor import BulkOptions
 from ..errors import InvalidInput
-from .base import BulkPart
-from .engine.executor import BulkOptions
+from .core import SessionCore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["BulkChanges"]
 
 
-class BulkChanges(BulkPart):
+class BulkChanges(SessionCore):
     """Issue, void, update and redeem many rows; a part of the Session."""
 
     def issue_many(

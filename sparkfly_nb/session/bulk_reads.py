@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from ..bulk.engine.executor import BulkOptions
+from ..bulk.listing import listing_failed, member_ids_of, read_blocks
+from ..bulk.plan.preview import expired_rows, held_rows, issued_rows, preview_frame
+from ..bulk.result_frames import result_frame, runs_frame
+from ..bulk.runs import run_name
 from ..errors import IncompleteListing, InvalidInput
 from ..frames.builder import empty_frame
 from ..schema import OFFER_STATE, UNREAD
-from .base import BulkPart
-from .engine.executor import BulkOptions
-from .listing import listing_failed, member_ids_of, read_blocks
-from .plan.preview import expired_rows, held_rows, issued_rows, preview_frame
-from .result_frames import result_frame, runs_frame
-from .runs import run_name
+from .core import SessionCore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["BulkReads"]
 
 
-class BulkReads(BulkPart):
+class BulkReads(SessionCore):
     """List many members, preview, and look at runs; a part of the Session."""
 
     def list_many(
