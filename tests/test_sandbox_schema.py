@@ -13,7 +13,7 @@ from schemathesis import checks as known_checks
 from sparkfly_nb.api.endpoints import AUTH_PATH, ENDPOINTS, TOKEN_HEADER
 from sparkfly_nb.sandbox import SandboxProcess
 from sparkfly_nb.sandbox.description import describe
-from sparkfly_nb.sandbox.rules import CREATES
+from sparkfly_nb.sandbox.operations import CREATES
 
 known_checks.load_all_checks()
 CHECKS = known_checks.CHECKS.get_by_names(

@@ -6,7 +6,7 @@ from .bulk_form import BulkForm
 from .connect import Connect
 from .console import Console
 from .form import Form
-from .operations import (
+from .operation_forms import (
     FORMS,
     CreateOfferState,
     GetOfferState,

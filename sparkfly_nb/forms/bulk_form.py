@@ -9,9 +9,9 @@ import pandas as pd
 from ..bulk.engine.progress import progress_told_to
 from ..errors import InvalidInput, RunHalted
 from .bulk_rows import Looked, csv_bytes, look_at, read_upload
-from .page import Action, Page
-from .python_line import call_line
-from .showing import error_notice, list_table, notice
+from .call_code import call_line
+from .rendering import error_notice, list_table, notice
+from .widget import Action, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

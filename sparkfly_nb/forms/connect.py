@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import AuthenticationError, ConfigurationError
 from ..session.session import Session
 from ..settings import VARIABLES, Secret
-from .page import Action, Page
-from .showing import notice
+from .rendering import notice
+from .widget import Action, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

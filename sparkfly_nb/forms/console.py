@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from .form import TITLES
-from .operations import FORMS
+from .operation_forms import FORMS
 
 if TYPE_CHECKING:
     from ..session.session import Session

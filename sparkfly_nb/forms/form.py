@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from ..api.endpoints import ENDPOINTS
 from ..api.readback import ReadBack, read_back_of
 from ..errors import InvalidInput, NotFound, SparkflyError
+from .call_code import python_line
 from .fields import Checked, asked_fields, check, shown_fields, values_of
-from .page import Action, Page
-from .python_line import python_line
+from .rendering import error_notice, may_have_happened, notice, outcome_notice, record_table, result_tables
 from .review import EFFECTS, RECOGNISED_BY, change_table, changes_of, warnings_of
-from .showing import error_notice, may_have_happened, notice, outcome_notice, record_table, result_tables
+from .widget import Action, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

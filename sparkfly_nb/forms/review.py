@@ -10,7 +10,7 @@ from ..frames.lifecycle import lifecycle_of
 from ..frames.scalars import is_missing
 from ..schema import OFFER_STATE, TIME
 from .fields import label_of
-from .showing import cell_text
+from .rendering import cell_text
 
 if TYPE_CHECKING:
     import datetime as dt

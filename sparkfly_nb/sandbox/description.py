@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from ..api.endpoints import AUTH_PATH, ENDPOINTS, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, Endpoint, Field
 from ..schema import INT64_MAX, INT64_MIN, OFFER_STATE, RECEIPT
-from .reading import BODY_FIELDS, PATH_KEY_MAX, TEXT_LIMIT, takes_body
-from .rules import MAX_PER_PAGE, PER_PAGE
+from .operations import MAX_PER_PAGE, PER_PAGE
 from .server import BASE_PATH
+from .validation import BODY_FIELDS, PATH_KEY_MAX, TEXT_LIMIT, takes_body
 
 __all__ = ["describe"]
 

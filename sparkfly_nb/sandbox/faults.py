@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ..api.endpoints import ENDPOINTS
 from ..errors import InvalidInput
-from .rules import CREATES
+from .operations import CREATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -19,9 +19,9 @@ from ..api.endpoints import AUTH_PATH, ENDPOINTS, IDENTITY_HEADER, KEY_HEADER, T
 from ..errors import InvalidInput
 from .clock import to_text
 from .faults import AUTH, FaultPlan, FaultTimes, alter_page, alter_record
-from .reading import Given, Refusal, read_request, takes_body
-from .rules import Answer, Service
-from .wire import answer, error, send_broken, send_instead
+from .operations import Answer, Service
+from .responses import answer, error, send_broken, send_instead
+from .validation import Given, Refusal, read_request, takes_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

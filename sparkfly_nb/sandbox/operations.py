@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..api.endpoints import ENDPOINTS
 from .clock import to_text
-from .reading import Given, Refusal
-from .showing import is_transferable, required_value, wrap
+from .rendering import is_transferable, required_value, wrap
 from .store import credential_of, state_of_credential
+from .validation import Given, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

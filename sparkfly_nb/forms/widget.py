@@ -15,7 +15,7 @@ import anywidget
 import traitlets
 
 from ..errors import SparkflyError
-from .showing import error_notice, notice
+from .rendering import error_notice, notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
