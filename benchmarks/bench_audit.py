@@ -162,7 +162,7 @@ def from_stub(base_url, states):
         audited(lambda: session.audit(campaign_id="SUMMER26", members=plan, progress=False), figures)
         figures["seconds"] = time.perf_counter() - began
         began = cpu_s()
-        for _ in session.read_states(plan["member_id"].tolist(), progress=False):
+        for _ in session._read_states(plan["member_id"].tolist(), progress=False):
             pass
         figures["transfer"] = cpu_s() - began
     figures["read"] = max(0.0, figures["read"] - figures["transfer"])

@@ -311,7 +311,7 @@ def _issue_in_this_process():
     joblib.parallel_config(task["backend"]) if task["backend"] else None
     with Session("sandbox", **task["way"], ledger=task["ledger"], timeout=TIMEOUT) as session:
         quick(session)
-        session.tokens.current()
+        session._tokens.current()
         before = _sockets(session)  # the Session's own, for single calls
         _say("ready")
         sys.stdin.readline()

@@ -29,10 +29,10 @@ from sandbox_client import SandboxClient
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import ENDPOINTS
-from sparkfly_nb.bulk import runs as runbook
+from sparkfly_nb.bulk import runs
 from sparkfly_nb.bulk.ledger.store import Ledger
 from sparkfly_nb.errors import LedgerError, RunHalted
-from sparkfly_nb.http.async_client import Wire
+from sparkfly_nb.http.async_client import AsyncClient
 from sparkfly_nb.sandbox.faults import FAULTS
 from sparkfly_nb.sandbox.process import SandboxProcess
 
@@ -121,7 +121,7 @@ class Task(NamedTuple):
 def work(task):
     """Make one bulk call; gives its frame, or None where there is none yet."""
     warnings.simplefilter("ignore")  # values that cannot be read are told in warnings
-    runbook.SHARD_ROUNDS = 1  # several shards, though there are few rows
+    runs.SHARD_ROUNDS = 1  # several shards, though there are few rows
     if task.dies_at is not None:
         die_at(task.dies_at)
     with (
@@ -147,7 +147,7 @@ def die_at(step):
         if next(steps) == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    ask, transaction = Wire.ask, Ledger.transaction
+    ask, transaction = AsyncClient.ask, Ledger.transaction
 
     async def asked(self, request):
         pass_by()
@@ -164,7 +164,7 @@ def die_at(step):
             pass_by()  # written, not committed
         pass_by()
 
-    Wire.ask, Ledger.transaction = asked, recorded
+    AsyncClient.ask, Ledger.transaction = asked, recorded
 
 
 # ---- cells -----------------------------------------------------------------------------------------------------------

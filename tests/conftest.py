@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.http.sync_client import Transport
+from sparkfly_nb.http.sync_client import SyncClient
 from sparkfly_nb.http.sync_retries import Clock
 from sparkfly_nb.sandbox.process import SandboxProcess
 from sparkfly_nb.settings import Settings
@@ -127,7 +127,7 @@ def connect(clock):
             arguments["token"] = "given-token"
         settings = Settings.make("sandbox", base_url=server.base_url, **arguments)
         opened.append(
-            Transport(
+            SyncClient(
                 settings,
                 policy=policy or RetryPolicy(),
                 clock=clock.as_clock(),

@@ -47,7 +47,7 @@ def record(scenario, name, folder, world, *, source, tmp_path, **arguments):
     session = recording.quick_session(Path(tmp_path) / f"{name.replace('/', '-')}.db", **given)
 
     def secrets():
-        known = [session.settings.identity, session.settings.key, session.settings.token, session.tokens.current()[0]]
+        known = [session.settings.identity, session.settings.key, session.settings.token, session._tokens.current()[0]]
         return [secret.reveal() for secret in known if secret is not None]
 
     serializer = recording.Annotated(source=source, world=world, secrets=secrets)

@@ -18,7 +18,7 @@ from vcr.serializers import yamlserializer
 from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.http.sync_client import Transport
+from sparkfly_nb.http.sync_client import SyncClient
 
 CASSETTES = Path(__file__).parent.parent / "cassettes"
 RECORDED_ROOT = "https://sparkfly.example"
@@ -145,8 +145,8 @@ def make_vcr(*, root=None, serializer=None):
 def quick_session(ledger, **arguments):
     """Make a Session that does not wait between two tries."""
     session = Session(ledger=str(ledger), **arguments)
-    session.transport.close()
-    session.transport = Transport(session.settings, policy=TWO_QUICK_TRIES)
+    session._client.close()
+    session._client = SyncClient(session.settings, policy=TWO_QUICK_TRIES)
     return session
 
 

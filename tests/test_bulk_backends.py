@@ -18,7 +18,7 @@ import pytest
 from bulk_world import CALM, CAMPAIGN, LATER, assert_true, dask_client, members, quick, tiny_service
 
 from sparkfly_nb import Session
-from sparkfly_nb.bulk import runs as runbook
+from sparkfly_nb.bulk import runs
 from sparkfly_nb.bulk.ledger.claims import Claimant
 from sparkfly_nb.errors import ConfigurationError, LedgerError
 
@@ -153,7 +153,7 @@ def test_it_works_where_an_event_loop_runs_already_as_in_jupyter(tmp_path):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_ledger_that_fails_while_a_shard_is_claimed_stops_the_run_and_says_so(tmp_path, monkeypatch, n_jobs):
     """joblib asks for shards in threads of its own, where an error would be lost: the run would look finished."""
-    monkeypatch.setattr(runbook, "SHARD_ROUNDS", 1)
+    monkeypatch.setattr(runs, "SHARD_ROUNDS", 1)
     claim, claims = Claimant.claim, itertools.count(1)
 
     def fails_at_the_third(self, below=None):
@@ -196,10 +196,10 @@ def test_no_thread_and_no_process_stays_behind(world, tmp_path, backend):
 
 
 def test_what_goes_to_a_worker_holds_the_token_and_never_the_key(world, tmp_path, monkeypatch):
-    from sparkfly_nb.bulk.engine import executor as driver
+    from sparkfly_nb.bulk.engine import executor
 
     sent = []
-    dispatched = driver.Driver.dispatch
+    dispatched = executor.Executor.dispatch
 
     def dispatch(self, function, jobs):
         def seen():
@@ -209,11 +209,11 @@ def test_what_goes_to_a_worker_holds_the_token_and_never_the_key(world, tmp_path
 
         return dispatched(self, function, seen())
 
-    monkeypatch.setattr(driver.Driver, "dispatch", dispatch)
+    monkeypatch.setattr(executor.Executor, "dispatch", dispatch)
     with world.session(str(tmp_path / "ledger.db")) as session:
         session.issue_many(members(world.member_ids[:5]), CAMPAIGN, **world.calm)
         session.list_many(world.member_ids[:5], progress=False)
-        token = session.tokens.current()[0].reveal()
+        token = session._tokens.current()[0].reveal()
     assert {shown.partition("(")[0] for shown, _pickled in sent} == {"SendJob", "ListJob"}
     for shown, pickled in sent:
         assert token not in shown

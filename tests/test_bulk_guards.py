@@ -280,7 +280,7 @@ def test_a_token_that_ends_in_mid_run_is_renewed_and_every_row_is_sent(tmp_path)
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_all_tokens_of_the_sandbox_expire_and_every_row_is_issued_once(world, tmp_path, n_jobs):
     with world.session(str(tmp_path / "ledger.db")) as session:
-        session.tokens.current()
+        session._tokens.current()
         world.service.expire_tokens()
         result = session.issue_many(members(world.member_ids[:80]), CAMPAIGN, n_jobs=n_jobs, **world.calm)
     assert_true(result, world.states())

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sparkfly_nb.http.async_timeouts import Watch
+from sparkfly_nb.http.async_timeouts import RequestTimeouts
 
 
 async def requests(watch, *, hanging):
@@ -25,7 +25,7 @@ async def requests(watch, *, hanging):
 
 def test_a_request_that_hangs_ends_and_its_task_goes_on():
     async def main():
-        watch = Watch(0.0, 0.01)
+        watch = RequestTimeouts(0.0, 0.01)
         first = await requests(watch, hanging=True)
         second = await requests(watch, hanging=False)
         await asyncio.sleep(0.05)  # several looks: what is over is not watched
@@ -37,7 +37,7 @@ def test_a_request_that_hangs_ends_and_its_task_goes_on():
 
 def test_one_request_that_hangs_ends_no_other():
     async def main():
-        watch = Watch(0.0, 0.01)
+        watch = RequestTimeouts(0.0, 0.01)
         ends = await asyncio.gather(*(requests(watch, hanging=number == 3) for number in range(8)))
         watch.close()
         return ends
@@ -47,7 +47,7 @@ def test_one_request_that_hangs_ends_no_other():
 
 def test_a_task_that_is_cancelled_from_outside_stays_cancelled():
     async def main():
-        watch = Watch(30.0, 30.0)
+        watch = RequestTimeouts(30.0, 30.0)
         task = asyncio.create_task(requests(watch, hanging=True))
         await asyncio.sleep(0)
         task.cancel()
@@ -62,7 +62,7 @@ def test_a_task_that_is_cancelled_from_outside_stays_cancelled():
 
 def test_the_first_request_of_a_task_has_time_to_connect():
     async def main():
-        watch = Watch(30.0, 0.01)
+        watch = RequestTimeouts(30.0, 0.01)
         first = asyncio.create_task(requests(watch, hanging=True))
         await asyncio.sleep(0.1)
         still_waiting = not first.done()

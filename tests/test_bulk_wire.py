@@ -11,8 +11,8 @@ from test_transport_wire import certificate, tls_of
 
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.request import assemble
-from sparkfly_nb.http.async_client import AsyncClientConfig, Lost, NotSent, open_wire
-from sparkfly_nb.http.async_exchange import Exchange, Reply
+from sparkfly_nb.http.async_client import AsyncClientConfig, RequestNotSent, ResponseLost, open_client
+from sparkfly_nb.http.async_exchange import BufferedRequest, BufferedResponse
 from sparkfly_nb.settings import Secret
 
 __all__ = ["certificate"]
@@ -34,13 +34,13 @@ def ask(server, *names, timeout_s=0.5, between=nothing):
 
     async def all_of_them():
         ends = []
-        async with open_wire(config) as wire:
+        async with open_client(config) as wire:
             for place, name in enumerate(names):
                 if place:
                     await between(wire)
                 try:
-                    ends.append(await wire.ask(assemble(ENDPOINTS[name], VALUES[name])))
-                except (Lost, NotSent) as fault:
+                    ends.append(await wire.send(assemble(ENDPOINTS[name], VALUES[name])))
+                except (ResponseLost, RequestNotSent) as fault:
                     ends.append(fault)
         return ends
 
@@ -55,7 +55,7 @@ def test_a_change_is_sent_once_even_where_a_kept_connection_breaks(name):
     with ScriptedServer(Answer(200, {"offer_state": STATE}), DropRead()) as server:
         first, second = ask(server, "get_offer_state", name)
     assert first.status == 200
-    assert isinstance(second, Lost)
+    assert isinstance(second, ResponseLost)
     assert [received.connection for received in server.received] == [1, 1], "the connection was kept"
     assert [received.method for received in server.received] == ["GET", ENDPOINTS[name].method]
 
@@ -83,7 +83,7 @@ def test_an_answer_that_nobody_asked_for_is_not_taken_for_that_to_the_next_reque
     with ScriptedServer(Twice(Answer(200, {"offer_state": STATE}), gate)) as server:
         answer, second = ask(server, "get_offer_state", "issue_offer", between=it_comes)
     assert answer.status == 200
-    assert isinstance(second, NotSent)
+    assert isinstance(second, RequestNotSent)
     assert [received.method for received in server.received] == ["GET"]
 
 
@@ -134,7 +134,7 @@ BROKEN = {
 def test_whatever_is_no_whole_answer_is_lost_and_sent_once(step):
     with ScriptedServer(step) as server:
         (end,) = ask(server, "issue_offer", timeout_s=0.2)
-    assert isinstance(end, Lost) or end.status in (99, 101)
+    assert isinstance(end, ResponseLost) or end.status in (99, 101)
     assert len(server.received) == 1
 
 
@@ -142,14 +142,14 @@ def test_whatever_is_no_whole_answer_is_lost_and_sent_once(step):
 def test_without_a_connection_nothing_was_sent(name):
     with ScriptedServer(listens=False) as server:
         (end,) = ask(server, name)
-    assert isinstance(end, NotSent)
+    assert isinstance(end, RequestNotSent)
 
 
 def test_no_class_is_made_for_a_shard():
     """A class is a cycle: each would keep its loop and the token until the next full collection, which seldom comes."""
     with ScriptedServer(Answer(201, {"offer_state": RECEIPT})) as server:
         ask(server, "issue_offer")
-    assert Exchange.__subclasses__() == []
+    assert BufferedRequest.__subclasses__() == []
 
 
 def a_fault_of_our_own(*_arguments, **_values):
@@ -157,14 +157,14 @@ def a_fault_of_our_own(*_arguments, **_values):
 
 
 def test_whatever_goes_wrong_after_the_writing_is_a_lost_answer_and_not_the_end_of_the_rows_beside_it(monkeypatch):
-    monkeypatch.setattr(Reply, "read", a_fault_of_our_own)
+    monkeypatch.setattr(BufferedResponse, "read", a_fault_of_our_own)
     with ScriptedServer(Answer(201, {"offer_state": RECEIPT})) as server:
         (end,) = ask(server, "issue_offer")
-        assert isinstance(end, Lost)
+        assert isinstance(end, ResponseLost)
 
 
 def test_a_fault_of_our_own_before_the_writing_is_not_hidden(monkeypatch):
-    monkeypatch.setattr(Exchange, "__init__", a_fault_of_our_own)
+    monkeypatch.setattr(BufferedRequest, "__init__", a_fault_of_our_own)
     with ScriptedServer() as server, pytest.raises(AttributeError, match="has changed"):
         ask(server, "issue_offer")
 

@@ -192,7 +192,7 @@ def test_recording_replaces_every_secret_and_everything_of_value(sandbox_service
 
     def call(session, world):
         state = session.issue_offer_state(world.member_id, offer_id=world.offer_id)
-        seen.extend([session.tokens.current()[0].reveal(), state["token"].iloc[0]])
+        seen.extend([session._tokens.current()[0].reveal(), state["token"].iloc[0]])
         seen.append(state["credential_identifier"].iloc[0])
         return session.query_offer_states(token=state["token"].iloc[0])
 

@@ -10,7 +10,7 @@ from sparkfly_nb.frames.output_columns import (
     NOT_A_TIME,
     OUT_OF_RANGE,
     UNREADABLE,
-    Unread,
+    UnreadValues,
     fractions_of,
     integers_of,
     json_text,
@@ -24,7 +24,7 @@ LONG = "x" * 200
 
 
 def told(*values, reason="not text"):
-    unread = Unread()
+    unread = UnreadValues()
     for value in values:
         unread.add(value, reason)
     return unread.describe("status", "list_offer_states")
@@ -75,7 +75,7 @@ def test_a_long_text_is_cut_before_it_is_shown():
 
 
 def test_parts_of_a_column_add_up_and_show_three_examples_together():
-    first, second = Unread(), Unread()
+    first, second = UnreadValues(), UnreadValues()
     first.add("a", "odd", times=5)
     first.add("b", "odd")
     for value in ("b", "c", "d"):
@@ -105,7 +105,7 @@ def test_what_is_no_json_is_named_by_its_kind():
 
 
 def test_numbers_as_text_are_read_beside_flags():
-    unread = Unread()
+    unread = UnreadValues()
     values, missing = integers_of("offer_value_required", [True, "48.0", 1.5, None, False], unread)
 
     assert values.tolist() == [1, 48, 0, 0, 0]
@@ -114,14 +114,14 @@ def test_numbers_as_text_are_read_beside_flags():
 
 
 def test_texts_are_kept_as_they_are_beside_numbers():
-    unread = Unread()
+    unread = UnreadValues()
 
     assert texts_of(["", " a ", 7, None, False], unread) == ["", " a ", "7", None, None]
     assert list(unread.examples.items()) == [("False", "not text")]
 
 
 def test_fractions_are_floats_and_nothing_else():
-    unread = Unread()
+    unread = UnreadValues()
     values, missing = fractions_of("new", [0.5, None, "0.5", 1, -2.0], unread)
 
     assert values.dtype == np.float64
@@ -165,7 +165,7 @@ def test_the_first_and_the_last_second_that_a_frame_holds_are_read(text, nanosec
 
 
 def test_a_time_that_is_none_is_shown_as_it_came():
-    unread = Unread()
+    unread = UnreadValues()
     (times,) = times_of(["soon", None, [1], 7], {None: NOT_A_TIME}, {"soon": "odd"}, unread)
 
     assert times.tolist() == [NOT_A_TIME] * 4

@@ -31,7 +31,7 @@ def on_server():
     def make(server, environment="sandbox", **arguments):
         arguments = {"token": "given-token"} | arguments
         session = Session(environment, base_url=server.base_url, **arguments)
-        session.transport._sender._clock = Clock(sleep=lambda _seconds: None)
+        session._client._sender._clock = Clock(sleep=lambda _seconds: None)
         opened.append(session)
         return session
 

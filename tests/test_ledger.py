@@ -220,7 +220,7 @@ def test_no_token_and_no_key_is_in_the_ledger(world, tmp_path):
     world.service.set_faults({"issue_offer:token_revoked": 0.2, "issue_offer:commit_then_500": 0.2})
     with world.session(str(path)) as session:
         session.issue_many(members(world.member_ids[:40]), CAMPAIGN, halt_above=1, **world.calm)
-        secrets = [world.service.key.reveal(), world.service.identity.reveal(), session.tokens.current()[0].reveal()]
+        secrets = [world.service.key.reveal(), world.service.identity.reveal(), session._tokens.current()[0].reveal()]
         files = [file.read_bytes() for file in tmp_path.glob("ledger.db*")]
     assert len(files) >= 2, "the journal beside the ledger is looked at as well"
     assert not [secret for secret in secrets for content in files if secret.encode() in content]

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from sparkfly_nb.api.endpoints import PAGE_ROWS
 from sparkfly_nb.api.pagination import RESTARTS, Listing
-from sparkfly_nb.api.response import Page
+from sparkfly_nb.api.response import ListingPage
 from sparkfly_nb.errors import IncompleteListing, UnreadableAnswer
 
 
 def page_of(ids, *, total=None, per_page=None, page=None):
-    return Page([{"offer_state_id": i} for i in ids], page, per_page, total, None)
+    return ListingPage([{"offer_state_id": i} for i in ids], page, per_page, total, None)
 
 
 def read_all(listing, serve, limit=1000):
@@ -52,7 +52,7 @@ def test_entries_that_cannot_be_told_apart_are_an_error_of_ours():
         nested = [nested]
 
     with pytest.raises(UnreadableAnswer, match="told apart"):
-        Listing("x").take(Page([{"offer_state_id": None, "custom_data": nested}], 1, 50, 1, 1))
+        Listing("x").take(ListingPage([{"offer_state_id": None, "custom_data": nested}], 1, 50, 1, 1))
 
 
 def test_the_first_query_asks_for_as_much_as_possible():
@@ -105,7 +105,7 @@ def test_the_same_id_as_number_and_as_text_is_a_repetition():
 
 def test_entries_without_an_id_do_not_make_a_listing_endless():
     with pytest.raises(IncompleteListing, match="repeats"):
-        read_all(Listing("x"), lambda _query: Page([{"status": "incomplete"}], None, None, None, None))
+        read_all(Listing("x"), lambda _query: ListingPage([{"status": "incomplete"}], None, None, None, None))
 
 
 def test_one_id_twice_on_a_page_is_refused():

@@ -20,9 +20,9 @@ from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.inputs import build
 from sparkfly_nb.api.request import address_of, assemble
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.bulk.worker.messages import Wiring
+from sparkfly_nb.bulk.worker.messages import WorkerConfig
 from sparkfly_nb.errors import ConfigurationError, InvalidInput, SparkflyError
-from sparkfly_nb.http.async_client import AsyncClientConfig, open_wire
+from sparkfly_nb.http.async_client import AsyncClientConfig, open_client
 from sparkfly_nb.http.sync_retries import Clock
 from sparkfly_nb.settings import Secret, Settings
 
@@ -104,12 +104,14 @@ def wires():
         ScriptedServer(answer=lambda _received: Answer(404, {"error": "not found"})) as server,
         Session("sandbox", base_url=server.base_url, token="given-token") as session,
     ):
-        session.transport._sender._clock = Clock(sleep=lambda _seconds: None)
+        session._client._sender._clock = Clock(sleep=lambda _seconds: None)
         yield server, session
 
 
 def wiring(base_url):
-    return Wiring(AsyncClientConfig(base_url, Secret("given-token"), 5, 5, True), 1, None, RetryPolicy(), "nobody")
+    return WorkerConfig(
+        AsyncClientConfig(base_url, Secret("given-token"), 5, 5, True), 1, None, RetryPolicy(), "nobody"
+    )
 
 
 @examples(120)
@@ -120,11 +122,11 @@ def test_both_stacks_send_the_same_request_and_it_is_that_of_the_template(wires,
     before = len(server.received)
 
     async def in_bulk(request):
-        async with open_wire(wiring(server.base_url).client) as wire:
-            return await wire.ask(request)
+        async with open_client(wiring(server.base_url).client) as wire:
+            return await wire.send(request)
 
     try:
-        session.transport.call(endpoint, **values)
+        session._client.call(endpoint, **values)
     except InvalidInput:
         assert len(server.received) == before
         return

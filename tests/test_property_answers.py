@@ -27,7 +27,7 @@ from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.worker import list_shard as list_worker
 from sparkfly_nb.bulk.worker import send_shard as worker
 from sparkfly_nb.bulk.worker.cancellation import Deadline
-from sparkfly_nb.bulk.worker.messages import ListJob, Row, SendJob, Wiring
+from sparkfly_nb.bulk.worker.messages import ListJob, Row, SendJob, WorkerConfig
 from sparkfly_nb.errors import (
     API_ERRORS,
     ApiError,
@@ -80,8 +80,8 @@ class ScriptedWire:
 @pytest.fixture(scope="module")
 def scripted():
     with Session("sandbox", base_url="http://127.0.0.1:9/v1.0", token="given-token") as session:
-        session.transport._wire = session.transport._sender._wire = wire = ScriptedWire()
-        session.transport._sender._clock = Clock(sleep=lambda _seconds: None)
+        session._client._connection = session._client._sender._connection = wire = ScriptedWire()
+        session._client._sender._clock = Clock(sleep=lambda _seconds: None)
         yield session, wire
 
 
@@ -105,7 +105,7 @@ def call(session, name):
 def test_a_single_call_gives_its_frame_or_an_error_of_ours(scripted, name, data, status, retry_after):
     session, wire = scripted
     endpoint = ENDPOINTS[name]
-    wire.answer = attempt.Answer(
+    wire.answer = attempt.Response(
         status, {"Retry-After": retry_after} if retry_after else {}, data.draw(bodies(endpoint.answer))
     )
     wire.asked = 0
@@ -142,7 +142,7 @@ def assert_right_error(error, endpoint, status, *, waits):
 @given(endpoint=st.sampled_from(list(ENDPOINTS.values())))
 def test_a_right_answer_is_never_taken_for_another(scripted, endpoint):
     session, wire = scripted
-    wire.answer = attempt.Answer(endpoint.success, {}, json.dumps(RIGHT[endpoint.answer]).encode())
+    wire.answer = attempt.Response(endpoint.success, {}, json.dumps(RIGHT[endpoint.answer]).encode())
 
     frame, _ = call(session, endpoint.name)
 
@@ -173,7 +173,7 @@ def echo():
         ScriptedServer(answer=answer) as server,
         Session("sandbox", base_url=server.base_url, token="given-token") as session,
     ):
-        session.transport._sender._clock = Clock(sleep=lambda _seconds: None)
+        session._client._sender._clock = Clock(sleep=lambda _seconds: None)
         yield session, server
 
 
@@ -201,35 +201,35 @@ class ShardWire:
         self.steps = list(steps)
         self.paths = []
 
-    async def ask(self, request):
+    async def send(self, request):
         self.paths.append(request.path)
         step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
         if isinstance(step, Exception):
             raise step
         status, body, retry_after_s = step
-        return wire.Answer(status, redaction.recordable(request.method, status, body, SECRET), retry_after_s)
+        return wire.AsyncResponse(status, redaction.recordable(request.method, status, body, SECRET), retry_after_s)
 
 
 def run_shard(work, job, steps, monkeypatch):
     shard_wire = ShardWire(steps)
 
     @asynccontextmanager
-    async def open_wire(_wiring):
+    async def open_client(_wiring):
         yield shard_wire
 
     for module in (worker, list_worker):
-        monkeypatch.setattr(module, "open_wire", open_wire)
+        monkeypatch.setattr(module, "open_client", open_client)
     report = asyncio.run(work(job, Deadline("nobody", 60)))
     return report, shard_wire
 
 
 def wiring():
-    return Wiring(AsyncClientConfig("http://127.0.0.1:9/v1.0", SECRET, 1, 1, True), 1, None, NO_PAUSE, "nobody")
+    return WorkerConfig(AsyncClientConfig("http://127.0.0.1:9/v1.0", SECRET, 1, 1, True), 1, None, NO_PAUSE, "nobody")
 
 
 def steps(kind):
     answers = st.tuples(STATUSES, bodies(kind), st.sampled_from((None, None, None, 0.0)))
-    return answers | st.sampled_from((wire.Lost("it broke"), wire.NotSent("no connection")))
+    return answers | st.sampled_from((wire.ResponseLost("it broke"), wire.RequestNotSent("no connection")))
 
 
 @pytest.mark.parametrize("kind", list(ROWS))
@@ -247,7 +247,7 @@ def test_a_row_is_done_only_where_the_service_says_so_and_rejected_only_where_it
     [outcome] = report.outcomes or [None]
     word = outcome.outcome if outcome else "handed back"
     if isinstance(step, Exception):
-        expected = {"handed back"} if isinstance(step, wire.NotSent) else {"unknown"}
+        expected = {"handed back"} if isinstance(step, wire.RequestNotSent) else {"unknown"}
     else:
         expected = expected_words(operation, endpoint, *step)
     assert word in expected
@@ -307,7 +307,7 @@ def test_a_read_back_proves_or_says_why_not(kind, data, monkeypatch):
     report, asked = run_shard(worker._send, job, [first, then], monkeypatch)
 
     assert all(path.count("/") <= 4 and ".." not in path for path in asked.paths)
-    for reading in pickle.loads(pickle.dumps(report)).readings:
+    for reading in pickle.loads(pickle.dumps(report)).evidence:
         proof = prove(operation, row, reading)
         mismatch_of(row, {"offer_state_id": 7}, reading)
         if isinstance(proof, Proof):
@@ -330,7 +330,7 @@ def test_deep_nesting_in_what_is_read_back_comes_through_to_the_driver(name, mon
 
     report, _ = run_shard(worker._send, job, [(200, deep, None)], monkeypatch)
 
-    [reading] = pickle.loads(pickle.dumps(report)).readings
+    [reading] = pickle.loads(pickle.dumps(report)).evidence
     assert reading.found == [{"offer_state_id": 7, "member_id": 2}]
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from sparkfly_nb.sandbox.clock import Clock, read_rfc3339
+from sparkfly_nb.sandbox.clock import SandboxClock, read_rfc3339
 from sparkfly_nb.sandbox.merchant import CAMPAIGNS, CHANNELS, OFFERS
 from sparkfly_nb.sandbox.store import Store, credential_of, state_of_credential
 
@@ -14,7 +14,7 @@ NOON = dt.datetime(2026, 6, 30, 12, tzinfo=dt.timezone.utc)
 
 
 def begins_with(seed=7, members=60, now=NOON):
-    store = Store(None, seed=seed, members=members, clock=Clock(now))
+    store = Store(None, seed=seed, members=members, clock=SandboxClock(now))
     try:
         return store.members(None), store.all_states(generated=True)
     finally:

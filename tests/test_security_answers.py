@@ -28,7 +28,7 @@ from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.errors import OutcomeUnknown, UnreadableAnswer
 from sparkfly_nb.frames.builder import NEW_FIELDS, frame_of
 from sparkfly_nb.http import async_exchange as exchange
-from sparkfly_nb.http.async_client import AsyncClientConfig, Lost, NotSent, open_wire
+from sparkfly_nb.http.async_client import AsyncClientConfig, RequestNotSent, ResponseLost, open_client
 from sparkfly_nb.settings import Secret
 
 __all__ = ["certificate"]
@@ -52,8 +52,8 @@ def ask_in_bulk(server, name, _connect):
     config = AsyncClientConfig(server.base_url, Secret("a-token"), 5.0, TIMEOUT_S, True)
 
     async def once():
-        async with open_wire(config) as wire:
-            return await wire.ask(assemble(ENDPOINTS[name], VALUES[name]))
+        async with open_client(config) as wire:
+            return await wire.send(assemble(ENDPOINTS[name], VALUES[name]))
 
     return asyncio.run(once())
 
@@ -114,7 +114,7 @@ def test_no_answer_fills_the_memory_or_takes_for_ever(bomb, ask):
     with ScriptedServer(answer=lambda _received: bomb) as server:  # a read may be asked again
         try:
             answer = ask(server)
-        except (SparkflyError, Lost):
+        except (SparkflyError, ResponseLost):
             answer = None
 
     assert process.memory_info().rss - before < 150 * 2**20
@@ -128,12 +128,12 @@ LIMITED = ("gzip", "deflate", "deflate without a head", "gzip in chunks", "a bod
 
 @pytest.mark.parametrize("name", LIMITED)
 def test_the_limit_of_an_answer_is_named(name, ask):
-    with ScriptedServer(BOMBS[name]) as server, pytest.raises((UnreadableAnswer, Lost), match="longer than"):
+    with ScriptedServer(BOMBS[name]) as server, pytest.raises((UnreadableAnswer, ResponseLost), match="longer than"):
         ask(server)
 
 
 def test_a_change_whose_answer_is_a_bomb_is_not_taken_for_refused(ask):
-    with ScriptedServer(BOMBS["gzip"]) as server, pytest.raises((OutcomeUnknown, Lost), match="longer than"):
+    with ScriptedServer(BOMBS["gzip"]) as server, pytest.raises((OutcomeUnknown, ResponseLost), match="longer than"):
         ask(server, "issue_offer")
 
 
@@ -248,7 +248,7 @@ def test_bulk_calls_trust_whom_single_calls_trust(trusts, certificate, monkeypat
         if trusts:
             assert ask_in_bulk(server, "get_offer_state", None).status == 200
         else:
-            with pytest.raises(NotSent, match="Certificate"):
+            with pytest.raises(RequestNotSent, match="Certificate"):
                 ask_in_bulk(server, "get_offer_state", None)
             assert server.received == []
 

@@ -23,7 +23,7 @@ from sparkfly_nb.bulk.ledger.store import Ledger
 from sparkfly_nb.errors import InvalidInput, SandboxError, SparkflyError
 from sparkfly_nb.files import make_private_file
 from sparkfly_nb.frames.csv_writer import read_csv, write_csv
-from sparkfly_nb.sandbox.clock import Clock
+from sparkfly_nb.sandbox.clock import SandboxClock
 from sparkfly_nb.sandbox.process import SandboxProcess
 from sparkfly_nb.sandbox.store import Store
 
@@ -86,7 +86,7 @@ def open_ledger(path):
 
 
 def open_store(path):
-    Store(path, seed=1, members=1, clock=Clock()).close()
+    Store(path, seed=1, members=1, clock=SandboxClock()).close()
 
 
 KEPT = {"ledger": (open_ledger, LedgerError), "sandbox": (open_store, SandboxError)}
@@ -509,4 +509,4 @@ def test_nothing_is_unpickled_that_was_not_packed_by_the_same_object():
         if any(word in path.read_text() for word in ("pickle.load", "Unpickler", "read_pickle", "joblib.load"))
     ]
 
-    assert unpickling == ["audit/store.py"]
+    assert unpickling == ["audit/state_store.py"]

@@ -19,7 +19,7 @@ from sparkfly_nb import LedgerError, SandboxError, Session, SparkflyError, forms
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.bulk.ledger.store import Ledger
-from sparkfly_nb.bulk.worker.messages import ListJob, Row, SendJob, Wiring
+from sparkfly_nb.bulk.worker.messages import ListJob, Row, SendJob, WorkerConfig
 from sparkfly_nb.bulk.worker.send_shard import send_shard
 from sparkfly_nb.errors import ConfigurationError
 from sparkfly_nb.http.async_client import AsyncClientConfig
@@ -259,7 +259,7 @@ def test_nothing_that_holds_a_secret_can_be_pickled_or_shows_it(connect):
     with ScriptedServer() as server:
         transport = connect(server, **GIVEN)
         session = Session("sandbox", base_url=server.base_url, **GIVEN)
-        holders = [session, session.settings, session.transport, session.tokens, transport._wire, session.forms(),
+        holders = [session, session.settings, session._client, session._tokens, transport._connection, session.forms(),
                    forms.IssueOffer(session), forms.BulkForm(session)]  # fmt: skip
         for holder in holders:
             assert SECRET not in f"{holder!r} {holder} {vars(holder) if hasattr(holder, '__dict__') else ''}"
@@ -270,13 +270,13 @@ def test_nothing_that_holds_a_secret_can_be_pickled_or_shows_it(connect):
 
 def job():
     config = AsyncClientConfig("http://127.0.0.1:1/v1.0", Secret(GIVEN["token"]), 1, 1, True)
-    wiring = Wiring(config, 1, None, RetryPolicy(), "none")
+    wiring = WorkerConfig(config, 1, None, RetryPolicy(), "none")
     return SendJob(wiring, "no such operation", 0, [Row(0, {"member_id": 1})]), ListJob(wiring, [1])
 
 
 def test_no_text_of_a_task_shows_the_token():
     for one in job():
-        assert SECRET not in f"{one!r} {one} {one.wiring!r} {one.wiring}"
+        assert SECRET not in f"{one!r} {one} {one.config!r} {one.config}"
 
 
 def test_no_log_and_no_text_of_a_dask_cluster_shows_the_token(caplog, monkeypatch):

@@ -27,6 +27,8 @@ from sparkfly_nb import (
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.schema import OFFER_STATE, VOIDED
 from sparkfly_nb.schema import RECEIPT as RECEIPT_COLUMNS
+from sparkfly_nb.session.single_changes import SingleChanges
+from sparkfly_nb.session.single_reads import SingleReads
 
 PAGING = {"page", "per_page"}
 """Not for the caller: every page is read."""
@@ -190,7 +192,7 @@ def test_a_void_says_what_was_voided_and_whether_it_was_before(name, answer, out
 
 
 def test_it_shows_environment_address_and_how_long_the_token_lives(session):
-    session.tokens.current()
+    session._tokens.current()
 
     for shown in (repr(session), session._repr_html_()):
         assert "sandbox" in shown

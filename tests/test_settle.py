@@ -6,7 +6,7 @@ import pytest
 
 from sparkfly_nb.bulk.engine.reconcile import Proof, mismatch_of, prove, shows
 from sparkfly_nb.bulk.operations import OPERATIONS
-from sparkfly_nb.bulk.worker.messages import Reading, Row
+from sparkfly_nb.bulk.worker.messages import Row, RowEvidence
 from sparkfly_nb.frames.lifecycle import lifecycle_of
 
 ISSUE, VOID, UPDATE, REDEEM = (OPERATIONS[name] for name in ("issue", "void", "update", "redeem"))
@@ -17,7 +17,7 @@ KEYS = {"member_id": 1009, "offerstate_id": 7}
 
 
 def judged(operation, sent, *found):
-    return prove(operation, Row(4, sent), Reading(4, list(found)))
+    return prove(operation, Row(4, sent), RowEvidence(4, list(found)))
 
 
 # ---- prove -----------------------------------------------------------------------------------------------------------
@@ -25,7 +25,7 @@ def judged(operation, sent, *found):
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_what_could_not_be_read_proves_nothing(operation):
-    assert prove(operation, Row(4, SENT), Reading(4, None, "timed out")) is Proof.UNTOLD
+    assert prove(operation, Row(4, SENT), RowEvidence(4, None, "timed out")) is Proof.UNTOLD
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -155,7 +155,7 @@ def test_other_fields_are_compared_as_they_are(asked, found, is_shown):
 
 
 def contradiction(*found, error=None, **changes):
-    reading = Reading(4, None, error) if error else Reading(4, list(found))
+    reading = RowEvidence(4, None, error) if error else RowEvidence(4, list(found))
     return mismatch_of(Row(4, {**SENT, **changes}), {"offer_state_id": 7}, reading)
 
 

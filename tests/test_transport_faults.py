@@ -11,7 +11,7 @@ import pytest
 import requests.exceptions
 import urllib3.exceptions
 
-from sparkfly_nb.http.failures import FAULTS, lost_by
+from sparkfly_nb.http.failures import NETWORK_ERRORS, failure_of
 
 
 def classes_of(module):
@@ -43,9 +43,9 @@ def made(kind):
 
 @pytest.mark.parametrize("kind", FOREIGN, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_foreign_error_is_caught_and_understood(kind):
-    lost = lost_by(made(kind))
+    lost = failure_of(made(kind))
 
-    assert issubclass(kind, FAULTS)
+    assert issubclass(kind, NETWORK_ERRORS)
     assert lost.may_have_been_sent == (kind.__name__ not in UNSEEN or kind.__module__ == "http.client")
     assert "secret" not in lost.why
 
@@ -79,7 +79,7 @@ REFUSED = ConnectionRefusedError(111, "Connection refused")
     ],
 )
 def test_the_reason_behind_an_error_decides(error, may_have_been_sent, why):
-    lost = lost_by(error)
+    lost = failure_of(error)
 
     assert lost.may_have_been_sent is may_have_been_sent
     assert why in lost.why
@@ -90,4 +90,4 @@ def test_an_error_that_was_being_handled_decides_nothing():
     error = ConnectionResetError(104, "reset")
     error.__context__ = urllib3.exceptions.NewConnectionError(None, "an older request")
 
-    assert lost_by(error).may_have_been_sent
+    assert failure_of(error).may_have_been_sent

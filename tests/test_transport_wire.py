@@ -28,7 +28,7 @@ from sparkfly_nb import (
 )
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.http.sync_client import Transport
+from sparkfly_nb.http.sync_client import SyncClient
 from sparkfly_nb.http.sync_connection import IDLE_S
 from sparkfly_nb.settings import Settings
 
@@ -69,9 +69,9 @@ def test_a_body_is_json_and_says_so(connect):
 
 @pytest.fixture(scope="module")
 def echo():
-    """One server and one Transport for all examples of a property."""
+    """One server and one SyncClient for all examples of a property."""
     with ScriptedServer(answer=lambda _received: Answer(200)) as server:
-        transport = Transport(Settings.make("sandbox", base_url=server.base_url, token="given-token"))
+        transport = SyncClient(Settings.make("sandbox", base_url=server.base_url, token="given-token"))
         yield server, transport
         transport.close()
 
@@ -168,7 +168,7 @@ def test_no_proxy_stands_between_us_and_this_machine(connect, monkeypatch):
 def test_a_proxy_that_refuses_means_that_the_service_saw_nothing(monkeypatch, clock):
     with ScriptedServer(Answer(403, framed=False)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        transport = Transport(Settings.make("staging", token="given-token"), policy=ONCE, clock=clock.as_clock())
+        transport = SyncClient(Settings.make("staging", token="given-token"), policy=ONCE, clock=clock.as_clock())
         with pytest.raises(ConnectionFailed, match="proxy let no connection through"):
             transport.call(ISSUE, **VALUES["issue_offer"])
         transport.close()
@@ -301,7 +301,7 @@ def test_a_certificate_bundle_that_is_missing_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "absent.pem"))
 
     with pytest.raises(ConfigurationError, match="REQUESTS_CA_BUNDLE"):
-        Transport(Settings.make(token="given-token"))
+        SyncClient(Settings.make(token="given-token"))
 
 
 @pytest.fixture(scope="module")

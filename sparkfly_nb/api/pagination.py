@@ -25,7 +25,7 @@ from .endpoints import PAGE_ROWS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .response import Page
+    from .response import ListingPage
 
 __all__ = ["RESTARTS", "Listing", "Taken"]
 
@@ -74,7 +74,7 @@ class Listing:
             return None
         return {"page": self._next_page, "per_page": self._per_page or self._asked_per_page}
 
-    def take(self, page: Page) -> Taken:
+    def take(self, page: ListingPage) -> Taken:
         """Take the answer to `next_query`.
 
         Returns
@@ -109,7 +109,7 @@ class Listing:
         self._next_page += 1
         return Taken(page.records, restarted=False)
 
-    def _changed(self, page: Page) -> bool:
+    def _changed(self, page: ListingPage) -> bool:
         return (self._total is not None and page.total_entries not in (None, self._total)) or (
             self._per_page is not None and page.per_page not in (None, self._per_page)
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .request import Request
 
 __all__ = [
-    "Page",
+    "ListingPage",
     "Verdict",
     "api_error",
     "in_words",
@@ -133,7 +133,7 @@ def read_receipt(parsed: Any) -> dict[str, Any]:
     return record
 
 
-class Page(NamedTuple):
+class ListingPage(NamedTuple):
     """One page of a listing."""
 
     records: list[dict[str, Any]]
@@ -143,7 +143,7 @@ class Page(NamedTuple):
     total_pages: int | None
 
 
-def read_index(parsed: Any) -> Page:
+def read_index(parsed: Any) -> ListingPage:
     """Read one page of a listing; a bare list counts as a page that says nothing about itself.
 
     Raises
@@ -159,7 +159,7 @@ def read_index(parsed: Any) -> Page:
             value = parsed.get(name)
             if isinstance(value, int) and not isinstance(value, bool):
                 counts[at] = value
-    return Page(read_records(parsed), *counts)
+    return ListingPage(read_records(parsed), *counts)
 
 
 def read_success(endpoint: Endpoint, body: bytes) -> Any:
@@ -167,7 +167,7 @@ def read_success(endpoint: Endpoint, body: bytes) -> Any:
 
     Returns
     -------
-    dict, list of dict, Page or None
+    dict, list of dict, ListingPage or None
         A change's receipt, a read's offer states, a page of a listing, or nothing.
 
     Raises

@@ -12,7 +12,7 @@ from ..errors import ConfigurationError, InvalidInput
 from ..files import as_path
 from ..frames.builder import holdable
 from ..frames.input_columns import ReadColumn, read_flags, read_integers, read_texts, read_times
-from ..frames.invalid_rows import WrongCell, invalid_rows, label_at
+from ..frames.invalid_rows import InvalidCell, invalid_rows, label_at
 from ..frames.output_columns import FRACTION, json_text, object_array
 from ..frames.scalars import is_missing, shown
 from ..schema import FLAG, INTEGER, TEXT, TIME, UNREAD
@@ -128,12 +128,12 @@ def _frame_of_file(path: Path) -> pd.DataFrame:
 def _typed_plan(given: pd.DataFrame, tz: dt.tzinfo | None) -> pd.DataFrame:
     """Give a frame the columns and dtypes of a plan; what cannot be read is refused, with every row named."""
     columns: dict[str, Any] = {}
-    problems: list[WrongCell] = []
+    problems: list[InvalidCell] = []
     for name, dtype in PLAN.items():
         if name in given.columns and name != "at_service":
             cells, found = read_times(given[name], tz=tz) if dtype == TIME else READ[dtype](given[name])
             columns[name] = cells.array
-            problems += [WrongCell(label_at(given.index, one.position), name, *one[1:]) for one in found]
+            problems += [InvalidCell(label_at(given.index, one.position), name, *one[1:]) for one in found]
     if problems:
         raise invalid_rows("audit: members: they cannot be read as they are, so nothing was asked", problems)
     columns.setdefault("planned", [True] * len(given))

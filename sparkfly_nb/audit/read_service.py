@@ -100,7 +100,7 @@ def audit_campaign(
         scope = replace(scope, campaign=_campaign_of(rows, run))
     scope = replace(scope, members=words)
     taken = pd.Timestamp(taken_at or dt.datetime.now(dt.timezone.utc)).tz_convert("UTC").as_unit("ns")
-    reading = _Reading(scope, plan)
+    reading = _ServiceReading(scope, plan)
     member_ids = sorted(plan["member_id"].dropna().unique().tolist())
     for states, unread in read_states(member_ids):
         reading.take(states, unread)
@@ -128,7 +128,7 @@ def _campaign_of(rows: pd.DataFrame, run: str) -> str | None:
     return campaigns[0] if campaigns else None
 
 
-class _Reading:
+class _ServiceReading:
     """An audit while it is read."""
 
     def __init__(self, scope: Scope, plan: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from .worker.messages import Outcome
 
-__all__ = ["Breaker"]
+__all__ = ["CircuitBreaker"]
 
 MIN_ROWS: Final = 50
 """So many rows must have ended before their failures can halt a run."""
@@ -18,7 +18,7 @@ RECENT_ROWS: Final = 500
 """Failures are counted among so many rows, or a few more: a service that breaks down late is met soon, too."""
 
 
-class Breaker:
+class CircuitBreaker:
     """Counts rows that ended, and trips when too many of the latest ones failed.
 
     Parameters

@@ -11,14 +11,14 @@ import pandas as pd
 
 from ..errors import InvalidInput, RequestFailed
 from ..frames.builder import FramePart, frame_of, join_parts
-from ..frames.input_columns import Problem, read_integers
-from ..frames.invalid_rows import WrongCell, invalid_rows, label_at
+from ..frames.input_columns import CellProblem, read_integers
+from ..frames.invalid_rows import InvalidCell, invalid_rows, label_at
 from ..frames.scalars import shown
 from ..schema import OFFER_STATE, UNREAD
-from .engine.executor import Driver, Effort, WorkersLost
+from .engine.executor import Backoff, Executor, WorkersLost
 from .engine.progress import progress_bar
 from .worker.list_shard import list_members
-from .worker.messages import ListJob, Unread
+from .worker.messages import ListJob, UnreadMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,19 +61,19 @@ def member_ids_of(members: Any) -> list[int]:
     typed = read.values  # noqa: PD011 - a field of ours
     unreadable = {problem.position for problem in read.problems}
     gaps = np.flatnonzero(typed.isna()).tolist()
-    problems = [*read.problems, *(Problem(at, None, *NO_ID) for at in gaps if at not in unreadable)]
+    problems = [*read.problems, *(CellProblem(at, None, *NO_ID) for at in gaps if at not in unreadable)]
     if problems:
         wrong = sorted(problems, key=itemgetter(0))
         raise invalid_rows(
             f"{len(wrong)} of {len(series)} members cannot be read, so nothing was asked",
-            [WrongCell(label_at(series.index, one.position), "member_id", *one[1:]) for one in wrong],
+            [InvalidCell(label_at(series.index, one.position), "member_id", *one[1:]) for one in wrong],
         )
     ids: list[int] = typed.drop_duplicates().tolist()
     return ids
 
 
 def read_blocks(
-    make_driver: Callable[[], Driver], member_ids: Sequence[int], *, progress: bool
+    make_executor: Callable[[], Executor], member_ids: Sequence[int], *, progress: bool
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """Read the offer states of members block by block.
 
@@ -85,8 +85,8 @@ def read_blocks(
     with progress_bar(len(member_ids), "list", "member", shown=progress) as bar:
         for first in range(0, len(member_ids), BLOCK_MEMBERS):
             block = member_ids[first : first + BLOCK_MEMBERS]
-            driver = make_driver()
-            parts, unread = driver.work(lambda: _read_block(driver, block), rows=len(block), label="list")  # noqa: B023
+            executor = make_executor()
+            parts, unread = executor.work(lambda: _read_block(executor, block), rows=len(block), label="list")  # noqa: B023
             bar.update(len(block))
             yield (
                 join_parts(parts, OFFER_STATE, where="list_offer_states"),
@@ -94,20 +94,20 @@ def read_blocks(
             )
 
 
-def _read_block(driver: Driver, members: Sequence[int]) -> tuple[list[FramePart], list[Unread]]:
+def _read_block(executor: Executor, members: Sequence[int]) -> tuple[list[FramePart], list[UnreadMember]]:
     """Read members until each is read or has a reason why not."""
-    effort = Effort(driver)
+    backoff = Backoff(executor)
     waiting = dict.fromkeys(members)
     parts: list[FramePart] = []
-    unread: list[Unread] = []
-    while waiting and not driver.stop.is_set():
-        wiring, generation = driver.wiring()
+    unread: list[UnreadMember] = []
+    while waiting and not executor.stop.is_set():
+        config, generation = executor.worker_config()
         todo = list(waiting)
-        size = max(1, min(ROUNDS_PER_LANE * wiring.concurrency, ceil(len(todo) / driver.workers)))
-        jobs = (ListJob(wiring, todo[first : first + size]) for first in range(0, len(todo), size))
+        size = max(1, min(ROUNDS_PER_LANE * config.concurrency, ceil(len(todo) / executor.workers)))
+        jobs = (ListJob(config, todo[first : first + size]) for first in range(0, len(todo), size))
         unauthenticated, pause_s = False, 0.0
         try:
-            for report in driver.dispatch(list_members, jobs):
+            for report in executor.dispatch(list_members, jobs):
                 unauthenticated |= report.unauthenticated
                 pause_s = max(pause_s, report.pause_s)
                 parts.append(report.part)
@@ -116,10 +116,10 @@ def _read_block(driver: Driver, members: Sequence[int]) -> tuple[list[FramePart]
                     waiting.pop(member_id, None)
         except WorkersLost:
             pass  # a read can be done again; rounds in which nothing moved are counted
-        driver.rows_done = len(members) - len(waiting)
+        executor.rows_done = len(members) - len(waiting)
         if waiting:
             try:
-                effort.after_round(
+                backoff.after_round(
                     moved=len(waiting) < len(todo),
                     generation=generation,
                     unauthenticated=unauthenticated,
@@ -127,7 +127,7 @@ def _read_block(driver: Driver, members: Sequence[int]) -> tuple[list[FramePart]
                     pause_s=pause_s,
                 )
             except RequestFailed as fault:
-                unread += [Unread(member_id, None, str(fault), None) for member_id in waiting]
+                unread += [UnreadMember(member_id, None, str(fault), None) for member_id in waiting]
                 break
     return parts, unread
 

@@ -16,7 +16,7 @@ from ..errors import ConfirmationRequired, InvalidInput, LedgerError, PlanChange
 from ..frames.scalars import as_text, shown
 from ..settings import user_name
 from ..version import __version__
-from .engine.executor import BulkOptions, Driver
+from .engine.executor import BulkOptions, Executor
 from .engine.runner import Runner
 from .operations import OPERATIONS
 from .plan.diff import is_as_planned, plan_changed
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from ..http.tokens import Tokens
     from ..settings import Settings
     from .ledger.store import Ledger
-    from .worker.messages import Outcome, Reading, Row
+    from .worker.messages import Outcome, Row, RowEvidence
 
-__all__ = ["RunBook", "run_name"]
+__all__ = ["Runs", "run_name"]
 
 SHARD_ROUNDS: Final = 160
 """Rows of a shard per request in flight: enough that its connections, and its last requests, matter little."""
@@ -42,7 +42,7 @@ SHARD_ROWS: Final = 20_480
 """Few enough that a shard is through before its time is over: what is left of it waits until the rest is recorded."""
 
 
-class RunBook:
+class Runs:
     """The runs of one Session.
 
     Parameters
@@ -61,9 +61,9 @@ class RunBook:
         self.ledger = ledger
         self.policy = RetryPolicy()
 
-    def driver(self, options: BulkOptions) -> Driver:
-        """Make the driver of one bulk call, in the caller's thread."""
-        return Driver(self._settings, self._tokens, options, self.policy)
+    def executor(self, options: BulkOptions) -> Executor:
+        """Make the executor of one bulk call, in the caller's thread."""
+        return Executor(self._settings, self._tokens, options, self.policy)
 
     def find(self, run: str) -> Run:
         """Find a run by its name.
@@ -130,11 +130,11 @@ class RunBook:
             undoes=None,
         )
 
-    def _bounds(self, positions: Sequence[int], driver: Driver) -> list[tuple[int, int]]:
+    def _bounds(self, positions: Sequence[int], executor: Executor) -> list[tuple[int, int]]:
         """Cut rows into shards; the canary rows are a shard of their own."""
-        lanes = max(1, driver.options.concurrency // driver.workers)
-        size = max(1, min(SHARD_ROUNDS * lanes, SHARD_ROWS, ceil(len(positions) / driver.workers)))
-        canary = min(driver.options.canary, len(positions))
+        lanes = max(1, executor.options.concurrency // executor.workers)
+        size = max(1, min(SHARD_ROUNDS * lanes, SHARD_ROWS, ceil(len(positions) / executor.workers)))
+        canary = min(executor.options.canary, len(positions))
         cuts = [0, *([canary] if canary else []), *range(canary + size, len(positions), size), len(positions)]
         return [(positions[first], positions[last - 1]) for first, last in pairwise(cuts) if last > first]
 
@@ -176,11 +176,11 @@ class RunBook:
             problems += [found for found in issued_rows(plan, elsewhere) if found.position in unsent]
         if problems:
             raise report_of(plan, problems)
-        driver = self.driver(options)
+        executor = self.executor(options)
         if known is None:
             name = run_name(plan, run)
             new = self._new_run(plan.operation.name, name, plan.digest, plan.campaign_id, reason, len(plan))
-            known = ledger.create(new, plan.rows(name), self._bounds(range(len(plan)), driver))
+            known = ledger.create(new, plan.rows(name), self._bounds(range(len(plan)), executor))
             if known.digest != plan.digest:  # recorded by another process in the meantime
                 raise plan_changed(ledger, known, plan, self._settings.base_url)
         else:
@@ -190,8 +190,8 @@ class RunBook:
             tqdm.write(in_words(f"run {known.run} was started {known.started_at[:19]}Z by {known.user_name}: {rest}"))
             if not open_rows:
                 return result_frame(ledger, known, plan.index)
-            driver.rows_done = len(plan) - open_rows
-        driver.work(Runner(driver, ledger, known).carry_out, rows=len(plan), label=plan.operation.name)
+            executor.rows_done = len(plan) - open_rows
+        executor.work(Runner(executor, ledger, known).carry_out, rows=len(plan), label=plan.operation.name)
         return result_frame(ledger, known, plan.index)
 
     def undo(self, run: str, options: BulkOptions, *, reason: str | None, confirm: int | None) -> pd.DataFrame:
@@ -201,17 +201,17 @@ class RunBook:
             raise InvalidInput(f"run {run} is no issue run but {issue.operation}: there is nothing to undo")
         issued = [row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk]
         self._check_confirm(len(issued), confirm)
-        driver = self.driver(options)
+        executor = self.executor(options)
 
         def work() -> list[Run]:
-            Runner(driver, ledger, issue).settle()
-            undos = self._undos(issue, reason, driver)
+            Runner(executor, ledger, issue).settle()
+            undos = self._undos(issue, reason, executor)
             for undo in undos:
-                if not driver.stop.is_set():
-                    self._carry_out_undo(issue, undo, driver)
+                if not executor.stop.is_set():
+                    self._carry_out_undo(issue, undo, executor)
             return undos
 
-        undos = driver.work(work, rows=len(issued), label="void_run")
+        undos = executor.work(work, rows=len(issued), label="void_run")
         frames = []
         for undo in undos:
             frame = result_frame(ledger, undo)
@@ -223,7 +223,7 @@ class RunBook:
         result.attrs["run"] = undos[-1].run
         return result
 
-    def _undos(self, issue: Run, reason: str | None, driver: Driver) -> list[Run]:
+    def _undos(self, issue: Run, reason: str | None, executor: Executor) -> list[Run]:
         """Give the runs that undo an issue run, with a new one for what was issued since the last of them."""
         ledger = self.ledger
         undos = [run for run, _counts in reversed(ledger.all_runs()) if run.undoes == issue.run]
@@ -232,7 +232,7 @@ class RunBook:
         rest = [row for row in issued if row["position"] not in there]
         if undos and not rest:
             return undos
-        bounds = self._bounds([row["position"] for row in rest], driver)
+        bounds = self._bounds([row["position"] for row in rest], executor)
         for number in count(len(undos) + 1):
             part = f", part {number}" if number > 1 else ""
             name, digest = f"void of {issue.run}{part}", f"void of {issue.digest}{part}"
@@ -242,32 +242,32 @@ class RunBook:
                 break
         return [*undos, made]
 
-    def _carry_out_undo(self, issue: Run, undo: Run, driver: Driver) -> None:
+    def _carry_out_undo(self, issue: Run, undo: Run, executor: Executor) -> None:
         """Read back what an undo has not ended yet, keep what is not as it was issued, void the others."""
         ledger = self.ledger
         issued = {row["position"]: row for chunk in ledger.chunks(issue.run_no, only="issued") for row in chunk}
         sent = {row.position: row for row in ledger.rows_of(issue, outcome="issued")}
 
-        def judge(row: Row, reading: Reading) -> Outcome | None:
-            return verdict_before_voiding(issued[row.position], sent[row.position], reading)
+        def judge(row: Row, evidence: RowEvidence) -> Outcome | None:
+            return verdict_before_voiding(issued[row.position], sent[row.position], evidence)
 
-        runner = Runner(driver, ledger, undo, judge)
+        runner = Runner(executor, ledger, undo, judge)
         runner.recover()  # what a dead process claimed may be voided already: it is settled, not judged
         to_read = [sent[row.position] for row in ledger.rows_of(undo, outcome="planned")]
-        verdicts = [judge(row, reading) for row, reading in Runner(driver, ledger, issue).read_back(to_read)]
-        if driver.stop.is_set():
+        verdicts = [judge(row, evidence) for row, evidence in Runner(executor, ledger, issue).read_back(to_read)]
+        if executor.stop.is_set():
             return
         ended = [verdict for verdict in verdicts if verdict is not None]
-        driver.rows_done += ledger.end_unclaimed(undo.run_no, ended)
+        executor.rows_done += ledger.end_unclaimed(undo.run_no, ended)
         runner.carry_out()
         voided = [row["position"] for chunk in ledger.chunks(undo.run_no, only="voided") for row in chunk]
         ledger.mark_undone(issue.run_no, voided)
 
     def settle(self, run: str, options: BulkOptions) -> pd.DataFrame:
         """Read back the unknown rows of a run; `BulkReads.settle` says how."""
-        found, driver = self._find_here(run), self.driver(options)
+        found, executor = self._find_here(run), self.executor(options)
         unknown = self.ledger.counts(found.run_no).get("unknown", 0)
-        driver.work(Runner(driver, self.ledger, found).settle, rows=unknown, label="settle")
+        executor.work(Runner(executor, self.ledger, found).settle, rows=unknown, label="settle")
         return result_frame(self.ledger, found)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..frames.lifecycle import lifecycle_of
 from .engine.reconcile import TIMES, shows
 from .records import PlannedRow
-from .worker.messages import Outcome, Reading, Row
+from .worker.messages import Outcome, Row, RowEvidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ def planned_voids(issued: Iterable[list[dict[str, Any]]]) -> Iterator[list[Plann
 
 
 def verdict_before_voiding(  # noqa: PLR0911 - a list of cases, each ends it
-    issued: dict[str, Any], row: Row, reading: Reading
+    issued: dict[str, Any], row: Row, evidence: RowEvidence
 ) -> Outcome | None:
     """Judge one read-back before an undo.
 
@@ -42,7 +42,7 @@ def verdict_before_voiding(  # noqa: PLR0911 - a list of cases, each ends it
         The row of the issue run, as recorded.
     row : Row
         The same row as it was sent.
-    reading : Reading
+    evidence : RowEvidence
         What the service shows now.
 
     Returns
@@ -51,12 +51,12 @@ def verdict_before_voiding(  # noqa: PLR0911 - a list of cases, each ends it
         Why the row is not voided, or None where it is to be voided.
     """
     position, key = row.position, issued["offer_state_id"]
-    if reading.found is None:
-        return _unread(reading, str(reading.error))
-    state = next((found for found in reading.found if found.get("offer_state_id") == key), None)
+    if evidence.found is None:
+        return _unread(evidence, str(evidence.error))
+    state = next((found for found in evidence.found if found.get("offer_state_id") == key), None)
     if state is None:
         return _kept(position, f"the member no longer holds offer state {key} under this reference")
-    more = [found for found in reading.found if found is not state and lifecycle_of(found.get("status")) != "voided"]
+    more = [found for found in evidence.found if found is not state and lifecycle_of(found.get("status")) != "voided"]
     if more:  # which of them the member was meant to have, nobody can tell
         ids = ", ".join(str(found.get("offer_state_id")) for found in (state, *more))
         why = f"not voided, duplicate: the offer states {ids} carry the reference of this row; void them with void_many"
@@ -68,21 +68,21 @@ def verdict_before_voiding(  # noqa: PLR0911 - a list of cases, each ends it
         return _kept(position, "it was redeemed")
     if value := state.get("value"):
         if type(value) is not int:
-            return _unread(reading, f"its value is {str(value)[:40]}")
+            return _unread(evidence, f"its value is {str(value)[:40]}")
         return _kept(position, f"it was used in part: its value is {value}")
     for name in sorted(TIMES):
         recorded = issued[name] or row.sent.get(name)
         is_same = True if recorded is None else shows(state, name, recorded)
         if is_same is None:
-            return _unread(reading, f"{name} was {recorded} and is {str(state.get(name))[:40]}")
+            return _unread(evidence, f"{name} was {recorded} and is {str(state.get(name))[:40]}")
         if not is_same:
             return _kept(position, f"it was changed: {name} was {recorded} and is {state.get(name)}")
     return None
 
 
-def _unread(reading: Reading, why: str) -> Outcome:
+def _unread(evidence: RowEvidence, why: str) -> Outcome:
     error = f"not voided, could not be read: {why}"
-    return Outcome(reading.position, "rejected", reading.http_status, error, reading.trace)
+    return Outcome(evidence.position, "rejected", evidence.http_status, error, evidence.trace)
 
 
 def _kept(position: int, why: str) -> Outcome:

@@ -11,7 +11,7 @@ from ..errors import InvalidInput, RunHalted
 from .bulk_rows import Looked, csv_bytes, look_at, read_upload
 from .call_code import call_line
 from .rendering import error_notice, list_table, notice
-from .widget import Action, Page
+from .widget import Action, FormWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ PREVIEWED: Final = ("row", "verdict", "problem", "member_id", "member_identifier
 ENDED: Final = ("row", "outcome", "member_id", "member_identifier", "offer_state_id", "error", "trace")
 
 
-class BulkForm(Page):
+class BulkForm(FormWidget):
     """A form that issues or voids many rows: upload or frame, preview, number of rows, progress, what was rejected.
 
     Parameters

@@ -8,7 +8,7 @@ from ..errors import AuthenticationError, ConfigurationError
 from ..session.session import Session
 from ..settings import VARIABLES, Secret
 from .rendering import notice
-from .widget import Action, Page
+from .widget import Action, FormWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ HELP: Final[dict[str, str]] = {
 }
 
 
-class Connect(Page):
+class Connect(FormWidget):
     """A form that connects: environment, identity and key go in, a Session comes out.
 
     The key is typed into a password field, travels with the press of the button alone, and is held by the Session. It
@@ -116,7 +116,7 @@ class Connect(Page):
         self._seen = self._seen._replace(typed={"environment": self._environment})  # both fields were emptied
         session = Session(self._environment, base_url=self._base_url, identity=identity, key=key, **self._options)
         try:
-            session.tokens.current()
+            session._tokens.current()  # noqa: SLF001 - to learn now whether the credentials work
         except AuthenticationError as error:
             session.close()
             text = "The identity and the key do not belong together, or not to this environment. Type both again."

@@ -11,7 +11,7 @@ from .call_code import python_line
 from .fields import Checked, asked_fields, check, shown_fields, values_of
 from .rendering import error_notice, may_have_happened, notice, outcome_notice, record_table, result_tables
 from .review import EFFECTS, RECOGNISED_BY, change_table, changes_of, warnings_of
-from .widget import Action, Page
+from .widget import Action, FormWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ SENT_ALREADY: Final = "This was sent already. Change a value, or choose “Send 
 UNSETTLED: Final = "This may have happened already: look first. Another value can be sent at any time."
 
 
-class Form(Page):
+class Form(FormWidget):
     """A form for one operation of the service; each operation has a class of its own in `sparkfly_nb.forms`.
 
     Parameters

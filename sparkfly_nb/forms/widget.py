@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..settings import Settings
 
-__all__ = ["Action", "Page", "Press"]
+__all__ = ["Action", "FormWidget", "Press"]
 
 HERE: Final = Path(__file__).parent
 INTERRUPTED: Final = notice(
@@ -51,7 +51,7 @@ class Press(NamedTuple):
     confirmation: str
 
 
-class Page(anywidget.AnyWidget):
+class FormWidget(anywidget.AnyWidget):
     """A form on a page; the base of every form here.
 
     Attributes

@@ -19,7 +19,7 @@ from ..schema import FLAG, INTEGER, LIST, OFFER_STATE, TEXT, TIME
 from .output_columns import (
     NOT_A_TIME,
     NOTHING,
-    Unread,
+    UnreadValues,
     empty_arrays,
     flags_of,
     inferred_array,
@@ -72,7 +72,7 @@ class FramePart:
     """Rows of a frame on their way from a worker: small arrays and what could not be read; it can be pickled."""
 
     chunks: list[Chunk] = field(default_factory=list)
-    unread: dict[str, Unread] = field(default_factory=dict)
+    unread: dict[str, UnreadValues] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return sum(chunk.rows for chunk in self.chunks)
@@ -187,7 +187,7 @@ class FrameBuilder:
     def _add_chunk(self, cells_of: dict[str, Sequence[Any]], rows: int) -> None:
         """Turn cells into arrays."""
         chunk = Chunk(rows, {}, {})
-        unread = {name: Unread() for name in self._columns}
+        unread = {name: UnreadValues() for name in self._columns}
         # Most times repeat, within a column and between columns: each text is parsed once per chunk.
         times = [cells_of[name] for name in cells_of.keys() & self._times]
         parsed, bad = parse_times(texts_among(times))
@@ -232,17 +232,17 @@ class FrameBuilder:
         """
         return join_parts([self.part()], self._columns, where=self._where)
 
-    def _texts(self, name: str, cells: Sequence[Any], unread: Unread, rows: int) -> NDArray[Any]:
+    def _texts(self, name: str, cells: Sequence[Any], unread: UnreadValues, rows: int) -> NDArray[Any]:
         shared = self._shared[name]
         known = shared.known(cells, rows)
         return object_array(shared.of(texts_of(cells, unread)), rows) if known is None else known
 
-    def _new_field(self, name: str, cells: Sequence[Any], unread: dict[str, Unread]) -> Sequence[Any]:
+    def _new_field(self, name: str, cells: Sequence[Any], unread: dict[str, UnreadValues]) -> Sequence[Any]:
         """Take cells that no table knows, but what is nested too deeply; equal texts are one object."""
         kinds = set(map(type, cells))
         if kinds <= TEXT_OR_NOTHING:
             return self._shared[name].of(cells)
-        return cells if NESTED.isdisjoint(kinds) else without_deep(cells, unread.setdefault(name, Unread()))
+        return cells if NESTED.isdisjoint(kinds) else without_deep(cells, unread.setdefault(name, UnreadValues()))
 
     def _with_one_empty(self, cells: Sequence[Any]) -> Sequence[Any]:
         """Let empty lists be one object: three million would cost 170 MB, and the collector a quarter of the time."""
@@ -250,11 +250,11 @@ class FrameBuilder:
         return [empty if cell == empty else cell for cell in cells]
 
 
-_READ: Final[dict[str, Callable[[str, Sequence[Any], Unread], Arrays]]] = {INTEGER: integers_of, FLAG: flags_of}
+_READ: Final[dict[str, Callable[[str, Sequence[Any], UnreadValues], Arrays]]] = {INTEGER: integers_of, FLAG: flags_of}
 """How the cells of a chunk become arrays; times are looked up, and texts and lists shared."""
 
 
-def _kept(names: Iterable[str], columns: Mapping[str, str]) -> tuple[list[str], dict[str, Unread]]:
+def _kept(names: Iterable[str], columns: Mapping[str, str]) -> tuple[list[str], dict[str, UnreadValues]]:
     """Leave out what would make a frame explode: each new field costs a cell in every row of it.
 
     Returns
@@ -266,16 +266,16 @@ def _kept(names: Iterable[str], columns: Mapping[str, str]) -> tuple[list[str], 
     new: list[str] = []
     for name in names:
         (known if name in columns else new).append(name)
-    left_out = Unread()
+    left_out = UnreadValues()
     for name in new[NEW_FIELDS:]:
         left_out.add(name, f"more than the {NEW_FIELDS:,} that a frame takes")
     return known + new[:NEW_FIELDS], {"new fields": left_out}
 
 
-def _join_unread(into: dict[str, Unread], more: Mapping[str, Unread]) -> None:
+def _join_unread(into: dict[str, UnreadValues], more: Mapping[str, UnreadValues]) -> None:
     for name, problems in more.items():
         if problems.count:
-            into.setdefault(name, Unread()).join(problems)
+            into.setdefault(name, UnreadValues()).join(problems)
 
 
 def join_parts(parts: Sequence[FramePart], columns: Mapping[str, str] = OFFER_STATE, *, where: str) -> pd.DataFrame:
@@ -301,7 +301,7 @@ def join_parts(parts: Sequence[FramePart], columns: Mapping[str, str] = OFFER_ST
         Once per column with values that could not be read, over all parts.
     """
     chunks = [chunk for part in parts for chunk in part.chunks]
-    unread: dict[str, Unread] = {}
+    unread: dict[str, UnreadValues] = {}
     for part in parts:
         _join_unread(unread, part.unread)
         part.chunks = []
@@ -342,7 +342,7 @@ def empty_frame(columns: Mapping[str, str] = OFFER_STATE) -> pd.DataFrame:
     return join_parts([], columns, where="")
 
 
-def _warn(unread: Mapping[str, Unread], where: str) -> None:
+def _warn(unread: Mapping[str, UnreadValues], where: str) -> None:
     """Warn once per column, at the line of the caller that is not part of this package."""
     if not unread:
         return

@@ -17,7 +17,7 @@ from .csv_cells import Memo, edited_blocks, text_of
 from .output_columns import (
     FRACTION,
     NOT_A_TIME,
-    Unread,
+    UnreadValues,
     flags_of,
     fractions_of,
     integers_of,
@@ -133,14 +133,14 @@ def _part_of(cells: pd.DataFrame, dtypes: Mapping[str, str]) -> FramePart:
     chunk = Chunk(len(cells), {}, {})
     part = FramePart([chunk])
     for position, (name, dtype) in enumerate(dtypes.items()):
-        unread = Unread()
+        unread = UnreadValues()
         chunk.known[name] = _TYPED[dtype](cells.iloc[:, position].tolist(), unread)
         if unread.count:
             part.unread[name] = unread
     return part
 
 
-def _integers(cells: list[str], unread: Unread) -> Arrays:
+def _integers(cells: list[str], unread: UnreadValues) -> Arrays:
     if WHOLE_NUMBERS.fullmatch("".join(cells)):
         try:
             return integers_of("", [int(cell) if cell else None for cell in cells], unread)
@@ -149,15 +149,15 @@ def _integers(cells: list[str], unread: Unread) -> Arrays:
     return integers_of("", [cell or None for cell in cells], unread)
 
 
-def _flags(cells: list[str], unread: Unread) -> Arrays:
+def _flags(cells: list[str], unread: UnreadValues) -> Arrays:
     return flags_of("", [FLAG_WORDS.get(cell, cell) if cell else None for cell in cells], unread)
 
 
-def _fractions(cells: list[str], unread: Unread) -> Arrays:
+def _fractions(cells: list[str], unread: UnreadValues) -> Arrays:
     return fractions_of("", [_parsed(float, cell) if cell else None for cell in cells], unread)
 
 
-def _lists(cells: list[str], unread: Unread) -> Arrays:
+def _lists(cells: list[str], unread: UnreadValues) -> Arrays:
     empty: list[Any] = []
     parsed = [(empty if cell == "[]" else _parsed(json.loads, cell)) if cell else None for cell in cells]
     return (object_array(lists_of(parsed, unread), len(parsed)),)
@@ -171,18 +171,18 @@ def _parsed(parse: Callable[[str], Any], cell: str) -> Any:
         return cell
 
 
-def _times(cells: list[str], unread: Unread) -> Arrays:
+def _times(cells: list[str], unread: UnreadValues) -> Arrays:
     parsed, bad = parse_times(set(cells) - {""})
     return times_of(cells, {"": NOT_A_TIME, **parsed}, bad, unread)
 
 
-def _texts(cells: list[str], _unread: Unread) -> Arrays:
+def _texts(cells: list[str], _unread: UnreadValues) -> Arrays:
     memo = Memo(text_of)
     memo[""] = None
     return (object_array(map(memo.__getitem__, cells), len(cells)),)
 
 
-_TYPED: Final[dict[str, Callable[[list[str], Unread], Arrays]]] = {
+_TYPED: Final[dict[str, Callable[[list[str], UnreadValues], Arrays]]] = {
     INTEGER: _integers,
     FLAG: _flags,
     FRACTION: _fractions,

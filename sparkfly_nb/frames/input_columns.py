@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "Problem",
+    "CellProblem",
     "ReadColumn",
     "kind_of",
     "missing_in",
@@ -47,7 +47,7 @@ FIXES: Final = {
 """What to do, where the problem does not say it itself."""
 
 
-class Problem(NamedTuple):
+class CellProblem(NamedTuple):
     """One cell that cannot be read."""
 
     position: int  # from 0, whatever the index says
@@ -60,7 +60,7 @@ class ReadColumn(NamedTuple):
     """A column as the package uses it, and the cells that could not be read: they are missing in `values`."""
 
     values: pd.Series
-    problems: list[Problem]
+    problems: list[CellProblem]
 
 
 def read_integers(series: pd.Series) -> ReadColumn:
@@ -151,7 +151,7 @@ def read_flags(series: pd.Series) -> ReadColumn:
     """
     missing = missing_in(series)
     flags = np.zeros(len(series), dtype=bool)
-    problems: list[Problem] = []
+    problems: list[CellProblem] = []
     if kind_of(series) == "b":
         flags = series.to_numpy(dtype=bool, na_value=False)
     else:
@@ -221,7 +221,7 @@ def _cells_of(series: pd.Series) -> NDArray[Any]:
     return object_array(series.tolist(), len(series))
 
 
-def _column(series: pd.Series, dtype: str, arrays: tuple[Any, ...], problems: list[Problem]) -> ReadColumn:
+def _column(series: pd.Series, dtype: str, arrays: tuple[Any, ...], problems: list[CellProblem]) -> ReadColumn:
     """Put the values under the index of the column that was given; cells with a problem become missing."""
     if problems and dtype != TIME:  # a time that could not be read is missing already
         arrays[-1][[problem.position for problem in problems]] = None if dtype == TEXT else True
@@ -330,7 +330,7 @@ def _moment_reader(tz: dt.tzinfo | None) -> Callable[[Any], int]:
 
 def _read_left(
     cells: Any, left: NDArray[np.bool_], read: Callable[[Any], Any], dtype: str
-) -> tuple[dict[int, Any], list[Problem]]:
+) -> tuple[dict[int, Any], list[CellProblem]]:
     """Read the marked cells one by one."""
     values: dict[int, Any] = {}
     problems = []
@@ -339,7 +339,7 @@ def _read_left(
         try:
             values[position] = read(cell)
         except InvalidInput as error:
-            problems.append(Problem(position, cell, *_in_two(str(error), FIXES[dtype])))
+            problems.append(CellProblem(position, cell, *_in_two(str(error), FIXES[dtype])))
     return values, problems
 
 

@@ -14,12 +14,12 @@ from .scalars import shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["WrongCell", "invalid_rows", "label_at"]
+__all__ = ["InvalidCell", "invalid_rows", "label_at"]
 
 SHOWN_CELLS: Final = 3
 
 
-class WrongCell(NamedTuple):
+class InvalidCell(NamedTuple):
     """One line of the report of an `InvalidRows`."""
 
     row: object  # the label in the person's index
@@ -35,22 +35,22 @@ def label_at(index: pd.Index, position: int) -> Any:
     return label.item() if isinstance(label, np.generic) else label
 
 
-def invalid_rows(lead: str, cells: Sequence[WrongCell]) -> InvalidRows:
+def invalid_rows(lead: str, cells: Sequence[InvalidCell]) -> InvalidRows:
     """Make the error that names each wrong cell: the first few in its text, all of them in its report.
 
     Parameters
     ----------
     lead : str
         What is wrong as a whole.
-    cells : sequence of WrongCell
+    cells : sequence of InvalidCell
         At least one.
     """
     # Dtypes are named: pandas would make Arrow's texts of some, which cannot hold half surrogates, and 1.0 of 1.
-    dtypes = [np.dtype(object) if name in ("row", "value") else STRING for name in WrongCell._fields]
+    dtypes = [np.dtype(object) if name in ("row", "value") else STRING for name in InvalidCell._fields]
     report = pd.DataFrame(
         {
             name: pd.Series(object_array([cell[at] for cell in cells], len(cells)), dtype=dtypes[at])
-            for at, name in enumerate(WrongCell._fields)
+            for at, name in enumerate(InvalidCell._fields)
         }
     )
     lines = [

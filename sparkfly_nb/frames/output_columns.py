@@ -65,7 +65,7 @@ Arrays = tuple["NDArray[Any]", ...]
 
 
 @dataclass(slots=True)
-class Unread:
+class UnreadValues:
     """The values of one column that became missing: how many, and the first few."""
 
     count: int = 0
@@ -77,7 +77,7 @@ class Unread:
         if len(self.examples) < EXAMPLES:
             self.examples.setdefault(_short(value), reason)
 
-    def join(self, other: Unread) -> None:
+    def join(self, other: UnreadValues) -> None:
         """Add what another part of the same column counted."""
         self.count += other.count
         for shown, reason in other.examples.items():
@@ -174,7 +174,7 @@ def _missing_mask(cells: Sequence[Any], kinds: set[type]) -> NDArray[np.bool_]:
     return np.fromiter((cell is None for cell in cells), dtype=bool, count=len(cells))
 
 
-def _read_cells(cells: Sequence[Any], read: Callable[[Any], Any], unread: Unread, reason: str) -> list[Any]:
+def _read_cells(cells: Sequence[Any], read: Callable[[Any], Any], unread: UnreadValues, reason: str) -> list[Any]:
     """Read cell by cell what is not all of the expected type; what cannot be read becomes None and is counted."""
     values = []
     for cell in cells:
@@ -212,7 +212,7 @@ _float_of = _exactly(float)
 _list_of = _exactly(list)
 
 
-def integers_of(name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
+def integers_of(name: str, cells: Sequence[Any], unread: UnreadValues) -> Arrays:
     """Take whole numbers; digits in text and 1009.0 count, and a flag where an older description has one."""
     arrays = _whole_numbers(cells)
     if arrays is None:
@@ -234,7 +234,7 @@ def _whole_numbers(cells: Sequence[Any]) -> Arrays | None:
         return None
 
 
-def flags_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
+def flags_of(_name: str, cells: Sequence[Any], unread: UnreadValues) -> Arrays:
     """Take flags; 0, 1 and texts are none."""
     kinds = set(map(type, cells))
     if not kinds <= {bool, NOTHING}:
@@ -244,7 +244,7 @@ def flags_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
     return np.array(cells, dtype=bool), missing  # None counts as False below the mask
 
 
-def fractions_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
+def fractions_of(_name: str, cells: Sequence[Any], unread: UnreadValues) -> Arrays:
     """Take floats."""
     if not set(map(type, cells)) <= {float, NOTHING}:
         cells = _read_cells(cells, _float_of, unread, UNREADABLE[FRACTION])
@@ -252,14 +252,14 @@ def fractions_of(_name: str, cells: Sequence[Any], unread: Unread) -> Arrays:
     return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64), missing
 
 
-def lists_of(cells: Sequence[Any], unread: Unread) -> Sequence[Any]:
+def lists_of(cells: Sequence[Any], unread: UnreadValues) -> Sequence[Any]:
     """Take lists as they are; a missing one stays missing, for the service did not say that there are none."""
     if not set(map(type, cells)) <= {list, NOTHING}:
         cells = _read_cells(cells, _list_of, unread, UNREADABLE[LIST])
     return without_deep(cells, unread)
 
 
-def without_deep(cells: Sequence[Any], unread: Unread) -> Sequence[Any]:
+def without_deep(cells: Sequence[Any], unread: UnreadValues) -> Sequence[Any]:
     """Leave out lists and objects that are nested too deeply, and count them."""
     try:
         orjson.dumps(cells)  # the quickest way to know: it gives up at 254 levels
@@ -282,14 +282,14 @@ def _is_deep(cell: Any) -> bool:
     return any(isinstance(value, (list, dict)) for value in held)
 
 
-def texts_of(cells: Sequence[Any], unread: Unread) -> Sequence[str | None]:
+def texts_of(cells: Sequence[Any], unread: UnreadValues) -> Sequence[str | None]:
     """Take texts, whole numbers as their digits, and lists and objects as their JSON."""
     if not set(map(type, cells)) <= {str, NOTHING}:
         cells = _read_cells(cells, _text_of, unread, UNREADABLE[TEXT])
     return cells
 
 
-def times_of(cells: Sequence[Any], parsed: Mapping[Any, int], bad: Mapping[str, str], unread: Unread) -> Arrays:
+def times_of(cells: Sequence[Any], parsed: Mapping[Any, int], bad: Mapping[str, str], unread: UnreadValues) -> Arrays:
     """Look the times up; `parsed` knows None as well, and no bad text."""
     try:
         return (np.fromiter(map(parsed.__getitem__, cells), dtype=np.int64, count=len(cells)),)
@@ -347,8 +347,8 @@ def inferred_array(objects: NDArray[Any]) -> Any:
     if kinds == {str}:
         return typed_array(TEXT, (objects,))
     if kinds == {bool}:
-        return typed_array(FLAG, flags_of("", cells, Unread()))
+        return typed_array(FLAG, flags_of("", cells, UnreadValues()))
     if kinds == {float}:
-        return typed_array(FRACTION, fractions_of("", cells, Unread()))
+        return typed_array(FRACTION, fractions_of("", cells, UnreadValues()))
     numbers = _whole_numbers(cells) if kinds == {int} else None
     return typed_array(INTEGER, numbers) if numbers else typed_array(LIST, (objects,))

@@ -1,4 +1,4 @@
-"""One worker's connections: aiohttp, told apart into "answered", "lost" and "never sent"."""
+"""One worker's connections: aiohttp, told apart into "answered", "response_lost" and "never sent"."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..api.endpoints import TOKEN_HEADER
 from ..api.request import Request, address_of
 from ..api.retry_policy import parse_retry_after
 from ..version import USER_AGENT
-from .async_exchange import WRITTEN, Lost, NotSent, exchange_of, lost, words
-from .async_timeouts import Watch
+from .async_exchange import WRITTEN, RequestNotSent, ResponseLost, describe_error, request_class, response_lost
+from .async_timeouts import RequestTimeouts
 from .environment import proxy_url, ssl_trust
 from .redaction import recordable
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from ..settings import Secret
 
-__all__ = ["Answer", "AsyncClientConfig", "Lost", "NotSent", "Wire", "open_wire"]
+__all__ = ["AsyncClient", "AsyncClientConfig", "AsyncResponse", "RequestNotSent", "ResponseLost", "open_client"]
 
 READ_BYTES: Final = 1 << 18
 """Held per connection before reading pauses: a usual page comes without one."""
 
 
-class Answer(NamedTuple):
+class AsyncResponse(NamedTuple):
     """A whole answer."""
 
     status: int
@@ -56,12 +56,12 @@ class AsyncClientConfig:
     is_loopback: bool
 
 
-class Wire:
+class AsyncClient:
     """Sends requests over one pool of connections."""
 
-    def __init__(self, http: aiohttp.ClientSession, watch: Watch, config: AsyncClientConfig) -> None:
+    def __init__(self, http: aiohttp.ClientSession, timeouts: RequestTimeouts, config: AsyncClientConfig) -> None:
         self._http = http
-        self._watch = watch
+        self._timeouts = timeouts
         self._base_url = config.base_url
         self._urls: dict[str, URL] = {}
         self._token = config.token
@@ -75,17 +75,17 @@ class Wire:
                 self._urls[address] = url
         return url
 
-    async def ask(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> AsyncResponse:
         """Send a request once and read the whole answer.
 
         Raises
         ------
-        NotSent
+        RequestNotSent
             No byte of it has left: there was no connection.
-        Lost
+        ResponseLost
             It may have arrived, and what came is no answer.
         """
-        task = self._watch.begin()
+        task = self._timeouts.begin()
         WRITTEN.set(False)
         try:
             reply = await self._http.request(
@@ -93,21 +93,23 @@ class Wire:
             )
             body = recordable(request.method, reply.status, await reply.read(), self._token)
             retry_after_s = parse_retry_after(reply.headers.get("Retry-After"), time.time())
-            return Answer(reply.status, body, retry_after_s)
+            return AsyncResponse(reply.status, body, retry_after_s)
         except asyncio.CancelledError:
-            if not self._watch.has_cancelled(task):
+            if not self._timeouts.has_cancelled(task):
                 raise
-            raise (Lost("no answer in time") if WRITTEN.get() else NotSent("no connection in time")) from None
-        except (NotSent, Lost):
+            raise (
+                ResponseLost("no answer in time") if WRITTEN.get() else RequestNotSent("no connection in time")
+            ) from None
+        except (RequestNotSent, ResponseLost):
             raise
         except Exception as error:
             if WRITTEN.get():  # whatever it is, the row may be done, and the rows beside it are not to fall with it
-                raise lost(error) from None
+                raise response_lost(error) from None
             if isinstance(error, _UNREACHED):
-                raise NotSent(f"no connection: {words(error)}") from None
+                raise RequestNotSent(f"no connection: {describe_error(error)}") from None
             raise
         finally:
-            self._watch.end(task)
+            self._timeouts.end(task)
 
 
 _UNREACHED: Final = (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutError, OSError, ValueError)
@@ -115,7 +117,7 @@ _UNREACHED: Final = (aiohttp.ClientError, HttpProcessingError, asyncio.TimeoutEr
 
 
 @asynccontextmanager
-async def open_wire(config: AsyncClientConfig) -> AsyncIterator[Wire]:
+async def open_client(config: AsyncClientConfig) -> AsyncIterator[AsyncClient]:
     """Open the connections of one shard and close them after it."""
     headers = {
         "Accept": "application/json",
@@ -129,13 +131,13 @@ async def open_wire(config: AsyncClientConfig) -> AsyncIterator[Wire]:
         # as many connections as there are lanes
         connector=aiohttp.TCPConnector(limit=0, ssl=ssl_trust(config.base_url)),
         cookie_jar=aiohttp.DummyCookieJar(),
-        request_class=exchange_of(URL(config.base_url), headers, proxy),
+        request_class=request_class(URL(config.base_url), headers, proxy),
         proxy=proxy,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout_s),
         read_bufsize=READ_BYTES,
     ) as http:
-        watch = Watch(config.connect_timeout_s, config.read_timeout_s)
+        timeouts = RequestTimeouts(config.connect_timeout_s, config.read_timeout_s)
         try:
-            yield Wire(http, watch, config)
+            yield AsyncClient(http, timeouts, config)
         finally:
-            watch.close()
+            timeouts.close()

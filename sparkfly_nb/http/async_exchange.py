@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from yarl import URL
 
-__all__ = ["WRITTEN", "Exchange", "Lost", "NotSent", "Reply", "exchange_of", "lost", "words"]
+__all__ = [
+    "WRITTEN",
+    "BufferedRequest",
+    "BufferedResponse",
+    "RequestNotSent",
+    "ResponseLost",
+    "describe_error",
+    "request_class",
+    "response_lost",
+]
 
 WRITTEN: Final[ContextVar[bool]] = ContextVar("WRITTEN", default=False)
 """Whether a byte of the request of this task may have left; set here alone, and taken back by who asks anew."""
@@ -33,26 +42,26 @@ SWITCHED: Final = 101
 """The one answer between 100 and 199 that none follows."""
 
 
-class NotSent(Exception):
+class RequestNotSent(Exception):
     """No byte of the request has left; stays inside the workers."""
 
 
-class Lost(Exception):
+class ResponseLost(Exception):
     """The request may have been processed, and no usable answer came; stays inside the workers."""
 
 
-def lost(error: BaseException) -> Lost:
+def response_lost(error: BaseException) -> ResponseLost:
     """Say how the way to a whole answer broke."""
-    return Lost(f"the connection broke before the answer was complete: {words(error)}")
+    return ResponseLost(f"the connection broke before the answer was complete: {describe_error(error)}")
 
 
-def words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Describe a fault without the request that it may carry."""
     return f"{type(error).__name__}" + (f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else "")
 
 
-class Exchange(aiohttp.ClientRequest):
-    """A request of which only the method, the address and the body are its own; see `exchange_of`."""
+class BufferedRequest(aiohttp.ClientRequest):
+    """A request of which only the method, the address and the body are its own; see `request_class`."""
 
     _head: bytes
     _key: ConnectionKey
@@ -75,21 +84,21 @@ class Exchange(aiohttp.ClientRequest):
 
         Raises
         ------
-        NotSent
+        RequestNotSent
             The connection was closed, or a whole answer came over it that nobody had asked for.
         """
         protocol = conn.protocol
         if protocol is None or protocol.transport is None or protocol.should_close:
-            raise NotSent("no connection: it was closed, or an answer came that nobody had asked for")
+            raise RequestNotSent("no connection: it was closed, or an answer came that nobody had asked for")
         body = self._given or b""
         length = b"Content-Length: %d\r\n" % len(body) if self._given is not None or self.method != "GET" else b""
         line = b"%b %b HTTP/1.1\r\n" % (self.method.encode(), self.url.raw_path_qs.encode())
         WRITTEN.set(True)
         protocol.transport.write(b"%b%b%b\r\n%b" % (line, self._head, length, body))
-        return Reply(self.method, self.url, is_last=len(body) > LONG_BYTES)
+        return BufferedResponse(self.method, self.url, is_last=len(body) > LONG_BYTES)
 
 
-def exchange_of(url: URL, headers: Mapping[str, str], proxy: URL | None = None) -> type[aiohttp.ClientRequest]:
+def request_class(url: URL, headers: Mapping[str, str], proxy: URL | None = None) -> type[aiohttp.ClientRequest]:
     """Make the kind of request that goes to one service, over one way, with the same headers.
 
     Parameters
@@ -112,10 +121,10 @@ def exchange_of(url: URL, headers: Mapping[str, str], proxy: URL | None = None) 
     head = "".join(f"{name}: {value}\r\n" for name, value in usual.headers.items())
     same_for_all = {**vars(usual), "_head": head.encode("ascii"), "_key": usual.connection_key}
     # no class for each shard: a class is a cycle, and would keep the loop and the token until the next full collection
-    return cast("type[aiohttp.ClientRequest]", partial(Exchange, same_for_all))
+    return cast("type[aiohttp.ClientRequest]", partial(BufferedRequest, same_for_all))
 
 
-class Reply(aiohttp.ClientResponse):
+class BufferedResponse(aiohttp.ClientResponse):
     """An answer, read whole before it is handed over; its connection is free again by then.
 
     Parameters
@@ -134,15 +143,15 @@ class Reply(aiohttp.ClientResponse):
         self._cache: dict[str, Any] = {}  # of aiohttp's properties
         self._is_last = is_last
 
-    async def start(self, connection: Connection) -> Reply:
+    async def start(self, connection: Connection) -> BufferedResponse:
         """Read all of the answer.
 
         Raises
         ------
-        Lost
+        ResponseLost
             The connection broke, or there is no end to the answer.
         """
-        protocol = cast("ResponseHandler", connection.protocol)  # `Exchange.send` has just written over it
+        protocol = cast("ResponseHandler", connection.protocol)  # `BufferedRequest.send` has just written over it
         try:
             message, content = await protocol.read()
             while 100 <= message.code < 200 and message.code != SWITCHED:
@@ -152,7 +161,7 @@ class Reply(aiohttp.ClientResponse):
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             if self.method == "GET":
                 raise  # aiohttp sends a read once more, where a kept connection had ended
-            raise lost(error) from None
+            raise response_lost(error) from None
         self.status, self.reason, self._headers = message.code, message.reason, message.headers
         if self._is_last and connection.transport is not None:
             connection.transport.abort()  # to close it would send the rest first
@@ -179,5 +188,5 @@ async def _whole(content: aiohttp.StreamReader, headers: Mapping[str, str]) -> b
     return b"".join(parts)
 
 
-def _too_long() -> Lost:
-    return Lost(f"the answer is longer than {MAX_RESPONSE_BYTES // 2**20} MiB")
+def _too_long() -> ResponseLost:
+    return ResponseLost(f"the answer is longer than {MAX_RESPONSE_BYTES // 2**20} MiB")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, cast
 
-__all__ = ["Watch"]
+__all__ = ["RequestTimeouts"]
 
 LOOK_S: Final = 0.1
 """The longest time between two looks."""
 LOOKS_PER_LIMIT: Final = 10
 
 
-class Watch:
+class RequestTimeouts:
     """Cancels tasks whose request takes too long; each tells afterwards whether it was this that cancelled it.
 
     Parameters
@@ -36,14 +36,14 @@ class Watch:
         self._timer.cancel()
 
     def begin(self) -> asyncio.Task[Any]:
-        """Watch the current task from now on, and give it."""
+        """RequestTimeouts the current task from now on, and give it."""
         task = cast("asyncio.Task[Any]", asyncio.current_task())  # a coroutine always runs in one
         limit_s = self._read_s if task in self._connected else self._connect_s + self._read_s
         self._ends[task] = self._loop.time() + limit_s
         return task
 
     def end(self, task: asyncio.Task[Any]) -> None:
-        """Watch a task no more: its request is over."""
+        """RequestTimeouts a task no more: its request is over."""
         del self._ends[task]
         self._cancelled.discard(task)
         self._connected.add(task)

@@ -13,13 +13,19 @@ import urllib3.exceptions as urllib3_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FAULTS", "Lost", "lost_by"]
+__all__ = ["NETWORK_ERRORS", "Failure", "failure_of"]
 
-FAULTS: Final = (requests.RequestException, urllib3_errors.HTTPError, http.client.HTTPException, OSError, ValueError)
+NETWORK_ERRORS: Final = (
+    requests.RequestException,
+    urllib3_errors.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+)
 """Everything that requests and what it stands on raise for a request that fails."""
 
 
-class Lost(NamedTuple):
+class Failure(NamedTuple):
     """No answer came."""
 
     may_have_been_sent: bool
@@ -28,7 +34,7 @@ class Lost(NamedTuple):
     """The person pressed stop while it was under way."""
 
 
-class _Fault(NamedTuple):
+class _FailureKind(NamedTuple):
     """A kind of failure, and whether the service can have seen a request that ended with it."""
 
     kinds: tuple[type[BaseException], ...]
@@ -37,12 +43,16 @@ class _Fault(NamedTuple):
 
 
 _KNOWN_FAULTS: Final = (
-    _Fault((ssl.SSLCertVerificationError,), False, "the certificate of the service was refused"),
-    _Fault((urllib3_errors.NameResolutionError, socket.gaierror), False, "the name of the service cannot be resolved"),
-    _Fault((urllib3_errors.NewConnectionError,), False, "no connection could be made"),
-    _Fault((urllib3_errors.ConnectTimeoutError, requests.ConnectTimeout), False, "no connection was made in time"),
-    _Fault((urllib3_errors.ClosedPoolError,), False, "the session was closed"),
-    _Fault(
+    _FailureKind((ssl.SSLCertVerificationError,), False, "the certificate of the service was refused"),
+    _FailureKind(
+        (urllib3_errors.NameResolutionError, socket.gaierror), False, "the name of the service cannot be resolved"
+    ),
+    _FailureKind((urllib3_errors.NewConnectionError,), False, "no connection could be made"),
+    _FailureKind(
+        (urllib3_errors.ConnectTimeoutError, requests.ConnectTimeout), False, "no connection was made in time"
+    ),
+    _FailureKind((urllib3_errors.ClosedPoolError,), False, "the session was closed"),
+    _FailureKind(
         (
             requests.exceptions.InvalidURL,
             requests.exceptions.InvalidSchema,
@@ -53,12 +63,12 @@ _KNOWN_FAULTS: Final = (
         False,
         "the address of the service or of the proxy cannot be used",
     ),
-    _Fault((urllib3_errors.ReadTimeoutError, requests.ReadTimeout, TimeoutError), True, "no answer came in time"),
-    _Fault((urllib3_errors.IncompleteRead, http.client.IncompleteRead), True, "the answer broke off"),
-    _Fault((http.client.RemoteDisconnected,), True, "the connection was closed before an answer came"),
-    _Fault((urllib3_errors.DecodeError,), True, "the answer cannot be decompressed"),
-    _Fault((ssl.SSLError,), True, "the encrypted connection broke"),
-    _Fault((BaseException,), True, "the connection broke before the answer was complete"),
+    _FailureKind((urllib3_errors.ReadTimeoutError, requests.ReadTimeout, TimeoutError), True, "no answer came in time"),
+    _FailureKind((urllib3_errors.IncompleteRead, http.client.IncompleteRead), True, "the answer broke off"),
+    _FailureKind((http.client.RemoteDisconnected,), True, "the connection was closed before an answer came"),
+    _FailureKind((urllib3_errors.DecodeError,), True, "the answer cannot be decompressed"),
+    _FailureKind((ssl.SSLError,), True, "the encrypted connection broke"),
+    _FailureKind((BaseException,), True, "the connection broke before the answer was complete"),
 )
 """The first kind that an error is, or that stands behind it, says what it means.
 
@@ -68,18 +78,18 @@ _TUNNEL_REFUSED: Final = "Tunnel connection failed"
 """How the error of the standard library begins when a proxy does not let a connection through; it has no class."""
 
 
-def lost_by(error: BaseException) -> Lost:
+def failure_of(error: BaseException) -> Failure:
     """Say what an error of requests, urllib3 or the system means for the request that it ended."""
     causes = list(_causes(error))
     refused = next(
         (str(cause) for cause in causes if type(cause) is OSError and str(cause).startswith(_TUNNEL_REFUSED)), None
     )
     if refused:
-        return Lost(may_have_been_sent=False, why=f"the proxy let no connection through ({refused[:200]})")
+        return Failure(may_have_been_sent=False, why=f"the proxy let no connection through ({refused[:200]})")
     fault = next(fault for fault in _KNOWN_FAULTS if any(isinstance(cause, fault.kinds) for cause in causes))
     # The text of a foreign error may hold the address with its query; the system's own words do not.
     system = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), None)
-    return Lost(fault.may_have_been_sent, f"{fault.why} ({system})" if isinstance(system, str) else fault.why)
+    return Failure(fault.may_have_been_sent, f"{fault.why} ({system})" if isinstance(system, str) else fault.why)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -10,8 +10,8 @@ from ..api.pagination import Listing
 from ..api.response import MAX_RESPONSE_BYTES, Verdict, read_refusal
 from ..api.retry_policy import RetryPolicy
 from ..errors import AuthenticationError
-from .sync_connection import Wire
-from .sync_retries import Clock, Sender
+from .sync_connection import SyncConnection
+from .sync_retries import Clock, SyncSender
 from .tokens import HOW_TO_RENEW, Tokens
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from ..settings import Secret, Settings
     from .sync_retries import Delivered
 
-__all__ = ["Reply", "Transport"]
+__all__ = ["CallResult", "SyncClient"]
 
 
-class Reply(NamedTuple):
+class CallResult(NamedTuple):
     """What a call came to."""
 
     parsed: Any
@@ -40,7 +40,7 @@ class Reply(NamedTuple):
     attempts: int
 
 
-class Transport:
+class SyncClient:
     """Carries single calls to the service; safe to use from several threads.
 
     Parameters
@@ -68,13 +68,13 @@ class Transport:
     ) -> None:
         clock = clock or Clock()
         self._settings = settings
-        self._wire = Wire(
+        self._connection = SyncConnection(
             settings, wall=clock.wall, attempt_timeout_s=attempt_timeout_s, max_answer_bytes=max_answer_bytes
         )
-        self._sender = Sender(self._wire, policy or RetryPolicy(), clock)
+        self._sender = SyncSender(self._connection, policy or RetryPolicy(), clock)
         self.tokens = Tokens(settings, self._sender, clock)
 
-    def call(self, endpoint: Endpoint, /, **values: Any) -> Reply:
+    def call(self, endpoint: Endpoint, /, **values: Any) -> CallResult:
         """Carry out one operation.
 
         Parameters
@@ -89,7 +89,7 @@ class Transport:
         InvalidInput
             A value cannot be sent; nothing was sent.
         SparkflyError
-            As `Sender.deliver` and `Tokens.current` say.
+            As `SyncSender.deliver` and `Tokens.current` say.
         """
         self.ensure_open()
         request, sent = build(endpoint, values, self._settings.tz)
@@ -116,7 +116,7 @@ class Transport:
             raise AuthenticationError(
                 answer.status, f"{reason}. {advice}", trace=trace, method=request.method, path=request.path
             )
-        return Reply(
+        return CallResult(
             delivered.parsed, sent, answer.status, delivered.verdict is Verdict.ALREADY, trace, pacing.attempts
         )
 
@@ -147,13 +147,13 @@ class Transport:
         ConfigurationError
             The session is closed.
         """
-        self._wire.ensure_open()
+        self._connection.ensure_open()
 
     @property
     def is_closed(self) -> bool:
         """Whether `close` was called."""
-        return self._wire.is_closed
+        return self._connection.is_closed
 
     def close(self) -> None:
         """Close the connections; calling it again does nothing."""
-        self._wire.close()
+        self._connection.close()

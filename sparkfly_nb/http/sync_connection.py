@@ -22,7 +22,7 @@ from ..api.response import MAX_RESPONSE_BYTES
 from ..errors import ConfigurationError
 from ..version import USER_AGENT
 from .environment import ca_bundle, proxies_for
-from .failures import FAULTS, Lost, lost_by
+from .failures import NETWORK_ERRORS, Failure, failure_of
 from .redaction import cleared
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..api.request import Request
     from ..settings import Secret, Settings
 
-__all__ = ["Answer", "Wire"]
+__all__ = ["Response", "SyncConnection"]
 
 SILENCES_PER_ATTEMPT: Final = 4
 """An attempt as a whole ends after the connect timeout and this many read timeouts, however slowly bytes come."""
@@ -44,7 +44,7 @@ CONNECTIONS: Final = 64
 CHUNK_BYTES: Final = 2**16
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What the service answered."""
 
     status: int
@@ -55,10 +55,10 @@ class Answer(NamedTuple):
 
     def __repr__(self) -> str:
         # Tracebacks that show variables show this: a service may repeat the token, in a header or in the body.
-        return f"Answer({self.status}, {len(self.body)} bytes)"
+        return f"Response({self.status}, {len(self.body)} bytes)"
 
 
-class Wire:
+class SyncConnection:
     """The connections to the service; safe to use from several threads.
 
     Parameters
@@ -110,7 +110,7 @@ class Wire:
         self.is_closed = True
         self._adapter.close()
 
-    def attempt(self, request: Request, base_url: str, secrets: Mapping[str, Secret]) -> Answer | Lost:
+    def attempt(self, request: Request, base_url: str, secrets: Mapping[str, Secret]) -> Response | Failure:
         """Send a request once and read the answer whole.
 
         Parameters
@@ -134,9 +134,9 @@ class Wire:
             try:
                 answer = self._exchange(request, base_url, secrets)
             except KeyboardInterrupt:
-                return Lost(may_have_been_sent=True, why="it was interrupted while under way", interrupted=True)
-            except FAULTS as error:
-                return lost_by(error)
+                return Failure(may_have_been_sent=True, why="it was interrupted while under way", interrupted=True)
+            except NETWORK_ERRORS as error:
+                return failure_of(error)
             except BaseException as error:  # noqa: BLE001 - raised again, without its frames: memory that ran out, a timer
                 error.__cause__ = error.__context__ = None
                 raise error.with_traceback(None) from None
@@ -156,7 +156,7 @@ class Wire:
                 self._in_flight -= 1
                 self._last_used = self._wall()
 
-    def _exchange(self, request: Request, base_url: str, secrets: Mapping[str, Secret]) -> Answer:
+    def _exchange(self, request: Request, base_url: str, secrets: Mapping[str, Secret]) -> Response:
         address = address_of(base_url, request)
         prepared = requests.PreparedRequest()
         prepared.prepare(method=request.method, url=address, headers=_HEADERS, data=request.body)
@@ -172,7 +172,7 @@ class Wire:
                 response = self._adapter.send(
                     prepared, stream=True, timeout=self._timeouts, verify=self._verify, proxies=self._proxies
                 )
-            except FAULTS:
+            except NETWORK_ERRORS:
                 if not limit.reached:
                     raise
         if response is None or limit.reached:
@@ -183,13 +183,13 @@ class Wire:
         raw: BaseHTTPResponse = response.raw
         try:
             body, flaw = self._read(raw, ends_at)
-        except FAULTS as error:
-            body, flaw = b"", lost_by(error).why
+        except NETWORK_ERRORS as error:
+            body, flaw = b"", failure_of(error).why
         if flaw:
             raw.close()
         else:
             raw.release_conn()
-        return Answer(response.status_code, response.headers, body, flaw)
+        return Response(response.status_code, response.headers, body, flaw)
 
     def _read(self, raw: BaseHTTPResponse, ends_at: float) -> tuple[bytes, str | None]:
         parts, length = [], 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ..api.response import Verdict, api_error, judge, outcome_unknown, read_refusal, read_success
 from ..api.retry_policy import parse_retry_after
 from ..errors import ConnectionFailed, RequestFailed, SparkflyError, UnreadableAnswer
-from .failures import Lost
+from .failures import Failure
 from .redaction import scrubbed
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from ..api.request import Request
     from ..api.retry_policy import RetryPolicy
     from ..settings import Secret
-    from .sync_connection import Answer, Wire
+    from .sync_connection import Response, SyncConnection
 
-__all__ = ["Clock", "Delivered", "Pacing", "Sender", "read_answer"]
+__all__ = ["Clock", "Delivered", "Pacing", "SyncSender", "read_answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Delivered(NamedTuple):
     """A final answer: done, done before, or not authenticated."""
 
     verdict: Verdict
-    answer: Answer
+    answer: Response
     parsed: Any
     """What `read_answer` read; None unless the verdict is DONE."""
 
@@ -76,12 +76,12 @@ class Pacing:
         return True
 
 
-class Sender:
+class SyncSender:
     """Sends requests and sends them again as far as that is safe.
 
     Parameters
     ----------
-    wire : Wire
+    connection : SyncConnection
         Makes the single attempts.
     policy : RetryPolicy
         How often and how long.
@@ -89,8 +89,8 @@ class Sender:
         Where the time comes from.
     """
 
-    def __init__(self, wire: Wire, policy: RetryPolicy, clock: Clock) -> None:
-        self._wire = wire
+    def __init__(self, connection: SyncConnection, policy: RetryPolicy, clock: Clock) -> None:
+        self._connection = connection
         self._policy = policy
         self._clock = clock
 
@@ -131,9 +131,9 @@ class Sender:
             The person pressed stop; the text says what a change may have done.
         """
         while True:
-            attempt = self._wire.attempt(request, base_url, secrets)
+            attempt = self._connection.attempt(request, base_url, secrets)
             pacing.attempts += 1
-            if isinstance(attempt, Lost):
+            if isinstance(attempt, Failure):
                 end: Delivered | _Failed = self._lost(endpoint, request, sent, attempt, pacing)
             else:
                 end = self._answered(endpoint, request, sent, attempt, secrets)
@@ -143,7 +143,7 @@ class Sender:
                 raise end.error
 
     def _lost(
-        self, endpoint: Endpoint, request: Request, sent: Mapping[str, Any], lost: Lost, pacing: Pacing
+        self, endpoint: Endpoint, request: Request, sent: Mapping[str, Any], lost: Failure, pacing: Pacing
     ) -> _Failed:
         unknown = endpoint.effect == "change" and lost.may_have_been_sent
         if lost.interrupted:
@@ -162,7 +162,7 @@ class Sender:
         endpoint: Endpoint,
         request: Request,
         sent: Mapping[str, Any],
-        answer: Answer,
+        answer: Response,
         secrets: Mapping[str, Secret],
     ) -> Delivered | _Failed:
         retry_after_s = parse_retry_after(answer.headers.get("Retry-After"), self._clock.wall())
@@ -195,7 +195,7 @@ def _times(attempts: int) -> str:
     return "once" if attempts == 1 else f"{attempts} times over"
 
 
-def read_answer(endpoint: Endpoint, answer: Answer) -> Any:
+def read_answer(endpoint: Endpoint, answer: Response) -> Any:
     """Read the body of a success with `read_success`; one that broke off is unreadable, too."""
     if answer.flaw:
         raise UnreadableAnswer(answer.flaw)

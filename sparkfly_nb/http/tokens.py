@@ -14,7 +14,7 @@ from ..settings import Secret
 
 if TYPE_CHECKING:
     from ..settings import Settings
-    from .sync_retries import Clock, Sender
+    from .sync_retries import Clock, SyncSender
 
 __all__ = ["HOW_TO_RENEW", "RENEWED_AFTER_S", "Tokens"]
 
@@ -51,13 +51,13 @@ class Tokens:
     ----------
     settings : Settings
         A token, or identity and key.
-    sender : Sender
+    sender : SyncSender
         Carries the request.
     clock : Clock
         Says how old a token is.
     """
 
-    def __init__(self, settings: Settings, sender: Sender, clock: Clock) -> None:
+    def __init__(self, settings: Settings, sender: SyncSender, clock: Clock) -> None:
         self._settings = settings
         self._sender = sender
         self._clock = clock

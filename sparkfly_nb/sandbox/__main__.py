@@ -18,7 +18,7 @@ import orjson
 
 from ..errors import SandboxError, SparkflyError
 from ..settings import VARIABLES
-from .clock import Clock
+from .clock import SandboxClock
 from .description import describe
 from .faults import FAULT_TIMES, FAULTS, FaultPlan, FaultTimes
 from .server import BASE_PATH, HOST, Sandbox
@@ -89,7 +89,7 @@ def _rate(text: str) -> tuple[str, float]:
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    clock = Clock(options.now)
+    clock = SandboxClock(options.now)
     plan = FaultPlan(dict(options.fault), seed=options.fault_seed)
     store = Store(options.db, seed=options.seed, members=options.members, clock=clock)
     sandbox = Sandbox(

@@ -9,7 +9,7 @@ from typing import Final
 
 from ..errors import InvalidInput
 
-__all__ = ["Clock", "read_rfc3339", "to_text"]
+__all__ = ["SandboxClock", "read_rfc3339", "to_text"]
 
 _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -39,7 +39,7 @@ def read_rfc3339(text: str) -> str:
     return moment.replace(tzinfo=None).isoformat() + (fraction or "").rstrip("0").rstrip(".") + "Z"
 
 
-class Clock:
+class SandboxClock:
     """What time it is in the sandbox.
 
     Parameters

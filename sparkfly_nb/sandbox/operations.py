@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .merchant import Campaign
     from .store import Store
 
-__all__ = ["CREATES", "MAX_PER_PAGE", "PER_PAGE", "Answer", "Service"]
+__all__ = ["CREATES", "MAX_PER_PAGE", "PER_PAGE", "OperationResult", "Service"]
 
 PER_PAGE: Final = 50
 MAX_PER_PAGE: Final = 5000
@@ -28,7 +28,7 @@ CREATES: Final = frozenset({"issue_offer", "issue_offer_state", "create_offer_st
 _LAST_MOMENT: Final = "9999-12-31T23:59:59Z"
 
 
-class Answer(NamedTuple):
+class OperationResult(NamedTuple):
     """What an operation answers: a status, and what becomes JSON; None is an empty body."""
 
     status: int
@@ -41,7 +41,7 @@ class Service:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def perform(self, operation: str, given: Given, now: dt.datetime) -> Answer:
+    def perform(self, operation: str, given: Given, now: dt.datetime) -> OperationResult:
         """Do what was asked; a change is in the store when this returns.
 
         Raises
@@ -53,7 +53,7 @@ class Service:
 
     # ---- creating ----------------------------------------------------------------------------------------------------
 
-    def _issue_offer(self, given: Given, now: str) -> Answer:
+    def _issue_offer(self, given: Given, now: str) -> OperationResult:
         body = given.body
         if ("member_id" in body) == ("member_identifier" in body):
             raise Refusal(422, "give exactly one of member_id and member_identifier")
@@ -73,18 +73,18 @@ class Service:
             **{name: body[name] for name in ("activates_at", "expires_at") if name in body},
             "credential_identifier": credential_of(state_id),
         }
-        return Answer(201, {"offer_state": receipt})
+        return OperationResult(201, {"offer_state": receipt})
 
-    def _issue_offer_state(self, given: Given, now: str) -> Answer:
+    def _issue_offer_state(self, given: Given, now: str) -> OperationResult:
         member_id = self._known_member(given.path["member_id"])
         if "token" in given.query:
             return self._transfer(member_id, given, now)
         return self._answer_created(200, member_id, given, now)
 
-    def _create_offer_state(self, given: Given, now: str) -> Answer:
+    def _create_offer_state(self, given: Given, now: str) -> OperationResult:
         return self._answer_created(201, None, given, now)
 
-    def _answer_created(self, status: int, member_id: int | None, given: Given, now: str) -> Answer:
+    def _answer_created(self, status: int, member_id: int | None, given: Given, now: str) -> OperationResult:
         offer_id, campaign = self._source(given)
         state_id = self._create(member_id, offer_id, campaign, given.body, now)
         return self._wrapped(status, self._store.find([("offer_state_id", state_id)])[0])
@@ -142,7 +142,7 @@ class Service:
             }
         )
 
-    def _transfer(self, member_id: int, given: Given, now: str) -> Answer:
+    def _transfer(self, member_id: int, given: Given, now: str) -> OperationResult:
         state = self._by_token(given.query["token"])
         if given.query.get("offer_id", state["offer_id"]) != state["offer_id"]:
             raise Refusal(422, "token and offer_id do not belong together")
@@ -157,17 +157,17 @@ class Service:
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 
-    def _get_offer_state(self, given: Given, _now: str) -> Answer:
+    def _get_offer_state(self, given: Given, _now: str) -> OperationResult:
         return self._wrapped(200, self._held(given))
 
-    def _get_offer_state_by_offer(self, given: Given, _now: str) -> Answer:
+    def _get_offer_state_by_offer(self, given: Given, _now: str) -> OperationResult:
         held = self._store.find(
             [("member_id", given.path["member_id"]), ("offer_id", given.path["offer_id"])], newest=True
         )
         # What can still be used comes first.
         return self._wrapped(200, _first(sorted(held, key=lambda state: state["status"] != "incomplete")))
 
-    def _list_offer_states(self, given: Given, _now: str) -> Answer:
+    def _list_offer_states(self, given: Given, _now: str) -> OperationResult:
         member_id = self._known_member(given.path["member_id"])
         page, per_page = given.query.get("page", 1), min(given.query.get("per_page", PER_PAGE), MAX_PER_PAGE)
         if page < 1 or per_page < 1:
@@ -175,7 +175,7 @@ class Service:
         total, offset = self._store.count_of_member(member_id), (page - 1) * per_page
         # A page far behind the end would not fit into SQLite's integers.
         states = self._store.find([("member_id", member_id)], limit=per_page, offset=offset) if offset < total else []
-        return Answer(
+        return OperationResult(
             200,
             {
                 "page": page,
@@ -186,7 +186,7 @@ class Service:
             },
         )
 
-    def _query_offer_states(self, given: Given, _now: str) -> Answer:
+    def _query_offer_states(self, given: Given, _now: str) -> OperationResult:
         query = given.query
         conditions: list[tuple[str, Any]] = []
         if "token" in query:
@@ -208,7 +208,7 @@ class Service:
 
     # ---- changing ----------------------------------------------------------------------------------------------------
 
-    def _update_offer_state(self, given: Given, now: str) -> Answer:
+    def _update_offer_state(self, given: Given, now: str) -> OperationResult:
         state, changes = self._open_for_change(given)
         status = given.body.get("status", "incomplete")
         if status == "redeemed":
@@ -218,7 +218,7 @@ class Service:
         activity = {"type": "updated", "created_at": now, "fields": sorted(changes)}
         return self._wrapped(200, self._store.change(state, {**changes, "updated_at": now}, activity))
 
-    def _redeem_offer_state(self, given: Given, now: str) -> Answer:
+    def _redeem_offer_state(self, given: Given, now: str) -> OperationResult:
         state, changes = self._open_for_change(given)
         required = required_value(self._store, state | changes)
         reached = given.body.get("value", required)
@@ -231,24 +231,24 @@ class Service:
         activity = {"type": "value_added", "created_at": now, "value": reached}
         return self._wrapped(200, self._store.change(state, {**changes, "updated_at": now}, activity))
 
-    def _redeemed(self, state: dict[str, Any], changes: dict[str, Any], now: str) -> Answer:
+    def _redeemed(self, state: dict[str, Any], changes: dict[str, Any], now: str) -> OperationResult:
         _check_usable(state | changes, now)
         activity = {"type": "redeemed", "created_at": now, "value": changes.get("value", state["value"])}
         return self._wrapped(
             200, self._store.change(state, {**changes, "status": "redeemed", "updated_at": now}, activity)
         )
 
-    def _void_offer_state(self, given: Given, now: str) -> Answer:
+    def _void_offer_state(self, given: Given, now: str) -> OperationResult:
         self._voided(self._held(given), now)
-        return Answer(200, None)
+        return OperationResult(200, None)
 
-    def _void_offer_state_by_identifier(self, given: Given, now: str) -> Answer:
+    def _void_offer_state_by_identifier(self, given: Given, now: str) -> OperationResult:
         member = self._store.member_by_identifier(given.query["member_identifier"])
         if member is None:
             raise Refusal(404, "Member not found - not found")
         conditions = [("offer_state_id", given.path["offerstate_id"]), ("member_id", member.member_id)]
         self._voided(_first(self._store.find(conditions)), now)
-        return Answer(200, None)
+        return OperationResult(200, None)
 
     def _voided(self, state: dict[str, Any], now: str) -> dict[str, Any]:
         if state["status"] == "voided":
@@ -304,15 +304,15 @@ class Service:
             raise Refusal(404, "Channel not found - not found")
         return self._store.campaigns[channel.campaign_id]
 
-    def _wrapped(self, status: int, state: Mapping[str, Any]) -> Answer:
-        return Answer(status, wrap(self._store, state))
+    def _wrapped(self, status: int, state: Mapping[str, Any]) -> OperationResult:
+        return OperationResult(status, wrap(self._store, state))
 
 
 _CHANGEABLE: Final = (
     "value", "activates_at", "expires_at", "offer_name", "offer_value_required", "locked", "is_reward",
 )  # fmt: skip
 
-_OPERATIONS: Final[dict[str, Callable[[Service, Given, str], Answer]]] = {
+_OPERATIONS: Final[dict[str, Callable[[Service, Given, str], OperationResult]]] = {
     name: getattr(Service, f"_{name}") for name in ENDPOINTS
 }
 

@@ -19,14 +19,14 @@ from ..api.endpoints import AUTH_PATH, ENDPOINTS, IDENTITY_HEADER, KEY_HEADER, T
 from ..errors import InvalidInput
 from .clock import to_text
 from .faults import AUTH, FaultPlan, FaultTimes, alter_page, alter_record
-from .operations import Answer, Service
+from .operations import OperationResult, Service
 from .responses import answer, error, send_broken, send_instead
 from .validation import Given, Refusal, read_request, takes_body
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from .clock import Clock
+    from .clock import SandboxClock
     from .faults import Draw
     from .store import Store
 
@@ -50,7 +50,7 @@ class Sandbox:
     ----------
     store : Store
         What it remembers.
-    clock : Clock
+    clock : SandboxClock
         What time it believes it is.
     plan : FaultPlan, optional
         What goes wrong.
@@ -63,7 +63,7 @@ class Sandbox:
     def __init__(
         self,
         store: Store,
-        clock: Clock,
+        clock: SandboxClock,
         *,
         plan: FaultPlan | None = None,
         times: FaultTimes | None = None,
@@ -163,7 +163,7 @@ class Sandbox:
 
         return serve
 
-    def _act(self, endpoint: Endpoint, given: Given, draw: Draw) -> Answer:
+    def _act(self, endpoint: Endpoint, given: Given, draw: Draw) -> OperationResult:
         now = self._clock.now(self._times.skew_s if self._hits(draw, "clock") else 0.0)
         result = self._service.perform(endpoint.name, given, now)
         if self._hits(draw, "acting"):
@@ -188,7 +188,7 @@ class Sandbox:
                 payload = {**payload, "offer_states": [alter_record(name, e, luck) for e in payload["offer_states"]]}
             else:
                 payload = alter_record(name, payload, luck)
-        return Answer(result.status, payload)
+        return OperationResult(result.status, payload)
 
     def _hits(self, draw: Draw, stage: str) -> bool:
         """Say whether a fault of a stage happens, and count it."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from .clock import Clock
+    from .clock import SandboxClock
 
 __all__ = ["Credentials", "Store", "credential_of", "state_of_credential"]
 
@@ -100,7 +100,7 @@ class Store:
         The file; made, readable by its owner only, where it does not exist. By default everything is in memory.
     seed, members : int
         What a new merchant is made from; an existing file keeps the one it has.
-    clock : Clock
+    clock : SandboxClock
         When "now" is for a new merchant, and for tokens.
 
     Raises
@@ -109,7 +109,7 @@ class Store:
         The file cannot be used.
     """
 
-    def __init__(self, path: Path | None, *, seed: int, members: int, clock: Clock) -> None:
+    def __init__(self, path: Path | None, *, seed: int, members: int, clock: SandboxClock) -> None:
         self.offers = {offer.offer_id: offer for offer in OFFERS}
         self.campaigns = {campaign.campaign_id: campaign for campaign in CAMPAIGNS}
         self.campaigns_by_xid = {campaign.campaign_xid: campaign for campaign in CAMPAIGNS}

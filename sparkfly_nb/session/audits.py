@@ -72,7 +72,7 @@ class Audits(BulkReads):
         from ..audit.read_service import audit_campaign  # noqa: PLC0415 - the audit is optional, and loads later
 
         return audit_campaign(
-            partial(self.read_states, concurrency=concurrency, n_jobs=n_jobs, progress=progress),
+            partial(self._read_states, concurrency=concurrency, n_jobs=n_jobs, progress=progress),
             self.run,
             campaign_id=campaign_id,
             offer_id=offer_id,

@@ -69,7 +69,7 @@ class BulkReads(SessionCore):
         ids = member_ids_of(members)
         options = BulkOptions(concurrency, rate, n_jobs, progress=False)
         frames, unread_frames = [empty_frame(OFFER_STATE)], [empty_frame(UNREAD)]
-        for states, unread in read_blocks(lambda: self._runs.driver(options), ids, progress=progress):
+        for states, unread in read_blocks(lambda: self._runs.executor(options), ids, progress=progress):
             frames.append(states)
             unread_frames.append(unread)
         unread = _joined(unread_frames)
@@ -79,7 +79,7 @@ class BulkReads(SessionCore):
         result.attrs["unread"] = unread.astype("object").where(unread.notna(), None).to_dict("records")
         return result
 
-    def read_states(
+    def _read_states(
         self, member_ids: Sequence[int], *, concurrency: int = 64, n_jobs: int | None = None, progress: bool = True
     ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
         """List the offer states of many members block by block, for what would not fit into memory at once.
@@ -97,7 +97,7 @@ class BulkReads(SessionCore):
             Offer states by ``schema.OFFER_STATE``, and members that could not be read by ``schema.UNREAD``.
         """
         options = BulkOptions(concurrency, None, n_jobs, progress=False)
-        yield from read_blocks(lambda: self._runs.driver(options), member_ids, progress=progress)
+        yield from read_blocks(lambda: self._runs.executor(options), member_ids, progress=progress)
 
     def preview_issue(
         self,

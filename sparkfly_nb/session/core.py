@@ -12,7 +12,7 @@ import numpy as np
 
 from ..api.endpoints import ENDPOINTS
 from ..bulk.ledger.store import Ledger
-from ..bulk.runs import RunBook
+from ..bulk.runs import Runs
 from ..errors import ConfigurationError
 from ..frames.builder import frame_of
 from ..schema import OFFER_STATE, RECEIPT, VOIDED
@@ -20,7 +20,7 @@ from ..schema import OFFER_STATE, RECEIPT, VOIDED
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..http.sync_client import Transport
+    from ..http.sync_client import SyncClient
     from ..http.tokens import Tokens
     from ..settings import Settings
 
@@ -40,24 +40,24 @@ class SessionCore:
 
     settings: Settings
     service: object | None = None
-    transport: Transport
-    _run_book: RunBook | None = None
+    _client: SyncClient
+    _opened_runs: Runs | None = None
     _sandbox_folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
-    def tokens(self) -> Tokens:
+    def _tokens(self) -> Tokens:
         """The token in use, and how it is renewed."""
-        return self.transport.tokens
+        return self._client.tokens
 
     def _call(self, name: str, /, **values: Any) -> pd.DataFrame:
         """Carry out one operation and return what the service answered as a typed frame."""
         endpoint = ENDPOINTS[name]
-        parsed = self.transport.call(endpoint, **values).parsed
+        parsed = self._client.call(endpoint, **values).parsed
         return frame_of(parsed if isinstance(parsed, list) else [parsed], _COLUMNS[endpoint.answer], where=name)
 
     def _void(self, name: str, /, **values: Any) -> pd.DataFrame:
         """Carry out one of the two voids, which the service answers with an empty body."""
-        result = self.transport.call(ENDPOINTS[name], **values)
+        result = self._client.call(ENDPOINTS[name], **values)
         row = {
             "offer_state_id": result.sent["offerstate_id"],
             "member_id": result.sent.get("member_id"),
@@ -68,24 +68,24 @@ class SessionCore:
         return frame_of([row], VOIDED, where=name)
 
     @property
-    def _runs(self) -> RunBook:
+    def _runs(self) -> Runs:
         """The runs of this Session; the ledger is opened with the first bulk call."""
-        if self.transport.is_closed:
+        if self._client.is_closed:
             raise ConfigurationError("the Session is closed; make a new one")
         with _OPENING:
-            if self._run_book is None:
+            if self._opened_runs is None:
                 address = self.settings.ledger
                 if address is None and self.service is not None:
                     # The ledger of a sandbox is deleted with the sandbox and never mixed with the user's own.
                     self._sandbox_folder = tempfile.TemporaryDirectory(prefix="sparkfly_nb-")
                     address = str(Path(self._sandbox_folder.name) / "ledger.db")
-                self._run_book = RunBook(self.settings, self.tokens, Ledger(address))
-            return self._run_book
+                self._opened_runs = Runs(self.settings, self._tokens, Ledger(address))
+            return self._opened_runs
 
     def _close_runs(self) -> None:
-        if self._run_book is not None:
-            self._run_book.ledger.close()
-            self._run_book = None
+        if self._opened_runs is not None:
+            self._opened_runs.ledger.close()
+            self._opened_runs = None
         if self._sandbox_folder is not None:
             self._sandbox_folder.cleanup()
             self._sandbox_folder = None

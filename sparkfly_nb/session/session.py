@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import ConfigurationError
-from ..http.sync_client import Transport
+from ..http.sync_client import SyncClient
 from ..settings import Settings, hidden
 from .audits import Audits
 from .bulk_changes import BulkChanges
@@ -57,7 +57,7 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
     ----------
     settings : Settings
         What it was made with.
-    transport : Transport
+    transport : SyncClient
         Carries single calls.
     service : SandboxProcess or None
         The local service that it started.
@@ -88,7 +88,7 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
             tz=tz,
             ledger=ledger,
         )
-        self.transport = Transport(self.settings)
+        self._client = SyncClient(self.settings)
 
     @classmethod
     def from_env(cls, *, timeout: float | tuple[float, float] = (5, 30), tz: str | dt.tzinfo | None = None) -> Self:
@@ -169,7 +169,7 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
         try:
             self._close_runs()
         finally:
-            self.transport.close()
+            self._client.close()
             if self.service is not None:
                 self.service.stop()
 
@@ -182,7 +182,7 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
         self.close()
 
     def __repr__(self) -> str:
-        if "transport" not in vars(self):  # a traceback with variables shows one that was refused, too
+        if "_client" not in vars(self):  # a traceback with variables shows one that was refused, too
             return "<Session that could not be made>"
         return f"<Session {', '.join(f'{name}: {text}' for name, text in self._shown().items())}>"
 
@@ -199,15 +199,15 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
         return {
             "environment": self.settings.environment,
             "address": self.settings.base_url,
-            "token": "closed" if self.transport.is_closed else self._token_shown(),
+            "token": "closed" if self._client.is_closed else self._token_shown(),
         }
 
     def _token_shown(self) -> str:
-        expires_at = self.tokens.expires_at
+        expires_at = self._tokens.expires_at
         if expires_at is not None:
             return f"until {dt.datetime.fromtimestamp(expires_at, dt.timezone.utc):%Y-%m-%d %H:%M} UTC"
         if self.settings.token is not None:
-            return "as given, its end is not known" + ("; renewed when refused" if self.tokens.can_renew else "")
+            return "as given, its end is not known" + ("; renewed when refused" if self._tokens.can_renew else "")
         return "got with the first call"
 
     def __reduce__(self) -> NoReturn:

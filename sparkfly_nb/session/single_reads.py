@@ -81,7 +81,7 @@ class SingleReads(SessionCore):
         ``GET /members/{member_id}/offer_states`` (list_offer_states).
         """
         states = FrameBuilder(OFFER_STATE, where="list_offer_states")
-        for records, restarted in self.transport.pages(member_id):
+        for records, restarted in self._client.pages(member_id):
             if restarted:
                 states.clear()
             states.add(records)

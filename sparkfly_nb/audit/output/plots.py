@@ -58,7 +58,7 @@ PERIOD_WORDS: Final = {"h": "hour", "D": "day", "W": "week", "M": "month", "Q": 
 THOUSANDS: Final = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
-class AuditPage(Figure):
+class AuditFigure(Figure):
     """A figure that shows itself in a notebook without pyplot, whose list of open figures would keep it in memory."""
 
     def _repr_png_(self) -> bytes:
@@ -75,7 +75,7 @@ def draw(audit: AuditContent, *, by: str | None, freq: str | None, path: str | o
         layout = ConstrainedLayoutEngine(
             w_pad=0.12, h_pad=0.08, hspace=0.04, wspace=0.05, rect=(0.005, 0.03, 0.99, 0.97)
         )
-        page = AuditPage(figsize=A4_LANDSCAPE, layout=layout)
+        page = AuditFigure(figsize=A4_LANDSCAPE, layout=layout)
         FigureCanvasAgg(page)
         places: Any = page.subfigures(3, 1, height_ratios=[0.2, 1.0, 1.0])
         head, above, below = places

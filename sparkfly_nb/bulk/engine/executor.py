@@ -17,7 +17,7 @@ from ...errors import ConfigurationError, RequestFailed, SparkflyError
 from ...http.async_client import AsyncClientConfig
 from ..interruptible import work_aside
 from ..worker.cancellation import CHILD_ENDS_S, stop_event
-from ..worker.messages import SHARD_SECONDS, Wiring
+from ..worker.messages import SHARD_SECONDS, WorkerConfig
 from .progress import progress_bar
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...http.tokens import Tokens
     from ...settings import Settings
 
-__all__ = ["BulkOptions", "Driver", "Effort", "WorkersLost"]
+__all__ = ["Backoff", "BulkOptions", "Executor", "WorkersLost"]
 
 _T = TypeVar("_T")
 _J = TypeVar("_J")
@@ -40,7 +40,7 @@ IDLE_ROUNDS: Final = 6
 
 
 class WorkersLost(SparkflyError):
-    """Worker processes died; stays inside the driver, which continues without them."""
+    """Worker processes died; stays inside the executor, which continues without them."""
 
 
 def _is_whole(value: object) -> bool:
@@ -80,10 +80,10 @@ class BulkOptions:
 
 
 @dataclass(slots=True)
-class Effort:
+class Backoff:
     """What goes on between rounds: the token is renewed, pauses are kept, and hopeless work ends."""
 
-    driver: Driver
+    executor: Executor
     idle_rounds: int = 0
 
     def after_round(
@@ -102,14 +102,14 @@ class Effort:
         if self.idle_rounds >= IDLE_ROUNDS:
             raise RequestFailed(f"the service lets nothing through: {hindrance or 'no row could be sent'}")
         if unauthenticated:
-            self.driver.tokens.renew(generation)
+            self.executor.tokens.renew(generation)
         elif not moved:
-            pause_s = max(pause_s, self.driver.policy.base_s * 2**self.idle_rounds)
-        self.driver.sleep(pause_s)
+            pause_s = max(pause_s, self.executor.policy.base_s * 2**self.idle_rounds)
+        self.executor.sleep(pause_s)
 
 
-class Driver:
-    """Runs shards for one bulk call; made by `RunBook.driver`.
+class Executor:
+    """Runs shards for one bulk call; made by `Runs.executor`.
 
     Parameters
     ----------
@@ -147,9 +147,9 @@ class Driver:
         self._has_children = is_local and not shares_process and os.name == "posix"
         shard_s = SHARD_SECONDS + settings.connect_timeout_s + settings.read_timeout_s
         self.after_loss_s = CHILD_ENDS_S if self._has_children else shard_s
-        """Seconds in which workers that this driver lost sight of may still send: joblib kills its own children."""
+        """Seconds in which workers that this executor lost sight of may still send: joblib kills its own children."""
         self.after_death_s = 0.0 if shares_process else self.after_loss_s
-        """Seconds in which its workers may still send after the driver's process has died."""
+        """Seconds in which its workers may still send after the executor's process has died."""
 
     def work(self, what: Callable[[], _T], *, rows: int, label: str) -> _T:
         """Do the whole of a bulk call in a thread of its own, with a bar that counts finished rows.
@@ -183,13 +183,13 @@ class Driver:
         if seconds > 0:
             self.stop.wait(seconds)
 
-    def wiring(self) -> tuple[Wiring, int]:
+    def worker_config(self) -> tuple[WorkerConfig, int]:
         """Give what workers need to reach the service, and the generation of its token."""
         token, generation = self.tokens.current()
         lanes = max(1, self.options.concurrency // self.workers)
         rate = self.options.rate / self.workers if self.options.rate else None
         return (
-            Wiring(
+            WorkerConfig(
                 AsyncClientConfig(
                     self.settings.base_url,
                     token,
@@ -247,7 +247,7 @@ def beating(beat: Callable[[], None], every_s: float) -> Iterator[None]:
 
     def body() -> None:
         while not over.wait(every_s):
-            with contextlib.suppress(SparkflyError):  # the driver meets the same fault itself, and says so
+            with contextlib.suppress(SparkflyError):  # the executor meets the same fault itself, and says so
                 beat()
 
     thread = threading.Thread(target=body, name="sparkfly-nb-heartbeat", daemon=True)

@@ -11,7 +11,7 @@ from ..worker.outcomes import done
 
 if TYPE_CHECKING:
     from ..operations import Operation
-    from ..worker.messages import Outcome, Reading, Row
+    from ..worker.messages import Outcome, Row, RowEvidence
 
 __all__ = ["MAX_RESENDS", "TIMES", "Proof", "mismatch_of", "prove", "shows"]
 
@@ -28,7 +28,7 @@ class Proof(enum.Enum):
     UNTOLD = "untold"
 
 
-def prove(operation: Operation, row: Row, reading: Reading) -> Outcome | Proof:
+def prove(operation: Operation, row: Row, evidence: RowEvidence) -> Outcome | Proof:
     """Judge one read-back.
 
     Returns
@@ -36,12 +36,12 @@ def prove(operation: Operation, row: Row, reading: Reading) -> Outcome | Proof:
     Outcome or Proof
         The outcome where the row was done; else whether it surely was not, or cannot be told.
     """
-    if reading.found is None:
+    if evidence.found is None:
         return Proof.UNTOLD
     # The reader found only what is this row's own. What is not there at all was not changed either: if the row is sent
     # again, the service itself says why not.
-    shown = [operation.issues or _shows_change(operation, row, state) for state in reading.found]
-    done_as = [state for state, is_done in zip(reading.found, shown, strict=True) if is_done]
+    shown = [operation.issues or _shows_change(operation, row, state) for state in evidence.found]
+    done_as = [state for state, is_done in zip(evidence.found, shown, strict=True) if is_done]
     if not done_as:
         return Proof.UNTOLD if None in shown else Proof.ABSENT
     ids = ", ".join(str(found.get("offer_state_id")) for found in done_as)
@@ -84,13 +84,13 @@ def shows(state: dict[str, Any], name: str, asked: Any) -> bool | None:
     return False if type(asked) is type(found) else None
 
 
-def mismatch_of(row: Row, recorded: dict[str, Any], reading: Reading) -> str | None:
+def mismatch_of(row: Row, recorded: dict[str, Any], evidence: RowEvidence) -> str | None:
     """Say how the service contradicts the ledger about a row that ended as done; None where it agrees."""
-    if reading.found is None:
-        return f"it could not be read back: {reading.error}"
-    if len(reading.found) != 1:
-        return f"{len(reading.found)} offer states are there instead of one"
-    state = reading.found[0]
+    if evidence.found is None:
+        return f"it could not be read back: {evidence.error}"
+    if len(evidence.found) != 1:
+        return f"{len(evidence.found)} offer states are there instead of one"
+    state = evidence.found[0]
     if state.get("offer_state_id") != recorded["offer_state_id"]:
         return f"offer state {state.get('offer_state_id')} is there, not {recorded['offer_state_id']}"
     for name, asked in row.sent.items():

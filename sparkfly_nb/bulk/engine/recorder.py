@@ -43,7 +43,7 @@ class Recorder:
             if self._fault is None:
                 try:
                     self._record(report)
-                except BaseException as fault:  # noqa: BLE001 - carried over to the driver's thread, which raises it
+                except BaseException as fault:  # noqa: BLE001 - carried over to the executor's thread, which raises it
                     self._fault = fault
 
     def __enter__(self) -> Recorder:

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import RequestFailed, RunHalted
-from ..circuit_breaker import Breaker
+from ..circuit_breaker import CircuitBreaker
 from ..ledger.claims import Claimant
 from ..operations import OPERATIONS
 from ..result_frames import result_frame
 from ..worker.dask_once import forget
-from ..worker.messages import Outcome, Reading, Row, SendJob, SendReport
+from ..worker.messages import Outcome, Row, RowEvidence, SendJob, SendReport
 from ..worker.send_shard import send_shard
-from .executor import Driver, Effort, WorkersLost, beating
+from .executor import Backoff, Executor, WorkersLost, beating
 from .reconcile import MAX_RESENDS, Proof, mismatch_of, prove
 from .recorder import Recorder
 
@@ -38,7 +38,7 @@ class Runner:
 
     Parameters
     ----------
-    driver : Driver
+    executor : Executor
         Where shards are worked on.
     ledger : Ledger
         Where the run is recorded.
@@ -50,20 +50,20 @@ class Runner:
 
     def __init__(
         self,
-        driver: Driver,
+        executor: Executor,
         ledger: Ledger,
         run: Run,
-        judge: Callable[[Row, Reading], Outcome | None] | None = None,
+        judge: Callable[[Row, RowEvidence], Outcome | None] | None = None,
     ) -> None:
-        self._driver = driver
+        self._executor = executor
         self._ledger = ledger
         self._run = run
         self._operation = OPERATIONS[run.operation]
         self._judge = judge
         self._may_repeat = self._operation.by_id.effect == "void" and judge is None  # whatever came of the first one
-        self._claimant = Claimant(ledger, run, after_death_s=driver.after_death_s, after_loss_s=driver.after_loss_s)
+        self._claimant = Claimant(ledger, run, after_death_s=executor.after_death_s, after_loss_s=executor.after_loss_s)
         self._sent_again: Counter[int] = Counter()
-        self._breaker = Breaker(self._operation.done, driver.options.halt_above)
+        self._breaker = CircuitBreaker(self._operation.done, executor.options.halt_above)
 
     # ---- the whole
 
@@ -76,9 +76,9 @@ class Runner:
             Most rows fail, the canary does not hold, or the service lets nothing through.
         """
         with self._at_work():
-            if self._driver.options.canary:
+            if self._executor.options.canary:
                 self._work_off(below=1)
-                if not self._driver.stop.is_set():
+                if not self._executor.stop.is_set():
                     self._check_canary()
             self._work_off()
 
@@ -102,26 +102,26 @@ class Runner:
 
     def _work_off(self, below: int | None = None) -> None:
         """Send and settle, as long as there are rows, of shards with a lower number where one is given."""
-        while not self._driver.stop.is_set():
+        while not self._executor.stop.is_set():
             self._send_planned(below)
             # in this order: what another process is just claiming is still planned here, or at work there
             planned = self._claimant.finds_planned(below)
             others = self._claimant.recover(below)
-            reopened = 0 if self._driver.stop.is_set() else self._settle_unknown()
+            reopened = 0 if self._executor.stop.is_set() else self._settle_unknown()
             if others:
-                self._driver.sleep(OTHERS_LOOK_S)
+                self._executor.sleep(OTHERS_LOOK_S)
             elif not reopened and not planned:
                 return
 
     # ---- sending
 
     def _send_planned(self, below: int | None = None) -> None:
-        effort = Effort(self._driver)
-        while not self._driver.stop.is_set():
-            wiring, generation = self._driver.wiring()
-            round_ = _Round(self._driver, self._claimant, self._breaker, self._run, below)
+        backoff = Backoff(self._executor)
+        while not self._executor.stop.is_set():
+            config, generation = self._executor.worker_config()
+            round_ = _Round(self._executor, self._claimant, self._breaker, self._run, below)
             try:
-                round_.go(wiring)
+                round_.go(config)
             except WorkersLost as fault:
                 self._claimant.abandon(str(fault))
                 round_.hindrance = str(fault)
@@ -130,7 +130,7 @@ class Runner:
             if round_.claims == 0:
                 return
             try:
-                effort.after_round(
+                backoff.after_round(
                     moved=round_.moved,
                     generation=generation,
                     unauthenticated=round_.unauthenticated,
@@ -157,11 +157,11 @@ class Runner:
         unknown = self._ledger.rows_of(self._run, outcome="unknown")
         if not unknown:
             return 0
-        self._driver.sleep(self._ledger.safe_in_s(self._run.run_no))
+        self._executor.sleep(self._ledger.safe_in_s(self._run.run_no))
         absent, elsewhere = self._read_and_record(unknown)
         absent, more = self._read_and_record([row for row, _ in absent])
         elsewhere += more
-        if self._driver.stop.is_set():
+        if self._executor.stop.is_set():
             return 0
         again, ended = [], []
         blind = {row.position for row, _ in absent if self._operation.issues and "member_id" not in row.sent}
@@ -176,7 +176,7 @@ class Runner:
             else:
                 ended.append(_given_up(row, proof))
         elsewhere += self._ledger.end_lost(self._run.run_no, unknown, ended)
-        self._driver.rows_done += sum(outcome.outcome != "unknown" for outcome in ended)
+        self._executor.rows_done += sum(outcome.outcome != "unknown" for outcome in ended)
         self._ledger.reopen(self._run.run_no, again)
         self._sent_again.update(row.position for row in again)
         return len(again) + elsewhere
@@ -188,7 +188,7 @@ class Runner:
         """
         confirmed = self._ledger.rows_of(self._run, outcome=self._operation.done, first=PROOF_ROWS)
         nameless = [row._replace(sent={**row.sent, "member_id": None}) for row in confirmed]
-        return any(reading.found for _, reading in self.read_back(nameless))
+        return any(evidence.found for _, evidence in self.read_back(nameless))
 
     def _read_and_record(self, rows: Sequence[Row]) -> tuple[list[tuple[Row, Proof]], int]:
         """Pause, read back, and record what was done.
@@ -200,53 +200,53 @@ class Runner:
         """
         if not rows:
             return [], 0
-        self._driver.sleep(self._driver.options.settle_pause)
+        self._executor.sleep(self._executor.options.settle_pause)
         absent, ended = [], []
-        for row, reading in self.read_back(rows):
-            proof = prove(self._operation, row, reading)
+        for row, evidence in self.read_back(rows):
+            proof = prove(self._operation, row, evidence)
             if proof is Proof.ABSENT and self._judge is not None:
-                proof = self._judge(row, reading) or proof
+                proof = self._judge(row, evidence) or proof
             if isinstance(proof, Outcome):
                 ended.append(proof)
-                self._driver.rows_done += 1
+                self._executor.rows_done += 1
             elif proof is Proof.ABSENT or self._may_repeat:
                 absent.append((row, proof))
             else:
-                why = reading.error or "what is read back cannot be compared with what was asked for"
+                why = evidence.error or "what is read back cannot be compared with what was asked for"
                 ended.append(
-                    Outcome(row.position, "unknown", reading.http_status, f"not settled: {why}", reading.trace)
+                    Outcome(row.position, "unknown", evidence.http_status, f"not settled: {why}", evidence.trace)
                 )
         self._ledger.end(self._run.run_no, [end for end in ended if end.outcome == self._operation.done])
         not_done = [end for end in ended if end.outcome != self._operation.done]
         return absent, self._ledger.end_lost(self._run.run_no, rows, not_done)
 
-    def read_back(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Reading]]:
+    def read_back(self, rows: Sequence[Row]) -> Iterator[tuple[Row, RowEvidence]]:
         """Read back rows, through the same workers that send; what cannot be read says why."""
         waiting = {row.position: row for row in rows}
-        effort = Effort(self._driver)
-        while waiting and not self._driver.stop.is_set():
-            wiring, generation = self._driver.wiring()
+        backoff = Backoff(self._executor)
+        while waiting and not self._executor.stop.is_set():
+            config, generation = self._executor.worker_config()
             todo = list(waiting.values())
             jobs = (
                 SendJob(
-                    wiring, self._run.operation, number, todo[first : first + READBACK_SHARD_ROWS], purpose="readback"
+                    config, self._run.operation, number, todo[first : first + READBACK_SHARD_ROWS], purpose="readback"
                 )
                 for number, first in enumerate(range(0, len(todo), READBACK_SHARD_ROWS))
             )
             unauthenticated, pause_s = False, 0.0
             try:
-                for report in self._driver.dispatch(send_shard, jobs):
+                for report in self._executor.dispatch(send_shard, jobs):
                     unauthenticated |= report.unauthenticated
                     pause_s = max(pause_s, report.pause_s)
-                    for reading in report.readings:
-                        if reading.position in waiting:
-                            yield waiting.pop(reading.position), reading
+                    for evidence in report.evidence:
+                        if evidence.position in waiting:
+                            yield waiting.pop(evidence.position), evidence
             except WorkersLost:
                 pass  # a read can be done again; rounds in which nothing moved are counted
             moved = len(waiting) < len(todo)
             try:
                 if waiting:
-                    effort.after_round(
+                    backoff.after_round(
                         moved=moved,
                         generation=generation,
                         unauthenticated=unauthenticated,
@@ -255,7 +255,7 @@ class Runner:
                     )
             except RequestFailed as fault:
                 for row in waiting.values():
-                    yield row, Reading(row.position, None, str(fault))
+                    yield row, RowEvidence(row.position, None, str(fault))
                 return
 
     def _check_canary(self) -> None:
@@ -266,11 +266,11 @@ class Runner:
         RunHalted
             They do not agree, or too many of them failed.
         """
-        size = min(self._driver.options.canary, self._run.row_count)
+        size = min(self._executor.options.canary, self._run.row_count)
         recorded = {row["position"]: row for row in next(self._ledger.chunks(self._run.run_no), [])[:size]}
         failed = [row for row in recorded.values() if row["outcome"] != self._operation.done]
         unknown = [row for row in failed if row["outcome"] not in ("rejected", "kept")]
-        if unknown or len(failed) > self._driver.options.halt_above * len(recorded):
+        if unknown or len(failed) > self._executor.options.halt_above * len(recorded):
             example = (unknown or failed)[0]
             raise self._halted(
                 f"{len(failed)} of the {len(recorded)} canary rows are not {self._operation.done}; "
@@ -282,8 +282,8 @@ class Runner:
             if recorded[row.position]["outcome"] == self._operation.done
         ]
         readable = [row for row in done if self._operation.issues or "member_id" in row.sent]
-        for row, reading in self.read_back(readable):
-            problem = mismatch_of(row, recorded[row.position], reading)
+        for row, evidence in self.read_back(readable):
+            problem = mismatch_of(row, recorded[row.position], evidence)
             if problem:
                 raise self._halted(f"the canary row {row.position} does not hold: {problem}")
 
@@ -299,8 +299,10 @@ def _given_up(row: Row, proof: Proof) -> Outcome:
 class _Round:
     """One pass over the planned shards: claims go to free workers, reports come back and are recorded."""
 
-    def __init__(self, driver: Driver, claimant: Claimant, breaker: Breaker, run: Run, below: int | None) -> None:
-        self._driver = driver
+    def __init__(
+        self, executor: Executor, claimant: Claimant, breaker: CircuitBreaker, run: Run, below: int | None
+    ) -> None:
+        self._executor = executor
         self._claimant = claimant
         self._breaker = breaker
         self._run = run
@@ -313,16 +315,16 @@ class _Round:
         self.hindrance: str | None = None
         self.pause_s = 0.0
 
-    def go(self, wiring: Any) -> None:
+    def go(self, config: Any) -> None:
         """Send until nothing is planned, or something calls for a pause."""
         with Recorder(self._record) as recorder:
-            for report in self._driver.dispatch(send_shard, self._jobs(wiring, recorder)):
+            for report in self._executor.dispatch(send_shard, self._jobs(config, recorder)):
                 self._note(report)
                 recorder.put(report)
 
-    def _jobs(self, wiring: Any, recorder: Recorder) -> Iterator[SendJob]:
+    def _jobs(self, config: Any, recorder: Recorder) -> Iterator[SendJob]:
         while not (
-            self._driver.stop.is_set()
+            self._executor.stop.is_set()
             or self.tripped
             or self.unauthenticated
             or self.hindrance
@@ -335,12 +337,12 @@ class _Round:
             self.claims += 1
             self._held[claim.shard] = claim
             yield SendJob(
-                wiring,
+                config,
                 self._run.operation,
                 claim.shard,
                 claim.rows,
-                halt_above=self._driver.options.halt_above,
-                once_key=self._once_key(claim) if self._driver.is_dask else None,
+                halt_above=self._executor.options.halt_above,
+                once_key=self._once_key(claim) if self._executor.is_dask else None,
             )
 
     def _once_key(self, claim: Claim) -> str:
@@ -361,6 +363,6 @@ class _Round:
                 Outcome(row.position, "unknown", error="the worker that sent it died", attempts=1) for row in claim.rows
             ]
         self._claimant.record(report.shard, outcomes, lingers=report.begun_elsewhere)
-        self._driver.rows_done += sum(outcome.outcome != "unknown" for outcome in outcomes)
-        if self._driver.is_dask:
+        self._executor.rows_done += sum(outcome.outcome != "unknown" for outcome in outcomes)
+        if self._executor.is_dask:
             forget(self._once_key(claim))

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ...errors import InvalidInput
 from ...frames.input_columns import ReadColumn, read_flags, read_integers, read_texts, read_times
-from ...frames.invalid_rows import WrongCell, invalid_rows, label_at
+from ...frames.invalid_rows import InvalidCell, invalid_rows, label_at
 from ...frames.scalars import as_text, shown, to_rfc3339
 from ...schema import FLAG, INTEGER, PAYLOAD, TEXT, TIME
 from ..records import PlannedRow
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ...errors import InvalidRows
     from ..operations import Operation
 
-__all__ = ["Plan", "Problem", "make_plan", "reference_of", "report_of"]
+__all__ = ["Plan", "RowProblem", "make_plan", "reference_of", "report_of"]
 
 READERS: Final[dict[str, Callable[[pd.Series, dt.tzinfo | None], ReadColumn]]] = {
     INTEGER: lambda series, _tz: read_integers(series),
@@ -36,7 +36,7 @@ READERS: Final[dict[str, Callable[[pd.Series, dt.tzinfo | None], ReadColumn]]] =
 CHUNK_ROWS: Final = 20_000
 
 
-class Problem(NamedTuple):
+class RowProblem(NamedTuple):
     """Why a row is refused before sending."""
 
     position: int
@@ -56,7 +56,7 @@ class Plan:
     index: pd.Index
     columns: dict[str, pd.Series]
     digest: str
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -176,7 +176,7 @@ def make_plan(
     for name in used:
         read = READERS[PAYLOAD[name]](frame[name].reset_index(drop=True), tz)
         plan.columns[name] = read.values  # noqa: PD011 - a field of ours
-        plan.problems += [Problem(found[0], name, *found[1:]) for found in read.problems]
+        plan.problems += [RowProblem(found[0], name, *found[1:]) for found in read.problems]
     if compared:
         plan.problems += _other_campaign(frame, str(campaign_id))
     plan.problems += _missing(plan, frame, keys, needed)
@@ -209,7 +209,7 @@ def _listed(frame: pd.DataFrame) -> str:
     return ", ".join(map(str, frame.columns[:20])) or "none"
 
 
-def _missing(plan: Plan, frame: pd.DataFrame, keys: tuple[str, ...], needed: tuple[str, ...]) -> list[Problem]:
+def _missing(plan: Plan, frame: pd.DataFrame, keys: tuple[str, ...], needed: tuple[str, ...]) -> list[RowProblem]:
     """Find rows that name no member or no offer state, or set nothing."""
     unreadable = {(problem.position, problem.column) for problem in plan.problems}
     found = []
@@ -222,18 +222,18 @@ def _missing(plan: Plan, frame: pd.DataFrame, keys: tuple[str, ...], needed: tup
             if not any((int(position), name) in unreadable for name in names):
                 column = next(name for name in names if name in plan.columns)
                 fix = f"give {' or '.join(names)}, or drop the row"
-                found.append(Problem(int(position), column, frame[column].iloc[position], problem, fix))
+                found.append(RowProblem(int(position), column, frame[column].iloc[position], problem, fix))
     return found
 
 
-def _contradictions(plan: Plan) -> list[Problem]:
+def _contradictions(plan: Plan) -> list[RowProblem]:
     """Find rows whose dates cannot be."""
     starts, ends = plan.columns.get("activates_at"), plan.columns.get("expires_at")
     if starts is None or ends is None:
         return []
     wrong = np.flatnonzero((starts >= ends).fillna(value=False).to_numpy(dtype=bool))
     return [
-        Problem(
+        RowProblem(
             int(position), "expires_at", ends.iloc[position], "the offer would expire before it activates",
             "make expires_at later than activates_at", "inverted dates",
         )
@@ -241,7 +241,7 @@ def _contradictions(plan: Plan) -> list[Problem]:
     ]  # fmt: skip
 
 
-def _repeated(plan: Plan, frame: pd.DataFrame) -> list[Problem]:
+def _repeated(plan: Plan, frame: pd.DataFrame) -> list[RowProblem]:
     """Find rows that ask for the same thing again: the same member of a campaign, or the same offer state."""
     names = ("member_id", "member_identifier") if plan.operation.issues else ("offer_state_id",)
     meant = ", or give allow_duplicates=True if it is meant" if plan.operation.issues else ""
@@ -257,7 +257,7 @@ def _repeated(plan: Plan, frame: pd.DataFrame) -> list[Problem]:
         for position in again:
             there = plan.label(first[series.iloc[position]])
             found.append(
-                Problem(
+                RowProblem(
                     int(position), name, frame[name].iloc[position],
                     f"the same {name} stands in row {shown(there)} already",
                     f"drop the row{meant}", "duplicate",
@@ -266,13 +266,13 @@ def _repeated(plan: Plan, frame: pd.DataFrame) -> list[Problem]:
     return found
 
 
-def _shared_references(plan: Plan) -> list[Problem]:
+def _shared_references(plan: Plan) -> list[RowProblem]:
     """Find rows that have another row's reference: by it a row is found again, so each needs its own."""
     references = plan.columns.get("external_ref_id")
     if references is None:
         return []
     return [
-        Problem(
+        RowProblem(
             int(position), "external_ref_id", references.iloc[position], "another row has this reference already",
             "give each row its own, or leave the column out: references are made then", "duplicate",
         )
@@ -280,12 +280,12 @@ def _shared_references(plan: Plan) -> list[Problem]:
     ]  # fmt: skip
 
 
-def _other_campaign(frame: pd.DataFrame, campaign_id: str) -> list[Problem]:
+def _other_campaign(frame: pd.DataFrame, campaign_id: str) -> list[RowProblem]:
     """Find rows that name another campaign than the call."""
     named, problems = read_texts(frame["campaign_id"].reset_index(drop=True))
     wrong = np.flatnonzero((named.notna() & (named != campaign_id)).to_numpy(dtype=bool))
-    return [Problem(found[0], "campaign_id", *found[1:]) for found in problems] + [
-        Problem(
+    return [RowProblem(found[0], "campaign_id", *found[1:]) for found in problems] + [
+        RowProblem(
             int(position), "campaign_id", named.iloc[position], f"the call names campaign {campaign_id!r}",
             "issue each campaign's rows in a call of their own, or drop the column",
         )
@@ -309,10 +309,10 @@ def _digest(plan: Plan, address: str) -> str:
     return asked.hexdigest()
 
 
-def report_of(plan: Plan, problems: Sequence[Problem]) -> InvalidRows:
+def report_of(plan: Plan, problems: Sequence[RowProblem]) -> InvalidRows:
     """Make the error that shows what is wrong, row by row."""
     count = len({problem.position for problem in problems})
     return invalid_rows(
         f"{count} of {len(plan)} rows cannot be sent, so nothing was sent",
-        [WrongCell(plan.label(problem.position), *problem[1:5]) for problem in problems],
+        [InvalidCell(plan.label(problem.position), *problem[1:5]) for problem in problems],
     )

@@ -10,7 +10,7 @@ import pandas as pd
 from ...frames.lifecycle import lifecycles_of
 from ...frames.output_columns import STRING
 from ...schema import RESULT, TEXT
-from .plan import Plan, Problem, reference_of
+from .plan import Plan, RowProblem, reference_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,20 +20,22 @@ __all__ = ["expired_rows", "held_rows", "issued_rows", "preview_frame"]
 SHOWN: Final = ("member_id", "member_identifier", "external_ref_id", "activates_at", "expires_at")
 
 
-def expired_rows(plan: Plan, now: pd.Timestamp) -> list[Problem]:
+def expired_rows(plan: Plan, now: pd.Timestamp) -> list[RowProblem]:
     """Find rows whose offer would be over before it is issued."""
     ends = plan.columns.get("expires_at")
     if ends is None:
         return []
     return [
-        Problem(int(at), "expires_at", ends.iloc[at], "it would have expired already", "give a later time", "expired")
+        RowProblem(
+            int(at), "expires_at", ends.iloc[at], "it would have expired already", "give a later time", "expired"
+        )
         for at in np.flatnonzero((ends <= now).fillna(value=False).to_numpy(dtype=bool))
     ]
 
 
-def issued_rows(plan: Plan, known: Mapping[tuple[str, Any], str]) -> list[Problem]:
+def issued_rows(plan: Plan, known: Mapping[tuple[str, Any], str]) -> list[RowProblem]:
     """Find rows whose member was, or may have been, issued an offer of the campaign in another run of the ledger."""
-    found: dict[int, Problem] = {}
+    found: dict[int, RowProblem] = {}
     for name in ("member_id", "member_identifier"):
         series = plan.columns.get(name)
         if series is None:
@@ -42,18 +44,18 @@ def issued_rows(plan: Plan, known: Mapping[tuple[str, Any], str]) -> list[Proble
         for at in np.flatnonzero(runs.notna().to_numpy(dtype=bool)).tolist():
             problem = f"run {runs.iloc[at]} issued it already, or may have"
             fix = "drop the row, or give allow_duplicates=True if a second one is meant"
-            found.setdefault(at, Problem(at, name, series.iloc[at], problem, fix, "already issued"))
+            found.setdefault(at, RowProblem(at, name, series.iloc[at], problem, fix, "already issued"))
     return list(found.values())
 
 
-def held_rows(plan: Plan, states: pd.DataFrame, now: pd.Timestamp) -> list[Problem]:
+def held_rows(plan: Plan, states: pd.DataFrame, now: pd.Timestamp) -> list[RowProblem]:
     """Find rows with a ``member_id`` whose member holds a live offer state of the campaign at the service."""
     series = plan.columns["member_id"]
     of_campaign = (states["campaign_xid"] == plan.campaign_id).fillna(value=False)
     live = states[of_campaign & _is_live(states, now)].drop_duplicates("member_id")
     held = series.map(live.set_index("member_id")["offer_state_id"])
     return [
-        Problem(
+        RowProblem(
             int(at), "member_id", series.iloc[at], f"the member holds offer state {held.iloc[at]} of the campaign",
             "drop the row, or void that one first", "already holding",
         )
@@ -68,7 +70,7 @@ def _is_live(states: pd.DataFrame, now: pd.Timestamp) -> pd.Series:
     return lifecycle.fillna("open").eq("open") & ~(ends <= now).fillna(value=False)
 
 
-def preview_frame(plan: Plan, problems: list[Problem], run: str) -> pd.DataFrame:
+def preview_frame(plan: Plan, problems: list[RowProblem], run: str) -> pd.DataFrame:
     """Make the preview: a verdict per row, the first problem that stands against it, and what would be sent."""
     verdicts = np.full(len(plan), "valid", dtype=object)
     reasons = np.full(len(plan), None, dtype=object)

@@ -1,6 +1,6 @@
-"""How workers learn that a run is to end: by an event where they share the driver's process, by the clock elsewhere.
+"""How workers learn that a run is to end: by an event where they share the executor's process, by the clock elsewhere.
 
-A worker that is a child of the driver's process dies with it: nobody could record what it would send from then on.
+A worker that is a child of the executor's process dies with it: nobody could record what it would send from then on.
 """
 
 from __future__ import annotations

@@ -6,14 +6,14 @@ from collections import deque
 
 from ...errors import ApiError, SparkflyError
 from ...frames.builder import FrameBuilder
-from ...http.async_client import open_wire
+from ...http.async_client import open_client
 from ...schema import OFFER_STATE
 from .cancellation import Deadline
 from .event_loop import in_own_loop
-from .messages import ListJob, ListReport, Unread
-from .pacing import Pace
+from .messages import ListJob, ListReport, UnreadMember
+from .pacing import Pacer
 from .send_shard import in_lanes
-from .state_reader import Reader
+from .state_reader import StateReader
 
 __all__ = ["list_members"]
 
@@ -21,28 +21,28 @@ __all__ = ["list_members"]
 def list_members(wrapped: tuple[ListJob]) -> ListReport:
     """List the offer states of some members."""
     (job,) = wrapped
-    deadline = Deadline(job.wiring.stop_key, job.seconds)
+    deadline = Deadline(job.config.stop_key, job.seconds)
     return in_own_loop(lambda: _list(job, deadline), deadline.close)
 
 
 async def _list(job: ListJob, deadline: Deadline) -> ListReport:
     done: list[int] = []
-    unread: list[Unread] = []
+    unread: list[UnreadMember] = []
     builder = FrameBuilder(OFFER_STATE, where="list_offer_states")
-    pace = Pace(job.wiring.concurrency, job.wiring.rate, deadline)
+    pacer = Pacer(job.config.concurrency, job.config.rate, deadline)
     members = deque(job.member_ids)
-    async with open_wire(job.wiring.client) as wire:
-        reader = Reader(wire, pace, job.wiring.policy)
+    async with open_client(job.config.client) as client:
+        reader = StateReader(client, pacer, job.config.policy)
 
         async def read(lane: int, member_id: int) -> bool:
             try:
                 builder.add(await reader.states_of(lane, member_id))
             except ApiError as fault:
-                unread.append(Unread(member_id, fault.status, fault.reason, fault.trace))
+                unread.append(UnreadMember(member_id, fault.status, fault.reason, fault.trace))
             except SparkflyError as fault:
-                unread.append(Unread(member_id, None, str(fault), None))
+                unread.append(UnreadMember(member_id, None, str(fault), None))
             done.append(member_id)
             return True
 
-        refused = await in_lanes(members, read, pace, deadline, job.wiring.concurrency)
-    return ListReport(builder.part(), done, unread, refused, pace.pause_left_s)
+        refused = await in_lanes(members, read, pacer, deadline, job.config.concurrency)
+    return ListReport(builder.part(), done, unread, refused, pacer.pause_left_s)

@@ -1,4 +1,4 @@
-"""What travels between the driver and a worker: a shard of rows to send or to read, and the report that comes back."""
+"""What travels between the executor and a worker: a shard of rows, and the report that comes back."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = [
     "ListJob",
     "ListReport",
     "Outcome",
-    "Reading",
     "Row",
+    "RowEvidence",
     "SendJob",
     "SendReport",
-    "Unread",
-    "Wiring",
+    "UnreadMember",
+    "WorkerConfig",
 ]
 
 SHARD_SECONDS: Final = 5.0
@@ -30,7 +30,7 @@ SHARD_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wiring:
+class WorkerConfig:
     """How a worker works on its shard."""
 
     client: AsyncClientConfig
@@ -39,7 +39,7 @@ class Wiring:
     policy: RetryPolicy
     stop_key: str
     parent_pid: int | None = None
-    """The driver's process where the worker is a child of it and has to end with it."""
+    """The executor's process where the worker is a child of it and has to end with it."""
 
 
 class Row(NamedTuple):
@@ -68,7 +68,7 @@ class Outcome(NamedTuple):
     expires_at: str | None = None
 
 
-class Reading(NamedTuple):
+class RowEvidence(NamedTuple):
     """What a read-back found for one row: the offer states that are its own, or why it could not be told."""
 
     position: int
@@ -78,7 +78,7 @@ class Reading(NamedTuple):
     trace: str | None = None
 
 
-class Unread(NamedTuple):
+class UnreadMember(NamedTuple):
     """A member whose offer states could not be read."""
 
     member_id: int
@@ -91,7 +91,7 @@ class Unread(NamedTuple):
 class SendJob:
     """A shard of rows to change, or to read back."""
 
-    wiring: Wiring
+    config: WorkerConfig
     operation: str
     shard: int
     rows: Sequence[Row]
@@ -108,7 +108,7 @@ class SendJob:
 class ListJob:
     """Members whose offer states are to be listed."""
 
-    wiring: Wiring
+    config: WorkerConfig
     member_ids: Sequence[int]
     seconds: float = SHARD_SECONDS
 
@@ -122,7 +122,7 @@ class SendReport:
 
     shard: int
     outcomes: list[Outcome] = field(default_factory=list)
-    readings: list[Reading] = field(default_factory=list)
+    evidence: list[RowEvidence] = field(default_factory=list)
     unauthenticated: bool = False
     tripped: str | None = None
     hindrance: str | None = None
@@ -136,6 +136,6 @@ class ListReport:
 
     part: FramePart
     done: list[int]
-    unread: list[Unread]
+    unread: list[UnreadMember]
     unauthenticated: bool
     pause_s: float

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Pace"]
+__all__ = ["Pacer"]
 
 RECOVERY_ANSWERS: Final = 20
 """After this many good answers one more request may be in flight again."""
@@ -17,8 +17,8 @@ NAP_S: Final = 0.1
 """How often a waiting lane looks whether the shard was stopped."""
 
 
-class Pace:
-    """The pace of all lanes of one shard.
+class Pacer:
+    """The pacer of all lanes of one shard.
 
     Parameters
     ----------

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ...api.request import Request, assemble
 from ...api.response import Verdict, in_words, judge, read_refusal, read_success
 from ...errors import UnreadableAnswer
-from ...http.async_client import Answer, Lost, NotSent, Wire
-from ..circuit_breaker import Breaker
+from ...http.async_client import AsyncClient, AsyncResponse, RequestNotSent, ResponseLost
+from ..circuit_breaker import CircuitBreaker
 from .messages import Outcome, Row, SendReport
 from .outcomes import done, integer_in
 
@@ -17,25 +17,31 @@ if TYPE_CHECKING:
     from ...api.endpoints import Endpoint
     from ...api.retry_policy import RetryPolicy
     from ..operations import Operation
-    from .pacing import Pace
+    from .pacing import Pacer
 
-__all__ = ["Changer"]
+__all__ = ["RowSender"]
 
 COUNTED_ROWS: Final = 50
 """So many rows in a row that were carried out are counted together; a failure is counted at once."""
 
 
-class Changer:
+class RowSender:
     """Sends the rows of one shard and keeps the report."""
 
     def __init__(
-        self, wire: Wire, pace: Pace, policy: RetryPolicy, operation: Operation, halt_above: float, report: SendReport
+        self,
+        client: AsyncClient,
+        pacer: Pacer,
+        policy: RetryPolicy,
+        operation: Operation,
+        halt_above: float,
+        report: SendReport,
     ) -> None:
-        self._wire = wire
-        self._pace = pace
+        self._client = client
+        self._pacer = pacer
         self._policy = policy
         self._operation = operation
-        self._breaker = Breaker(operation.done, halt_above)
+        self._breaker = CircuitBreaker(operation.done, halt_above)
         self._uncounted = 0
         self.report = report
 
@@ -68,10 +74,10 @@ class Changer:
             attempts += 1
             hindrance, slow_down, retry_after_s = "", False, None
             try:
-                answer = await self._wire.ask(request)
-            except NotSent as fault:
+                answer = await self._client.send(request)
+            except RequestNotSent as fault:
                 hindrance = str(fault)
-            except Lost as fault:
+            except ResponseLost as fault:
                 lost, status = str(fault), None
                 if endpoint.effect == "change":
                     break
@@ -89,8 +95,8 @@ class Changer:
                     lost, status = f"{answer.status} {read_refusal(answer.status, answer.body)[0]}", answer.status
             pause_s = self._policy.pause_s(attempts, time.monotonic() - began, retry_after_s)
             if slow_down:
-                self._pace.slow_down(pause_s or retry_after_s or 0.0)
-            if pause_s is None or not await self._pace.turn_after(lane, 0.0 if slow_down else pause_s):
+                self._pacer.slow_down(pause_s or retry_after_s or 0.0)
+            if pause_s is None or not await self._pacer.turn_after(lane, 0.0 if slow_down else pause_s):
                 self.report.hindrance = hindrance or self.report.hindrance
                 return self._unsent(row, lost, status, attempts)
         return Outcome(row.position, "unknown", status, lost, None, attempts)
@@ -99,9 +105,9 @@ class Changer:
         """Hand a row back, unless an earlier attempt may have been processed."""
         return Outcome(row.position, "unknown", status, lost, None, attempts) if lost else None
 
-    def _outcome(self, row: Row, endpoint: Endpoint, verdict: Verdict, answer: Answer, attempts: int) -> Outcome:
+    def _outcome(self, row: Row, endpoint: Endpoint, verdict: Verdict, answer: AsyncResponse, attempts: int) -> Outcome:
         if verdict is Verdict.DONE:
-            self._pace.speed_up()
+            self._pacer.speed_up()
             try:
                 record: dict[str, Any] = read_success(endpoint, answer.body) or {}
             except UnreadableAnswer as fault:
@@ -114,7 +120,7 @@ class Changer:
         if verdict is Verdict.ALREADY:
             return self._done(row, {}, answer.status, attempts, error=f"already voided: {reason}", trace=trace)
         if answer.status == 503:  # whether it did this one or not, it wants to be asked less
-            self._pace.slow_down(self._policy.pause_s(attempts, 0.0) or 0.0)
+            self._pacer.slow_down(self._policy.pause_s(attempts, 0.0) or 0.0)
         word = "rejected" if verdict is Verdict.REFUSED else "unknown"
         return Outcome(row.position, word, answer.status, reason, trace, attempts)
 

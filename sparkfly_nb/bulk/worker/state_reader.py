@@ -10,17 +10,17 @@ from ...api.pagination import Listing
 from ...api.request import assemble
 from ...api.response import Verdict, api_error, judge, read_index, read_json, read_records, read_refusal
 from ...errors import ApiError, ConnectionFailed, RequestFailed, SparkflyError
-from ...http.async_client import Lost, NotSent, Wire
+from ...http.async_client import AsyncClient, RequestNotSent, ResponseLost
 from ..operations import CHANGE_COLUMNS
-from .messages import Reading, Row
+from .messages import Row, RowEvidence
 from .outcomes import integer_in
 
 if TYPE_CHECKING:
     from ...api.retry_policy import RetryPolicy
     from ..operations import Operation
-    from .pacing import Pace
+    from .pacing import Pacer
 
-__all__ = ["Closing", "Reader", "Unauthenticated"]
+__all__ = ["Closing", "StateReader", "Unauthenticated"]
 
 _KEPT: Final = frozenset(
     {
@@ -48,12 +48,12 @@ class Closing(Exception):
     """The shard ends before the read was through; stays inside the workers."""
 
 
-class Reader:
+class StateReader:
     """Reads for one shard."""
 
-    def __init__(self, wire: Wire, pace: Pace, policy: RetryPolicy) -> None:
-        self._wire = wire
-        self._pace = pace
+    def __init__(self, client: AsyncClient, pacer: Pacer, policy: RetryPolicy) -> None:
+        self._client = client
+        self._pacer = pacer
         self._policy = policy
 
     async def _ask(self, lane: int, endpoint: Endpoint, sent: dict[str, Any]) -> Any:
@@ -74,15 +74,15 @@ class Reader:
             fault: SparkflyError
             slow_down, retry_after_s = False, None
             try:
-                answer = await self._wire.ask(request)
-            except NotSent as error:
+                answer = await self._client.send(request)
+            except RequestNotSent as error:
                 fault = ConnectionFailed(str(error))
-            except Lost as error:
+            except ResponseLost as error:
                 fault = RequestFailed(str(error))
             else:
                 verdict = judge(endpoint, answer.status, has_retry_after=answer.has_retry_after)
                 if verdict is Verdict.DONE:
-                    self._pace.speed_up()
+                    self._pacer.speed_up()
                     try:
                         return read_json(answer.body)
                     except SparkflyError as error:
@@ -96,10 +96,10 @@ class Reader:
                     slow_down, retry_after_s = verdict is Verdict.SLOW_DOWN, answer.retry_after_s
             pause_s = self._policy.pause_s(attempts, time.monotonic() - began, retry_after_s)
             if slow_down:
-                self._pace.slow_down(pause_s or retry_after_s or 0.0)
+                self._pacer.slow_down(pause_s or retry_after_s or 0.0)
             if pause_s is None:
                 raise fault
-            if not await self._pace.turn_after(lane, 0.0 if slow_down else pause_s):
+            if not await self._pacer.turn_after(lane, 0.0 if slow_down else pause_s):
                 raise Closing
 
     async def states_of(self, lane: int, member_id: object) -> list[dict[str, Any]]:
@@ -107,7 +107,7 @@ class Reader:
         listing = Listing(f"the offer states of member {member_id}")
         records: list[dict[str, Any]] = []
         while (query := listing.next_query()) is not None:
-            if records and not await self._pace.turn(lane):  # the first request was the lane's turn already
+            if records and not await self._pacer.turn(lane):  # the first request was the lane's turn already
                 raise Closing
             sent = {"member_id": member_id, **query}
             page = read_index(await self._ask(lane, ENDPOINTS["list_offer_states"], sent))
@@ -120,17 +120,17 @@ class Reader:
                 record["member_id"] = member_id
         return records
 
-    async def read_back(self, lane: int, operation: Operation, row: Row) -> Reading:
+    async def read_back(self, lane: int, operation: Operation, row: Row) -> RowEvidence:
         """Find the offer states that a row made or meant."""
         try:
             found = await (self._issued(lane, row) if operation.issues else self._meant(lane, row))
         except ApiError as fault:
             if _is_denied(fault):
-                return Reading(row.position, [])
-            return Reading(row.position, None, fault.reason, fault.status, fault.trace)
+                return RowEvidence(row.position, [])
+            return RowEvidence(row.position, None, fault.reason, fault.status, fault.trace)
         except SparkflyError as fault:
-            return Reading(row.position, None, str(fault))
-        return Reading(row.position, [_needed(state) for state in found])
+            return RowEvidence(row.position, None, str(fault))
+        return RowEvidence(row.position, [_needed(state) for state in found])
 
     async def _issued(self, lane: int, row: Row) -> list[dict[str, Any]]:
         """Find what was issued under the row's reference."""
@@ -148,7 +148,7 @@ class Reader:
             member_id = integer_in(answered)
             if member_id is None:  # it becomes part of an address
                 raise RequestFailed("the service answers an offer state of a member whose key is no number")
-            if not await self._pace.turn(lane):
+            if not await self._pacer.turn(lane):
                 raise Closing
         return [
             state
@@ -179,6 +179,6 @@ def _key_of(state: dict[str, Any]) -> int | None:
 
 
 def _needed(state: dict[str, Any]) -> dict[str, Any]:
-    """Keep what a field of an offer state can hold: deep nesting would not come through to the driver."""
+    """Keep what a field of an offer state can hold: deep nesting would not come through to the executor."""
     kept = {name: state[name] for name in state.keys() & _KEPT if not isinstance(state[name], (dict, list))}
     return {**kept, "offer_state_id": _key_of(state)}
