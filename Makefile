@@ -24,7 +24,7 @@ test: $(VENV)/.dev  ## Run the whole suite, in TEST_PROCESSES=2; PYTEST_ARGS="-k
 	$(RUN) -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
 
 chaos: $(VENV)/.dev  ## Run the long tests: faults, kills and a soak; keep their tables in docs/reliability.md
-	$(RUN) tests/chaos_report.py $(PYTEST_ARGS)
+	$(RUN) tools/chaos_report.py $(PYTEST_ARGS)
 
 compat: $(LOWEST)/.dev  ## Run the suite on the oldest versions that pyproject.toml promises
 	$(LOWEST)/bin/python -m pytest $(IN_PARALLEL) -W default::DeprecationWarning $(PYTEST_ARGS)
@@ -39,7 +39,7 @@ mutation: $(VENV)/.dev  ## Change the code of ledger, settle and frames in each 
 	$(RUN) -m pip install --quiet 'mutmut>=3.8'
 	rm -rf mutants
 	CI=1 $(RUN) -m mutmut run --max-children 1 'sparkfly_nb.bulk.engine.reconcile.x_shows*'  # all are made, a few run
-	$(RUN) tests/mutation_run.py
+	$(RUN) tools/mutation_run.py
 
 advisories: $(VENV)/.dev  ## Ask pip-audit about every installed version; needs the network, and is no part of the gate
 	$(PYTHON) -m venv .venv-advisories
@@ -53,11 +53,11 @@ check: $(VENV)/.dev  ## Lint, check the format, check the types
 	$(RUN) -m mypy
 
 cassettes: $(VENV)/.dev  ## Record cassettes/ again, against the sandbox unless SPARKFLY_ENVIRONMENT says otherwise
-	$(RUN) tests/record_cassettes.py
-	$(RUN) -m pytest -q tests/test_cassettes.py
+	$(RUN) tools/record_cassettes.py
+	$(RUN) -m pytest -q tests/project/test_cassettes.py
 
 notebooks: $(VENV)/.dev  ## Run the notebooks again and keep their outputs in the files
-	$(RUN) tests/notebook_runs.py
+	$(RUN) tools/notebook_runs.py
 
 lab: $(VENV)/.lab  ## Open JupyterLab with the notebooks
 	$(RUN) -m jupyterlab $(LAB_ARGS) notebooks
@@ -92,9 +92,9 @@ $(VENV)/.lab: pyproject.toml | $(VENV)/bin/python
 	@touch $@ $(VENV)/.core
 
 # Packages that old use what newer ones of their own dependencies deprecate, so deprecations are shown there, not refused.
-$(LOWEST)/.dev: pyproject.toml tests/lower_bounds.py
+$(LOWEST)/.dev: pyproject.toml tools/lower_bounds.py
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet 'tomli; python_version < "3.11"'
-	$(LOWEST)/bin/python tests/lower_bounds.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python tools/lower_bounds.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable '.[dev]'
 	@touch $@

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
-import socket
-import sys
 
+import network_guard
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -18,6 +16,8 @@ from sparkfly_nb.http.sync_retries import Clock
 from sparkfly_nb.sandbox.process import SandboxProcess
 from sparkfly_nb.settings import Settings
 
+network_guard.install()
+
 pytest_plugins = ("bulk_world", "ledger_world")  # ledgers, and a sandbox for the bulk engine
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,47 +25,11 @@ settings.load_profile("shared machine")
 
 PERSONAL_VARIABLES = ("SPARKFLY_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE",
                       "CURL_CA_BUNDLE", "NETRC")  # fmt: skip
-LOCAL_NAMES = {"", "localhost", "ip6-localhost"}
 
 
 # A shell lets what it starts in the background ignore Ctrl-C; some tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-class NetworkForbidden(BaseException):
-    """A test reached for the network. Not an Exception, so that nothing can map it to an error of its own."""
-
-
-def _is_local(host):
-    if host is None or isinstance(host, bytes):
-        host = (host or b"").decode()
-    if host in LOCAL_NAMES or host == socket.gethostname():
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
-
-
-def _guard(event, arguments):
-    """Refuse every way out of this machine; audit hooks see them all, whatever library is used."""
-    if event == "socket.getaddrinfo":
-        host = arguments[0]
-    elif event in {"socket.connect", "socket.sendto"}:
-        opened, address = arguments
-        # Connecting a datagram socket sends nothing; some libraries learn their own address that way.
-        if not isinstance(address, tuple) or (event == "socket.connect" and opened.type == socket.SOCK_DGRAM):
-            return
-        host = address[0]
-    else:
-        return
-    if not _is_local(host):
-        raise NetworkForbidden(f"tests open no connection but to this machine, and this one goes to {host}")
-
-
-sys.addaudithook(_guard)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,27 @@
+"""The properties again, on many times as many examples, drawn anew in each run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from paths import TESTS
+
+FILES = sorted((TESTS / "property").glob("test_*.py"))
+DEPTH = 20
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_properties_hold_for_new_and_many_more_examples(file):
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)],
+        env={**os.environ, "PROPERTY_DEPTH": str(DEPTH)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout[-6000:]

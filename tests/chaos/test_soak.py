@@ -1,0 +1,87 @@
+"""A long run: 200,000 rows with one call in a hundred gone wrong. Memory stays flat, and nothing is left behind."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from contextlib import closing, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from bulk_world import LOST, REFUSED, Issuer, World
+from chaos_report import keep_figures
+
+from sparkfly_nb.sandbox.process import SandboxProcess
+
+ROWS = 200_000
+RATE = 0.01
+LOOK_S = 1.0
+BYTES_PER_ROW_SENT = 100
+"""What memory may grow for each row between a quarter and the end of the run: the rows themselves are in the ledger."""
+BYTES_PER_ROW_GIVEN = 1_000
+"""What the result frame may need for each row."""
+
+
+def faults_of(rate):
+    names = (*LOST, *REFUSED)
+    return {name: rate / len(names) for name in names}
+
+
+def ended_rows(ledger):
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
+        return connection.execute("SELECT count(*) FROM rows WHERE outcome <> 'planned'").fetchone()[0]
+
+
+def watch(issuer, ledger):
+    """Give, until the issuer ends, how many rows had ended and how much memory it held."""
+    process, seen = psutil.Process(issuer.process.pid), []
+    while not issuer.has_ended():
+        # the tables may not be there yet, and the process may have ended just now
+        with suppress(sqlite3.OperationalError, psutil.NoSuchProcess):
+            if memory := process.memory_info().rss:  # none is left of a process that was not waited for yet
+                seen.append((ended_rows(ledger), memory))
+        time.sleep(LOOK_S)
+    return seen
+
+
+@pytest.mark.chaos
+def test_two_hundred_thousand_rows_leave_nothing_behind_and_need_no_more_memory_than_a_few(tmp_path):
+    ledger = str(tmp_path / "ledger.db")
+    with SandboxProcess.start(members=ROWS + 400, startup_timeout_s=120) as service:
+        world = World(service, "soak")
+        service.set_faults(faults_of(RATE), seed=1, times={"retry_after_s": 0})
+        began = time.monotonic()
+        with Issuer(world, ledger, tmp_path, ids=world.member_ids[:ROWS]) as issuer:
+            seen = watch(issuer.go(), ledger)
+            report = issuer.report()
+        took_s = time.monotonic() - began
+        service.set_faults({})
+        told = service.truth(generated=False)
+    result = report["result"]
+    made = Counter(state["external_ref_id"] for state in told["offer_states"])
+    quarter = next(memory for ended, memory in seen if ended >= ROWS / 4)
+    # The frame is made when all rows have ended: until then memory should not grow at all.
+    sending = max(memory for ended, memory in seen if ROWS / 4 <= ended < ROWS)
+    keep_figures(
+        table="soak",
+        rows=ROWS,
+        faults=sum(told["faults"].values()),
+        requests=sum(told["requests"].values()),
+        outcomes={str(name): int(number) for name, number in result.outcome.value_counts().items()},
+        readback=int(result.settled_by.eq("readback").sum()),
+        duplicates=sum(number > 1 for number in made.values()),
+        seconds=took_s,
+        quarter_mb=quarter / 2**20,
+        sending_mb=sending / 2**20,
+        end_mb=max(memory for _, memory in seen) / 2**20,
+        ledger_bytes_per_row=Path(ledger).stat().st_size / ROWS,
+    )
+    assert (report["threads"], report["children"], report["sockets"]) == ([], [], [])
+    assert sending - quarter <= BYTES_PER_ROW_SENT * ROWS * 3 / 4
+    assert max(memory for _, memory in seen) - quarter <= (BYTES_PER_ROW_SENT + BYTES_PER_ROW_GIVEN) * ROWS
+    assert set(made.values()) == {1}
+    assert set(result.outcome) <= {"issued", "rejected"}
+    assert set(result.external_ref_id[result.outcome == "issued"]) == made.keys()
+    assert result.error[result.outcome == "rejected"].str.startswith("sent 4 times and lost each time").all()

@@ -1,0 +1,323 @@
+"""The project keeps its own rules: imports go one way, names are explained, facts stand once, nothing leaks."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import inspect
+import pkgutil
+import re
+import runpy
+import subprocess
+import sys
+
+import lower_bounds
+import pytest
+import yaml
+from lower_bounds import requirements
+from paths import ROOT
+
+import sparkfly_nb
+from sparkfly_nb.api.endpoints import ENDPOINTS
+
+PACKAGE = ROOT / "sparkfly_nb"
+LINES_PER_MODULE = 400
+
+LAYERS = (
+    {"errors", "version"},
+    {"schema", "settings", "files"},
+    {"frames"},
+    {"api"},
+    {"http"},
+    {"bulk"},
+    {"audit"},
+    {"sandbox"},
+    {"session"},
+    {"__init__"},
+    {"forms", "demo", "__main__"},
+)
+"""From the bottom up: a module imports from its own layer and from those before it."""
+OPENED_WHEN_ASKED = {("session", "forms")}
+"""The one way up: ``session.forms()`` loads the widgets that stand on it when somebody wants them, and not before."""
+SANDBOX_MAY_KNOW = {"errors", "schema", "settings", "api", "files", "sandbox"}
+
+
+# ---- where things are ------------------------------------------------------------------------------------------------
+
+
+def tracked_files():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False, text=True)
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def module_files():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path):
+    """Give a module's dotted name within the package; a package is its __init__."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+MODULES = {module_name(path): path for path in module_files()}
+
+
+def public_modules():
+    names = [found.name for found in pkgutil.walk_packages(sparkfly_nb.__path__, "sparkfly_nb.")]
+    return [importlib.import_module(name) for name in names if not name.endswith("__main__")]
+
+
+def is_for_types_only(node):
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
+def imports_below(node, *, in_functions, for_types):
+    """Find imports below a node; those in functions and those for types only where they are asked for."""
+    for child in ast.iter_child_nodes(node):
+        if is_for_types_only(child) and not for_types:
+            continue
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield child
+        elif in_functions or not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield from imports_below(child, in_functions=in_functions, for_types=for_types)
+
+
+def targets_of(statement, importer):
+    """Name the modules of the package that an import statement imports."""
+    if isinstance(statement, ast.Import):
+        bases = [(alias.name.split(".")[1:], ()) for alias in statement.names if is_ours(alias.name)]
+    elif statement.level:
+        here = importer.split(".")[: -statement.level]
+        bases = [(here + (statement.module.split(".") if statement.module else []), statement.names)]
+    else:
+        bases = [(statement.module.split(".")[1:], statement.names)] if is_ours(statement.module) else []
+    for base, names in bases:
+        for name in [alias.name for alias in names] or [None]:
+            candidates = ([*base, name], [*base, name, "__init__"]) if name else ()
+            found = next((".".join(parts) for parts in candidates if ".".join(parts) in MODULES), None)
+            fallback = next(
+                (".".join(parts) for parts in (base, [*base, "__init__"]) if ".".join(parts) in MODULES), None
+            )
+            yield found or fallback
+
+
+def is_ours(name):
+    return name == "sparkfly_nb" or name.startswith("sparkfly_nb.")
+
+
+@functools.cache
+def imports_of(importer, *, in_functions=True, for_types=False):
+    tree = ast.parse(MODULES[importer].read_text(encoding="utf-8"))
+    statements = imports_below(tree, in_functions=in_functions, for_types=for_types)
+    return {target for statement in statements for target in targets_of(statement, importer) if target}
+
+
+def part_of(module):
+    return module.split(".")[0]
+
+
+# ---- imports ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_module_has_its_place_in_the_layers():
+    placed = set().union(*LAYERS)
+
+    assert {part_of(name) for name in MODULES} - placed == set()
+
+
+def test_imports_go_one_way():
+    rank = {part: number for number, layer in enumerate(LAYERS) for part in layer}
+
+    upward = [
+        f"{importer} imports {target}"
+        for importer in MODULES
+        for target in imports_of(importer)
+        if rank[part_of(target)] > rank[part_of(importer)]
+        and not (
+            (part_of(importer), part_of(target)) in OPENED_WHEN_ASKED
+            and target not in imports_of(importer, in_functions=False)
+        )
+    ]
+
+    assert upward == []
+
+
+def test_the_sandbox_knows_nothing_of_the_client():
+    known = {part_of(target) for name in MODULES if part_of(name) == "sandbox" for target in imports_of(name)}
+
+    assert known <= SANDBOX_MAY_KNOW
+
+
+def test_no_modules_import_each_other_not_even_for_types():
+    finished, circles = set(), []
+
+    def visit(module, path):
+        if module in path:
+            circles.append(" -> ".join([*path[path.index(module) :], module]))
+        elif module not in finished:
+            for target in sorted(imports_of(module, in_functions=False, for_types=True)):
+                if (part_of(module), part_of(target)) not in OPENED_WHEN_ASKED:
+                    visit(target, [*path, module])
+            finished.add(module)
+
+    for module in MODULES:
+        visit(module, [])
+
+    assert circles == []
+
+
+# ---- files and names -------------------------------------------------------------------------------------------------
+
+
+def test_no_module_is_longer_than_it_should_be():
+    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
+
+    assert {name: count for name, count in lines.items() if count > LINES_PER_MODULE} == {}
+
+
+@pytest.mark.parametrize("folder", ["sparkfly_nb", "tests", "benchmarks"])
+def test_the_first_sentence_of_every_file_says_why_it_exists(folder):
+    silent = []
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        if not docstring or not docstring.partition("\n\n")[0].endswith((".", "?", ":")):
+            silent.append(path.relative_to(ROOT).as_posix())
+
+    assert silent == []
+
+
+def own_members(kind):
+    """Give the public methods and properties that a class of ours defines."""
+    for name, member in vars(kind).items():
+        target = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
+        if not name.startswith("_") and (isinstance(target, (property, functools.cached_property))
+                                         or inspect.isfunction(target)):  # fmt: skip
+            yield name, target
+
+
+def test_every_public_name_is_explained():
+    unexplained = []
+    for module in public_modules():
+        for name in getattr(module, "__all__", ()):
+            public = getattr(module, name)
+            if not (inspect.isclass(public) or inspect.isfunction(public)) or not is_ours(public.__module__):
+                continue
+            if not (public.__doc__ or "").strip() or public.__doc__.startswith(f"{name}("):
+                unexplained.append(f"{module.__name__}.{name}")
+            if inspect.isclass(public):
+                unexplained += [
+                    f"{module.__name__}.{name}.{member}"
+                    for member, target in own_members(public)
+                    if not (target.__doc__ or "").strip()
+                ]
+
+    assert sorted(set(unexplained)) == []
+
+
+def test_what_a_module_offers_exists():
+    missing = [f"{module.__name__}.{name}" for module in public_modules()
+               for name in getattr(module, "__all__", ()) if not hasattr(module, name)]  # fmt: skip
+
+    assert missing == []
+
+
+def test_a_worker_process_imports_only_what_it_sends_with():
+    script = "import sys, sparkfly_nb.bulk.worker.send_shard; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+    assert "sparkfly_nb.http.async_client" in loaded
+    assert not {"sparkfly_nb.session.session", "sparkfly_nb.audit", "pandas", "sqlalchemy", "joblib", "tqdm"} & set(
+        loaded
+    )
+
+
+def test_the_package_offers_its_names_before_they_are_imported():
+    script = "import sparkfly_nb; print(*dir(sparkfly_nb)); sparkfly_nb.Sesion"
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert set(sparkfly_nb.__all__) <= set(told.stdout.split())
+    assert "AttributeError: module 'sparkfly_nb' has no attribute 'Sesion'" in told.stderr
+
+
+# ---- one truth per fact ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def project():
+    return lower_bounds.project()
+
+
+@pytest.fixture(scope="module")
+def environment():
+    return yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+
+
+def test_environment_yml_has_every_dependency_with_its_lower_bound(project, environment):
+    listed = requirements(line for line in environment if isinstance(line, str))
+    needed = {name: bound for name, (bound, marker) in requirements(project["dependencies"]).items() if not marker}
+
+    assert {name: listed.get(name, ("absent",))[0] for name in needed} == needed
+
+
+def test_environment_yml_names_nothing_that_pyproject_does_not(project, environment):
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    known = requirements([*project["dependencies"], *extras])
+    listed = requirements(
+        line for line in environment if isinstance(line, str) and not re.match(r"(python|pip)\b", line)
+    )
+    known_bounds = {name: known.get(name, ("absent",))[0] for name in listed}
+
+    assert {name: bound for name, (bound, _) in listed.items()} == known_bounds
+
+
+def test_environment_yml_asks_for_the_same_python(project, environment):
+    assert f"python{project['requires-python']}" in environment
+
+
+def test_every_dependency_names_the_oldest_version_that_make_compat_then_installs():
+    pinned = lower_bounds.constraints()
+
+    assert len(pinned) == len({re.split(r"[\[>;]", line)[0] for line in lower_bounds.promised()})
+    assert all(re.fullmatch(r"[a-z0-9_.-]+==[0-9.]+(; .+)?", line) for line in pinned), pinned
+
+
+def test_the_readme_lists_the_eleven_operations_as_they_are():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    rows = re.findall(r"^\| `(\w+)` \| `(GET|POST|PUT) ([^`]+)` \| `(\w+)` \|", readme, re.MULTILINE)
+
+    assert rows == [(each.name, each.method, each.path, each.operation) for each in ENDPOINTS.values()]
+
+
+# ---- nothing leaks ---------------------------------------------------------------------------------------------------
+
+# A letter of each stands in brackets, so that this file does not hold what it looks for.
+FOREIGN = re.compile(
+    r"/hom[e]/\w|/User[s]/\w|/roo[t]/|(?<![\w.])/wor[k]/|/op[t]/(pypi|wheels)|[A-Z]:\\User[s]"
+    r"|extra-index-ur[l]|find-link[s]|pythonhosted\.or[g]|pypi\.or[g]|artifactor[y]",
+    re.IGNORECASE,
+)
+
+
+def test_no_tracked_file_names_a_machine_or_a_registry():
+    found = {}
+    for path in tracked_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # a picture
+        hits = sorted({match[0] for match in FOREIGN.finditer(text)})
+        if hits:
+            found[path.relative_to(ROOT).as_posix()] = hits
+
+    assert found == {}
+
+
+def test_a_checkout_that_was_never_installed_works_and_says_that_its_version_is_unknown(monkeypatch):
+    monkeypatch.setattr(sys, "path", [])  # nothing is installed here
+    names = runpy.run_path(PACKAGE / "version.py")
+    assert names["__version__"] == "0+unknown"
+    assert names["USER_AGENT"] == "sparkfly-nb/0+unknown"

@@ -1,0 +1,303 @@
+"""Token, identity and key are shown nowhere: in no frame of an error, no log, no file, process, pickle or peer."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import pickle
+import sys
+
+import joblib
+import psutil
+import pytest
+from bulk_world import CALM, CAMPAIGN, dask_client, members, tiny_service
+from form_hand import Hand
+from scripted_server import VALUES, Answer, ScriptedServer, success
+from tracebacks import everything_about
+
+from sparkfly_nb import LedgerError, SandboxError, Session, SparkflyError, forms
+from sparkfly_nb.api.endpoints import ENDPOINTS
+from sparkfly_nb.api.retry_policy import RetryPolicy
+from sparkfly_nb.bulk.ledger.store import Ledger
+from sparkfly_nb.bulk.worker.messages import ListJob, Row, SendJob, WorkerConfig
+from sparkfly_nb.bulk.worker.send_shard import send_shard
+from sparkfly_nb.errors import ConfigurationError
+from sparkfly_nb.http.async_client import AsyncClientConfig
+from sparkfly_nb.http.tokens import Tokens
+from sparkfly_nb.sandbox.process import SandboxProcess
+from sparkfly_nb.settings import Secret, Settings
+
+SECRET = "5ecret"
+GIVEN = {"token": "tok-5ecret-5ecret", "identity": "ident-5ecret-5ecret", "key": "key-5ecret-5ecret"}
+OFFER_STATE_TOKEN = "b2ZmZXItc3RhdGU="
+CREDENTIAL = "VK32A7"
+
+
+def caught_from(make, *arguments, **named):
+    """Call, and give the error; a frame of its own, so that nothing here is in what is looked at."""
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - whatever it is
+        make(*arguments, **named)
+    return caught.value
+
+
+# ---- frames of errors, as rich, IPython and pytest show them with their variables ------------------------------------
+
+REFUSED = [
+    {"environment": "prod"}, {"environment": "sandbox"}, {"base_url": "http://api.example/v1.0"}, {"timeout": 0},
+    {"tz": "Mars/Olympus"}, {"ledger": 5}, {"environment": 5}, {"token": "tok-5ecret\n"}, {"key": None},
+    {"identity": "ident-5ecret "}, {"base_url": "https://[::1/v1.0"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [Session, Settings.make], ids=["Session", "Settings"])
+@pytest.mark.parametrize("change", REFUSED, ids=repr)
+def test_no_frame_of_a_session_that_is_refused_holds_a_secret(change, make):
+    error = caught_from(make, **{**GIVEN, **change})
+
+    assert isinstance(error, ConfigurationError)
+    assert SECRET not in everything_about(error)
+
+
+def test_no_frame_of_a_session_from_the_environment_holds_a_secret(monkeypatch):
+    for name, text in GIVEN.items():
+        monkeypatch.setenv(f"SPARKFLY_{name.upper()}", text)
+    monkeypatch.setenv("SPARKFLY_ENVIRONMENT", "prod")
+
+    assert SECRET not in everything_about(caught_from(Session.from_env))
+
+
+def test_no_frame_of_a_sandbox_session_that_is_refused_holds_a_secret(monkeypatch):
+    kept, start = [], SandboxProcess.start
+
+    def keep(**options):
+        kept.append(start(**options))
+        return kept[0]
+
+    monkeypatch.setattr(SandboxProcess, "start", keep)
+    shown = everything_about(caught_from(Session.sandbox, members=1, timeout=0))
+
+    assert kept[0].identity.reveal() not in shown
+    assert kept[0].key.reveal() not in shown
+
+
+def test_no_frame_of_a_sandbox_that_has_stopped_holds_its_secret():
+    with SandboxProcess.start(members=1) as sandbox:
+        pass
+    error = caught_from(sandbox.truth)
+
+    assert isinstance(error, SandboxError)
+    assert sandbox._admin_secret.reveal() not in everything_about(error)
+
+
+@pytest.mark.parametrize("foreign", [MemoryError, RuntimeError, SystemExit])
+def test_a_foreign_error_in_mid_call_is_raised_without_the_frames_that_hold_the_headers(foreign, connect, monkeypatch):
+    """A timer of the notebook, memory that ran out: not an error of requests, and not one of ours."""
+    with ScriptedServer(answer=lambda _received: success(ENDPOINTS["get_offer_state"])) as server:
+        transport = connect(server, token=GIVEN["token"])
+
+        def fail(_self):
+            raise foreign("in the middle")
+
+        monkeypatch.setattr(http.client.HTTPConnection, "getresponse", fail)
+        error = caught_from(transport.call, ENDPOINTS["get_offer_state"], **VALUES["get_offer_state"])
+
+    assert type(error) is foreign
+    assert SECRET not in everything_about(error)
+
+
+BULK_ENDS = {
+    "refused token": Answer(401),
+    "refused rows": Answer(403, {"error": "no"}),
+    "lost rows": Answer(500, {"error": "no"}),
+    "no JSON": Answer(201, b"<html>"),
+}
+
+
+@pytest.mark.parametrize("end", BULK_ENDS.values(), ids=BULK_ENDS)
+def test_no_frame_of_a_bulk_call_that_is_halted_holds_a_secret(end, tmp_path):
+    with ScriptedServer(answer=lambda _received: end) as server:
+        given = {**GIVEN, "identity": None, "key": None}
+        with Session("sandbox", base_url=server.base_url, ledger=str(tmp_path / "ledger.db"), **given) as session:
+            session._runs.policy = RetryPolicy(base_s=0.01, cap_s=0.01)
+            try:
+                session.issue_many(members([1, 2, 3]), CAMPAIGN, halt_above=0.0, canary=1, **CALM)
+            except SparkflyError as error:
+                shown = everything_about(error)
+            else:
+                pytest.fail("it was to be halted")
+
+    assert SECRET not in shown
+
+
+def test_the_frame_that_connects_by_form_holds_no_secret(sandbox_service, monkeypatch):
+    hand = Hand(forms.Connect("sandbox", base_url=sandbox_service.base_url))
+    hand.type(identity="given", key="given")
+    hand.typed |= {"identity": GIVEN["identity"], "key": GIVEN["key"]}
+
+    def fail(_self):
+        raise MemoryError
+
+    monkeypatch.setattr(Tokens, "current", fail)
+    monkeypatch.setattr(hand.form, "_on_message", lambda *_arguments: None)
+    hand.form._seen = hand.form._seen._replace(typed=dict(hand.typed))
+    error = caught_from(hand.form._on_connect_pressed)
+
+    assert SECRET not in everything_about(error)
+
+
+# ---- logs ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_logger_of_any_library_shows_a_secret_at_debug(tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # the loop of the standard library says more
+    for logger in (None, "sqlalchemy"):  # which sets itself a level of its own
+        caplog.set_level(logging.DEBUG, logger=logger)
+    given = {"identity": GIVEN["identity"], "key": GIVEN["key"]}
+    with tiny_service(tmp_path / "ledger.db", **given) as (session, service):
+        service.on_issue = lambda number, _record: Answer(500) if number % 2 else None
+        session.issue_many(members(range(1, 9)), CAMPAIGN, **CALM)
+        session.list_many([1, 2], progress=False)
+        session.list_offer_states(1)
+        tokens = {text.headers.get("x-auth-token", "-" * 9) for _, text in service.asked}
+
+    assert {record.name.partition(".")[0] for record in caplog.records} >= {"urllib3", "sqlalchemy", "asyncio"}
+    assert SECRET not in caplog.text
+    assert not [token for token in tokens if token in caplog.text]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("query_offer_states", {"token": OFFER_STATE_TOKEN}),
+        ("query_offer_states", {"credential_identifier": CREDENTIAL}),
+        ("create_offer_state", {"token": OFFER_STATE_TOKEN}),
+        ("issue_offer_state", {"member_id": 2, "token": OFFER_STATE_TOKEN}),
+        ("void_offer_state_by_identifier", {"offerstate_id": 7, "member_identifier": "person@example.org"}),
+    ],
+)
+def test_no_log_shows_what_an_offer_state_can_be_taken_with(name, values, connect, caplog):
+    """Whoever knows the token of an offer state can take it over; urllib3 logs whole addresses at DEBUG."""
+    caplog.set_level(logging.DEBUG)
+    with ScriptedServer(success(ENDPOINTS[name])) as server:
+        connect(server).call(ENDPOINTS[name], **values)
+
+    assert "?..." in caplog.text
+    for text in (OFFER_STATE_TOKEN, "b2ZmZXItc3RhdGU", CREDENTIAL, "person"):
+        assert text not in caplog.text
+
+
+def test_the_log_of_other_requests_is_left_alone(caplog):
+    caplog.set_level(logging.DEBUG)
+
+    logging.getLogger("urllib3.connectionpool").debug('"%s %s"', "GET", "/theirs?page=2")
+
+    assert "/theirs?page=2" in caplog.text
+
+
+# ---- the ledger's own password ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://team:5ecret@127.0.0.1:1/ledger", "postgresql://team@127.0.0.1:1/ledger?password=5ecret",
+     "postgresql://team:5ecret@127.0.0.1:1/ledger?sslpassword=5ecret&connect_timeout=1"],
+)  # fmt: skip
+def test_the_password_of_a_ledger_is_in_no_error_no_text_and_no_log(address, caplog):
+    pytest.importorskip("psycopg")
+    caplog.set_level(logging.DEBUG)
+    ledger = Ledger(address)
+    error = caught_from(ledger.all_runs)
+    ledger.close()
+
+    assert isinstance(error, LedgerError)
+    assert SECRET not in f"{ledger} {error} {error!r} {caplog.text}"
+    assert "127.0.0.1" in str(ledger)
+
+
+# ---- files, processes, pickles, peers --------------------------------------------------------------------------------
+
+
+def test_no_file_of_a_run_or_an_audit_holds_a_secret(tmp_path):
+    given = {"identity": GIVEN["identity"], "key": GIVEN["key"]}
+    with tiny_service(tmp_path / "ledger.db", **given) as (session, service):
+        service.on_issue = lambda number, _record: Answer(422, {"error": "no"}) if number == 2 else None
+        result = session.issue_many(members([1, 2, 3]), CAMPAIGN, halt_above=1.0, **CALM)
+        audit = session.audit(campaign_id=CAMPAIGN, members=result, progress=False)
+        audit.to_csv(tmp_path / "audit")
+        audit.to_csv(tmp_path / "states.csv")
+        shown = repr(audit) + audit._repr_html_() + repr(session) + session._repr_html_()
+        files = [path for path in tmp_path.rglob("*") if path.is_file()]
+        held = [path.name for path in files if SECRET.encode() in path.read_bytes()]
+
+    assert len(files) >= 9
+    assert held == []
+    assert SECRET not in shown
+
+
+def test_no_command_line_and_no_environment_of_a_worker_holds_the_token(tmp_path):
+    seen = []
+
+    def look(_number, _record):
+        if not seen:
+            children = psutil.Process().children(recursive=True)
+            seen.extend(" ".join(child.cmdline()) + repr(child.environ()) for child in children)
+
+    with (
+        tiny_service(tmp_path / "ledger.db", token=GIVEN["token"]) as (session, service),
+        joblib.parallel_config("loky"),
+    ):
+        service.tokens = {GIVEN["token"]}
+        service.on_issue = look
+        session.issue_many(members(range(1, 41)), CAMPAIGN, n_jobs=2, **CALM)
+
+    assert seen
+    assert not [text for text in seen if SECRET in text]
+
+
+def test_nothing_that_holds_a_secret_can_be_pickled_or_shows_it(connect):
+    with ScriptedServer() as server:
+        transport = connect(server, **GIVEN)
+        session = Session("sandbox", base_url=server.base_url, **GIVEN)
+        holders = [session, session.settings, session._client, session._tokens, transport._connection, session.forms(),
+                   forms.IssueOffer(session), forms.BulkForm(session)]  # fmt: skip
+        for holder in holders:
+            assert SECRET not in f"{holder!r} {holder} {vars(holder) if hasattr(holder, '__dict__') else ''}"
+            with pytest.raises((TypeError, AttributeError, ConfigurationError, pickle.PicklingError)):
+                pickle.dumps(holder)
+        session.close()
+
+
+def job():
+    config = AsyncClientConfig("http://127.0.0.1:1/v1.0", Secret(GIVEN["token"]), 1, 1, True)
+    wiring = WorkerConfig(config, 1, None, RetryPolicy(), "none")
+    return SendJob(wiring, "no such operation", 0, [Row(0, {"member_id": 1})]), ListJob(wiring, [1])
+
+
+def test_no_text_of_a_task_shows_the_token():
+    for one in job():
+        assert SECRET not in f"{one!r} {one} {one.config!r} {one.config}"
+
+
+def test_no_log_and_no_text_of_a_dask_cluster_shows_the_token(caplog, monkeypatch):
+    caplog.set_level(logging.DEBUG)
+    with dask_client(n_workers=1, processes=False, protocol="tcp://") as client:
+        for name in list(logging.root.manager.loggerDict):
+            if name.startswith("distributed"):
+                monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+                caplog.set_level(logging.DEBUG, logger=name)
+        future = client.submit(send_shard, (job()[0],))
+        error = future.exception()
+        tasks = [f"{task!r} {task.key} {task.run_spec!r}" for task in client.cluster.scheduler.tasks.values()]
+        shown = [*tasks, repr(error), repr(future), repr(client.get_worker_logs()), caplog.text]
+
+    assert isinstance(error, KeyError)
+    assert any("Compute Failed" in text for text in shown), "older versions log the arguments with it"
+    assert not [text for text in shown if SECRET in text]
+
+
+def test_a_secret_shows_itself_in_no_way_of_writing_it():
+    secret = Secret("5ecret")
+
+    assert SECRET not in f"{secret} {secret!r} {secret!s:>20} {[secret]} { ({'key': secret}) }"
+    assert not hasattr(secret, "__dict__")

@@ -1,0 +1,131 @@
+"""A small world for audit tests: offer states as the service would send them, and a source that lists them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pandas.testing import assert_frame_equal
+
+from sparkfly_nb.audit import Audit, audit_campaign
+from sparkfly_nb.errors import LedgerError
+from sparkfly_nb.frames.builder import empty_frame, frame_of
+from sparkfly_nb.frames.output_columns import STRING
+from sparkfly_nb.schema import RESULT, UNREAD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.timezone.utc)
+_NUMBERS = itertools.count(1)
+
+
+def at(text: str) -> str:
+    """Write a day of 2026 as the service writes a time: ``06-15`` or ``06-15T08:30``."""
+    day, _, clock = text.partition("T")
+    return f"2026-{day}T{clock or '00:00'}:00Z"
+
+
+def state(member_id: int, status: str = "incomplete", **fields: Any) -> dict[str, Any]:
+    """Write down one offer state of SUMMER26; ``redeemed="06-15"`` and ``voided=`` add the activity as well."""
+    number = next(_NUMBERS)
+    activities = [{"type": "issued", "created_at": fields.get("created_at", at("06-01"))}]
+    for word in ("redeemed", "voided"):
+        if word in fields:
+            status = word
+            activities.append({"type": word, "created_at": at(fields.pop(word))})
+    return {
+        "offer_state_id": number,
+        "member_id": member_id,
+        "offer_id": 301,
+        "campaign_id": 41,
+        "campaign_xid": "SUMMER26",
+        "status": status,
+        "value": 0,
+        "created_at": at("06-01"),
+        "updated_at": activities[-1]["created_at"],
+        "expires_at": at("12-31"),
+        "external_ref_id": f"ref-{number}",
+        "offer_activities": activities,
+        "offer_campaign_name": "Summer 2026: Iced Coffee",
+        "offer_name": "Free Iced Coffee",
+        **fields,
+    }
+
+
+def result_rows(*rows: Mapping[str, Any]) -> pd.DataFrame:
+    """Write down what a run recorded."""
+    columns = {name: [row.get(name) for row in rows] for name in RESULT}
+    dtypes = {name: STRING if dtype == "string" else dtype for name, dtype in RESULT.items()}
+    return pd.DataFrame({name: pd.Series(cells, dtype=dtypes[name]) for name, cells in columns.items()})
+
+
+class World:
+    """Offer states by member, members that cannot be read, and runs; a source for audits."""
+
+    def __init__(
+        self,
+        states: Sequence[Mapping[str, Any]] = (),
+        *,
+        unread: Mapping[int, tuple[int | None, str]] | None = None,
+        runs: Mapping[str, pd.DataFrame] | None = None,
+        members_per_part: int = 3,
+    ) -> None:
+        self.states = list(states)
+        self.unread = dict(unread or {})
+        self.runs = dict(runs or {})
+        self.members_per_part = members_per_part
+        self.asked: list[int] = []
+
+    def read_states(self, member_ids: Sequence[int]) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+        for start in range(0, len(member_ids), self.members_per_part):
+            part = list(member_ids[start : start + self.members_per_part])
+            self.asked += part
+            lost = [(member, *self.unread[member], None) for member in part if member in self.unread]
+            records = [
+                record
+                for member in part
+                for record in self.states
+                if record.get("listed_for", record["member_id"]) == member and member not in self.unread
+            ]
+            frame = frame_of([{k: v for k, v in r.items() if k != "listed_for"} for r in records], where="test")
+            unread = pd.DataFrame(lost, columns=list(UNREAD))
+            yield frame, unread if lost else empty_frame(UNREAD)
+
+    def run_rows(self, run: str) -> pd.DataFrame:
+        if run not in self.runs:
+            raise LedgerError(f"there is no run {run!r}")
+        return self.runs[run]
+
+    def audit(self, members: Any = None, campaign_id: Any = "SUMMER26", **scope: Any) -> Audit:
+        options: dict[str, Any] = {"environment": "sandbox", "address": "http://127.0.0.1:8080/v1.0", "taken_at": NOW}
+        return audit_campaign(
+            self.read_states, self.run_rows, campaign_id=campaign_id, members=members, **options | scope
+        )
+
+
+def kinds(audit: Audit) -> dict[str, int]:
+    """Count the exceptions by kind."""
+    return audit.exceptions()["kind"].value_counts().to_dict()
+
+
+def numbers(audit: Audit, **options: Any) -> dict[tuple[str, str], float]:
+    """Give the summary by metric and detail; details that are sentences are left out."""
+    summary = audit.summary(**options).iloc[1:]
+    keys = zip(
+        summary["metric"], summary["detail"].fillna("").map(lambda text: "" if " " in text else text), strict=True
+    )
+    return dict(zip(keys, summary["value"].tolist(), strict=True))
+
+
+FRAMES = ("states", "plan", "unread")
+TABLES = ("summary", "exceptions", "timeline", "activities")
+
+
+def assert_same(audit, other):
+    for name in FRAMES:
+        assert_frame_equal(getattr(audit, name), getattr(other, name))
+    for name in TABLES:
+        assert_frame_equal(getattr(audit, name)(), getattr(other, name)())

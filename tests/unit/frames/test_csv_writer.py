@@ -1,0 +1,352 @@
+"""CSV files are exact, harmless in a spreadsheet, whole or absent, and come back as the frame that was written."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import random
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from spreadsheet import FULL_WIDTH, RUNS, rows_as_a_spreadsheet_reads_them
+
+from sparkfly_nb.errors import AuditFileError, InvalidInput
+from sparkfly_nb.frames.builder import empty_frame, frame_of
+from sparkfly_nb.frames.csv_cells import text_cell
+from sparkfly_nb.frames.csv_writer import CsvWriter, read_csv, write_csv
+from sparkfly_nb.schema import OFFER_STATE
+
+TEXTS = {"key": "Int64", "text": "string"}
+HOSTILE = [
+    "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "'=1", '"=1"', *FULL_WIDTH, "\u200b=1", "\ufeff=1",
+    "\xa0=1", "=cmd|'/C calc'!A0", "'", "''", "'\\", "'\\u0000", "\\", "\\u0000", "", " ", "\t", "\r", "\n", "\r\n",
+    "a\rb", "a\nb", "a\r\nb", 'a"b', '"', '""', ',', ',"",', ',"",\n', 'a,"",b\n"",""', "a;=1+1", "\x00", "a\x00b",
+    "\ud800", "=\udfff\x00", "😀", "مرحبا", "\u202e=1", "x" * 10_000, "=" * 10_000, "NA", "NaN", "null", "None",
+    "nan", "true", "1009", "007", "1e5", "2024-01-01", "#N/A", "\x1a", "\x85", "\u2028=1",
+]  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "states.csv"
+
+
+def texts(*values):
+    """Give a frame with these texts and a key, typed as the package types them."""
+    return frame_of([{"key": key, "text": value} for key, value in enumerate(values)], TEXTS, where="test")
+
+
+STATES = [
+    {
+        "offer_state_id": 2**53 + 1,
+        "member_id": -(2**63),
+        "campaign_id": 2**63 - 1,
+        "status": "incomplete",
+        "campaign_xid": "",
+        "created_at": "2023-06-22T18:36:32.271393505Z",
+        "updated_at": "2023-06-22T18:36:32.27Z",
+        "activates_at": "2023-04-10T13:26:00+02:00",
+        "locked": True,
+        "is_reward": False,
+        "offer_tags": [{"id": 1, "name": "=1+1, \"quoted\"\r\n"}, []],
+        "offer_activities": [],
+        "custom_data": {"a": 1},
+        "offer_description": "Über, \"alles\"\nund mehr",
+    },
+    {},
+]  # fmt: skip
+
+
+def test_a_frame_of_every_dtype_comes_back_equal(path):
+    frame = frame_of(STATES, where="test")
+
+    write_csv(frame, path)
+
+    pd.testing.assert_frame_equal(read_csv(path, OFFER_STATE), frame)
+
+
+def test_an_empty_frame_comes_back_equal(path):
+    written = write_csv(empty_frame(), path)
+
+    assert written.rows == 0
+    pd.testing.assert_frame_equal(read_csv(path, OFFER_STATE), empty_frame())
+
+
+def test_cells_are_written_exactly_and_in_utc(path):
+    write_csv(frame_of(STATES, where="test"), path)
+
+    header, first, second = rows_as_a_spreadsheet_reads_them(path)
+    cells = dict(zip(header, first, strict=True))
+    assert cells["offer_state_id"] == "9007199254740993"
+    assert cells["member_id"] == "-9223372036854775808"
+    assert cells["created_at"] == "2023-06-22T18:36:32.271393505Z"
+    assert cells["updated_at"] == "2023-06-22T18:36:32.270000Z"
+    assert cells["activates_at"] == "2023-04-10T11:26:00Z"
+    assert (cells["locked"], cells["is_reward"]) == ("true", "false")
+    assert json.loads(cells["offer_tags"]) == STATES[0]["offer_tags"]
+    assert set(second) == {""}
+
+
+def test_plain_pandas_reads_the_file_right(path):
+    frame = texts(*HOSTILE)
+
+    write_csv(frame, path)
+
+    plain = pd.read_csv(path, keep_default_na=False, dtype={"text": str})
+    assert plain["key"].tolist() == list(range(len(HOSTILE)))
+    assert plain["text"].tolist() == [row[1] for row in rows_as_a_spreadsheet_reads_them(path)[1:]]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
+def test_no_hostile_text_is_run_and_each_comes_back(text, path):
+    frame = texts(text, None, f"{text}{text}")
+
+    write_csv(frame, path)
+
+    for row in rows_as_a_spreadsheet_reads_them(path):
+        assert not any(RUNS.match(cell) and not cell.startswith("'") for cell in row)
+    pd.testing.assert_frame_equal(read_csv(path, TEXTS), frame)
+
+
+SIGNS = st.sampled_from(list("=+-@'\"\\,;\r\n\t \x00\ud800\ufeff\uff1da0u😀"))
+TEXT = st.text(SIGNS, max_size=12) | st.text(max_size=12) | st.text(st.characters(codec=None), max_size=6)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.lists(st.tuples(TEXT | st.none(), TEXT | st.none()), max_size=8), TEXT)
+@example([("'", ""), (None, None)], "=1+1")
+def test_any_text_comes_back_and_none_is_run(path, cells, name):
+    name = f"{name} of this column".encode(errors="replace").decode()  # pandas cannot hold all names
+    columns = {"key": "Int64", "text": "string", name: "string"}
+    frame = frame_of([{"key": -1, "text": one, name: two} for one, two in cells], columns, where="test")
+
+    write_csv(frame, path)
+
+    pd.testing.assert_frame_equal(read_csv(path, columns), frame)
+    rows = rows_as_a_spreadsheet_reads_them(path)
+    assert {len(row) for row in rows} == {3}
+    assert not any(RUNS.match(cell) and not cell.startswith("'") for row in rows for cell in row[1:])
+
+
+@given(TEXT, TEXT)
+def test_two_texts_never_share_a_cell(one, other):
+    assert (text_cell(one) == text_cell(other)) == (one == other)
+
+
+def test_a_frame_of_one_column_keeps_its_missing_cells(path):
+    frame = texts("", None, "a", None)[["text"]]
+
+    write_csv(frame, path)
+
+    pd.testing.assert_frame_equal(read_csv(path, {"text": "string"}), frame)
+
+
+@given(st.lists(st.floats(), max_size=5))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_fractions_come_back_to_the_last_bit(path, numbers):
+    frame = pd.DataFrame({"rate": pd.array([None if np.isnan(x) else x for x in numbers], dtype="Float64")})
+
+    write_csv(frame, path)
+
+    pd.testing.assert_frame_equal(read_csv(path, {"rate": "Float64"}), frame, check_exact=True)
+
+
+def test_columns_of_pandas_own_dtypes_are_written_as_what_they_are(path):
+    moment = dt.datetime(2024, 1, 1, 13, tzinfo=dt.timezone(dt.timedelta(hours=1)))
+    frame = pd.DataFrame(
+        {
+            "int64": [1, -2],
+            "uint64": np.array([1, 2**64 - 1], dtype="uint64"),
+            "float64": [-0.5, np.nan],
+            "bool": [True, False],
+            "times": pd.Series([moment, None]).astype("datetime64[s, UTC]"),
+            "category": pd.Series(["=a", None], dtype="category"),
+            "mixed": pd.Series([-5, "=b"], dtype=object),
+            "objects": pd.Series([moment, {"a": True}], dtype=object),
+            "others": pd.Series([dt.date(2024, 1, 1), np.bool_(True)], dtype=object),
+            "spans": pd.to_timedelta(["01:00:00", None]),
+            "decimals": pd.Series([Decimal("-5.50"), Decimal("1E+3")], dtype=object),
+        }
+    )
+
+    write_csv(frame, path)
+
+    assert rows_as_a_spreadsheet_reads_them(path)[1:] == [
+        ["1", "1", "-0.5", "true", "2024-01-01T12:00:00Z", "'=a", "-5", "2024-01-01T12:00:00Z", "2024-01-01",
+         "P0DT1H0M0S", "-5.50"],
+        ["-2", str(2**64 - 1), "", "false", "", "", "'=b", '{"a":true}', "true", "", "1000"],
+    ]  # fmt: skip
+
+
+def test_columns_that_no_table_knows_come_back_as_text(path):
+    write_csv(frame_of([{"new": 5, "list": [1]}], {}, where="test"), path)
+
+    frame = read_csv(path, {})
+
+    assert frame.dtypes.tolist() == ["string", "string"]
+    assert frame.to_numpy().tolist() == [["5", "[1]"]]
+
+
+def test_names_of_columns_are_made_harmless_and_come_back(path):
+    write_csv(pd.DataFrame({"=1+1": [1], "a,b\n": [2], "": [3]}), path)
+
+    assert rows_as_a_spreadsheet_reads_them(path)[0] == ["'=1+1", "a,b\n", ""]
+    assert list(read_csv(path, {"=1+1": "Int64"}).columns) == ["=1+1", "a,b\n", ""]
+
+
+def test_the_count_and_the_digest_are_those_of_the_file(path):
+    written = write_csv(texts("a", "b"), path)
+
+    assert written.rows == 2
+    assert written.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_file_has_no_byte_order_mark_and_ends_its_rows_with_cr_lf(path):
+    write_csv(texts("ä"), path)
+
+    assert path.read_bytes() == "key,text\r\n0,ä\r\n".encode()
+
+
+def test_frames_are_appended_and_come_back_as_one(path):
+    frame = texts(*(HOSTILE * 100))
+
+    with CsvWriter(path, TEXTS) as writer:
+        for start in range(0, len(frame), 777):
+            writer.append(frame.iloc[start : start + 777])
+
+    assert writer.rows == len(frame)
+    assert writer.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    pd.testing.assert_frame_equal(read_csv(path, TEXTS), frame)
+
+
+def test_a_column_that_a_later_frame_brings_is_empty_in_the_rows_before(path):
+    with CsvWriter(path, TEXTS) as writer:
+        writer.append(texts(*HOSTILE))
+        writer.append(pd.DataFrame({"late": ["=x"], "key": [-1]}))
+        writer.append(texts("last"))
+
+    assert writer.columns == ["key", "text", "late"]
+    assert writer.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert {len(row) for row in rows_as_a_spreadsheet_reads_them(path)} == {3}
+    records = [{"key": key, "text": text} for key, text in enumerate(HOSTILE)]
+    records += [{"key": -1, "late": "=x"}, {"key": 0, "text": "last"}]
+    columns = {**TEXTS, "late": "string"}
+    pd.testing.assert_frame_equal(read_csv(path, columns), frame_of(records, columns, where="test"))
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_an_interrupted_file_leaves_the_old_one_and_nothing_else(path, wide):
+    path.write_text("old")
+
+    with pytest.raises(Stop), CsvWriter(path, TEXTS) as writer:  # noqa: PT012 - the block is what is tested
+        writer.append(texts("new").assign(late=1) if wide else texts("new"))
+        raise Stop
+
+    assert path.read_text() == "old"
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_a_value_that_cannot_be_written_is_named_and_leaves_nothing(path):
+    frame = pd.DataFrame({"at": pd.to_datetime(["2024-01-01"])})
+
+    with pytest.raises(InvalidInput, match=r"states\.csv: column at: the times have no time zone"):
+        write_csv(frame, path)
+
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [10**5000, {10**5000}], ids=["number", "set"])
+def test_a_number_that_python_does_not_write_down_is_named(path, value):
+    with pytest.raises(InvalidInput, match=r"states\.csv: column n: a very long (int|set) cannot be written"):
+        write_csv(pd.DataFrame({"n": pd.Series([value], dtype=object)}), path)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+    resource = pytest.importorskip("resource")
+    signal = pytest.importorskip("signal")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    quiet = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    noise = random.Random(1)
+    frame = texts(*(f"{noise.getrandbits(4000):x}" for _ in range(500)))
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        with pytest.raises(AuditFileError, match="was not written, and nothing was left behind: File too large"):
+            write_csv(frame, tmp_path / "states.csv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, quiet)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["missing/states.csv", "folder"])
+def test_a_place_that_cannot_hold_the_file_is_told(tmp_path, place):
+    (tmp_path / "folder").mkdir()
+
+    with pytest.raises(AuditFileError, match="was not written"):
+        write_csv(texts("a"), tmp_path / place)
+
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_link_is_replaced_and_what_it_points_to_is_not_touched(tmp_path):
+    (tmp_path / "target").write_text("untouched")
+    (tmp_path / "states.csv").symlink_to(tmp_path / "target")
+
+    write_csv(texts("a"), tmp_path / "states.csv")
+
+    assert (tmp_path / "target").read_text() == "untouched"
+    assert not (tmp_path / "states.csv").is_symlink()
+
+
+def test_two_columns_of_one_name_are_refused(path):
+    with pytest.raises(InvalidInput, match="more than one column is called a"):
+        write_csv(pd.DataFrame([[1, 2]], columns=["a", "a"]), path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is not a CSV file"),
+        (b"key,text\r\n1,a", "ends in the middle of a row"),
+        (b'key,text\r\n1,"a\r\n', "is not a CSV file|ends in the middle of a row"),
+        (b"key,text\r\n1,a,b\r\n", "is not a CSV file"),
+        (b"key,text\r\n1,\xff\r\n", "is not a CSV file"),
+        (b"key,key\r\n1,2\r\n", "named twice"),
+        (b"key\r\n1\r\n", "lacks the columns text"),
+        (b"key,text\r\n1.5,a\r\n", "1 value of key could not be read.*'1.5'.*the file was changed"),
+        (b"key,text\r\n1-2,a\r\n", "1 value of key could not be read"),
+        (b"key,text\r\n9223372036854775808,a\r\n", "1 value of key could not be read"),
+    ],
+)
+def test_a_damaged_file_is_refused(path, content, words):
+    path.write_bytes(content)
+
+    with pytest.raises(AuditFileError, match=words):
+        read_csv(path, TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cell"),
+    [("boolean", "True"), ("Float64", "x"), ("object", "x"), ("object", "{}"), ("datetime64[ns, UTC]", "2024-01-01")],
+)
+def test_a_cell_that_is_not_what_its_column_promises_is_refused(path, dtype, cell):
+    path.write_text(f"column\n{cell}\n")
+
+    with pytest.raises(AuditFileError, match="1 value of column could not be read"):
+        read_csv(path, {"column": dtype})
+
+
+def test_a_file_that_is_not_there_is_told(path):
+    with pytest.raises(AuditFileError, match="cannot be read"):
+        read_csv(path, TEXTS)

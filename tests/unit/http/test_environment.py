@@ -1,0 +1,106 @@
+"""How bulk calls reach the service: once per request, through the proxy of the environment, with nothing from netrc."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from scripted_server import Answer, DropRead, Hang, Raw, ScriptedServer, Tunnel
+from tls import certificate, tls_of
+
+from sparkfly_nb.api.retry_policy import RetryPolicy
+from sparkfly_nb.bulk.worker.messages import Row, SendJob, WorkerConfig
+from sparkfly_nb.bulk.worker.send_shard import send_shard
+from sparkfly_nb.http.async_client import AsyncClientConfig
+from sparkfly_nb.settings import Secret
+
+__all__ = ["certificate"]
+
+RECEIPT = Answer(201, {"offer_state": {"id": 7, "member_id": 1009, "offer_id": 3, "campaign_id": "SUMMER26"}})
+ROW = Row(0, {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "one"})
+
+
+@pytest.fixture(autouse=True)
+def _no_lower_case_proxies(monkeypatch):
+    for variable in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+def send(base_url, rows=(ROW,), operation="issue", timeout_s=30):
+    """Send rows one after the other, to a service that is not on this machine."""
+    config = AsyncClientConfig(base_url, Secret("token"), min(5, timeout_s), timeout_s, False)
+    wiring = WorkerConfig(config, 1, None, RetryPolicy(max_attempts=1), "no stop")
+    return send_shard((SendJob(wiring, operation, 0, rows),))
+
+
+def outcomes(report):
+    return [outcome.outcome for outcome in report.outcomes]
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""], ids=["named with its scheme", "without"])
+def test_rows_go_through_a_tunnel_of_the_proxy_that_the_environment_names(scheme, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "cert.pem"))
+    with (
+        ScriptedServer(RECEIPT, RECEIPT, tls=tls_of(certificate)) as service,
+        ScriptedServer(Tunnel(service.port)) as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}127.0.0.1:{proxy.port}")
+
+        assert outcomes(send(service.base_url, [ROW, ROW])) == ["issued", "issued"]
+        assert [received.target for received in proxy.received] == [f"127.0.0.1:{service.port}"]
+        assert [received.connection for received in service.received] == [1, 1], "the tunnel was kept"
+        assert "x-auth-token" not in proxy.received[0].headers
+        assert service.received[1].headers["x-auth-token"] == "token"
+
+
+def test_hosts_that_the_environment_excludes_are_reached_directly(monkeypatch):
+    with ScriptedServer() as proxy, ScriptedServer(RECEIPT) as service:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+        assert outcomes(send(service.base_url)) == ["issued"]
+        assert proxy.connections == 0
+
+
+def test_the_proxy_is_asked_for_a_tunnel_with_its_own_password_and_gets_no_token(monkeypatch):
+    with ScriptedServer(Answer(407)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://person:secret%40@127.0.0.1:{proxy.port}")
+        send("https://service.example/v1.0")
+
+        received = proxy.received[0]
+        assert received.method == "CONNECT"
+        assert received.headers["proxy-authorization"] == "Basic " + base64.b64encode(b"person:secret@").decode()
+        assert "x-auth-token" not in received.headers
+
+
+NO_TUNNEL = {"refuses": Answer(403), "closes": DropRead(), "hangs": Hang(), "speaks no HTTP": Raw(b"SSH-2.0\r\n")}
+
+
+@pytest.mark.parametrize("step", NO_TUNNEL.values(), ids=NO_TUNNEL)
+def test_a_row_that_the_proxy_did_not_let_through_was_surely_not_sent(step, monkeypatch):
+    with ScriptedServer(answer=lambda _received: step) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        report = send("https://service.example/v1.0", timeout_s=0.2)
+
+    assert outcomes(report) == []
+    assert "no connection" in report.hindrance
+
+
+def test_the_netrc_of_the_person_is_not_used_in_bulk(monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password something\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with ScriptedServer(RECEIPT) as service:
+        send(service.base_url)
+
+        assert "authorization" not in service.received[0].headers
+
+
+def test_a_put_whose_kept_connection_breaks_is_sent_once():
+    updated = Answer(200, {"offer_state": {"offer_state_id": 7, "member_id": 1009}})
+    rows = [Row(position, {"member_id": 1009, "offerstate_id": 7, "value": position}) for position in (0, 1)]
+    with ScriptedServer(updated, DropRead()) as service:  # a third request would be outside the script
+        report = send(service.base_url, rows, "update")
+
+        assert [received.connection for received in service.received] == [1, 1]
+    assert outcomes(report) == ["updated", "unknown"]
