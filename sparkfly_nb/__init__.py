@@ -8,13 +8,20 @@ from .errors import *  # noqa: F403 - its __all__ is the tree
 from .version import __version__
 
 if TYPE_CHECKING:
+    from .api.retry_policy import RetryPolicy
     from .audit import Audit, read_audit, verify
     from .session.session import Session
 
-__all__ = ["Audit", "Session", "__version__", "read_audit", "verify"]
+__all__ = ["Audit", "RetryPolicy", "Session", "__version__", "read_audit", "verify"]
 __all__ += _errors.__all__
 
-_LATER = {"Audit": ".audit", "Session": ".session", "read_audit": ".audit", "verify": ".audit"}
+_LATER = {
+    "Audit": ".audit",
+    "RetryPolicy": ".api.retry_policy",
+    "Session": ".session",
+    "read_audit": ".audit",
+    "verify": ".audit",
+}
 """What is imported when it is asked for: a worker process sends requests and needs none of it, and starts sooner."""
 
 

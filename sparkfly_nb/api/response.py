@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from ..errors import API_ERRORS, ApiError, OutcomeUnknown, ServerError, UnreadableAnswer
+from ..schema import INT64_MAX, INT64_MIN
 from .readback import read_back_of
 
 if TYPE_CHECKING:
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from .request import Request
 
 __all__ = [
+    "MAX_RESPONSE_BYTES",
     "ListingPage",
     "Verdict",
     "api_error",
+    "id_in",
     "in_words",
     "judge",
     "outcome_unknown",
@@ -30,6 +33,7 @@ __all__ = [
     "read_records",
     "read_refusal",
     "read_success",
+    "text_in",
 ]
 
 
@@ -216,6 +220,25 @@ def in_words(said: Any) -> str:
             return "something nested too deeply to be shown"
     one_line = BREAKS.sub(" ", said[:MESSAGE_CHARACTERS])
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", one_line)
+
+
+def id_in(value: object) -> int | None:
+    """Return a 64-bit id of a record as a number; None for anything else."""
+    if type(value) is int:
+        number = value
+    elif isinstance(value, str):
+        try:
+            number = int(value)
+        except ValueError:
+            return None
+    else:
+        return None
+    return number if INT64_MIN <= number <= INT64_MAX else None
+
+
+def text_in(value: object) -> str | None:
+    """Return a text of a record as databases can store it, without NUL; None for anything else."""
+    return value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else None
 
 
 def _standard_reason(status: int) -> str:

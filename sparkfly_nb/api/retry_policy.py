@@ -1,4 +1,4 @@
-"""When a request may go out again: pauses, their limits, and what ``Retry-After`` says. No I/O."""
+"""When a request is sent again: the delays, their limits, and the meaning of ``Retry-After``."""
 
 from __future__ import annotations
 
@@ -9,84 +9,112 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from ..errors import ConfigurationError
+
 __all__ = ["RETRY_AFTER_CAP_S", "RetryPolicy", "parse_retry_after"]
 
+#: The longest delay, in seconds, that a service can impose on one attempt.
 RETRY_AFTER_CAP_S: Final = 60.0
-"""The longest pause, in seconds, that a service can impose on one attempt."""
+#: Doubling stops here: a larger power of two would overflow before `RetryPolicy.max_delay` applies.
+_MAX_DOUBLINGS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long a request is tried; what may be sent again at all is decided by `answers.judge`.
+    """How often and how long one request is tried; pass it to a Session as ``retry=``.
 
-    Attributes
+    Whether a request may be sent again at all is not a matter of policy: a change that may have happened never is.
+
+    Parameters
     ----------
-    max_attempts : int
-        Attempts in all, the first one included.
-    base_s, cap_s : float
-        The first pause and the longest one, in seconds; each pause doubles, with jitter down to one half.
-    budget_s : float
-        Seconds from the first attempt after which no further one starts.
+    attempts : int
+        Attempts in total, including the first one; 1 means no retry.
+    base_delay : float
+        Seconds before the second attempt. The delay doubles with each attempt, with jitter down to one half.
+    max_delay : float
+        The longest delay in seconds, unless the service asks for more with ``Retry-After``.
+    total_time : float
+        Seconds from the start of the first attempt after which no further attempt starts.
+
+    Raises
+    ------
+    ConfigurationError
+        A value is not a number, or is out of range.
+
+    Examples
+    --------
+    >>> import sparkfly_nb as sf
+    >>> sf.RetryPolicy(attempts=3, total_time=30)
+    RetryPolicy(attempts=3, base_delay=0.5, max_delay=20.0, total_time=30)
     """
 
-    max_attempts: int = 5
-    base_s: float = 0.5
-    cap_s: float = 20.0
-    budget_s: float = 120.0
+    attempts: int = 5
+    base_delay: float = 0.5
+    max_delay: float = 20.0
+    total_time: float = 120.0
 
-    def pause_s(
-        self, attempts: int, elapsed_s: float, retry_after_s: float | None = None, *, chance: float | None = None
+    def __post_init__(self) -> None:
+        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
+            raise ConfigurationError(f"retry: attempts is {self.attempts!r}; it must be a whole number from 1")
+        for name in ("base_delay", "max_delay", "total_time"):
+            seconds = getattr(self, name)
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
+                raise ConfigurationError(f"retry: {name} is {seconds!r}; it must be a number of seconds from 0")
+
+    def delay_s(
+        self, made: int, elapsed_s: float, retry_after_s: float | None = None, *, chance: float | None = None
     ) -> float | None:
-        """Give the seconds to wait before the next attempt, or None where there is to be no other.
+        """Return the delay before the next attempt in seconds, or None to give up.
 
         Parameters
         ----------
-        attempts : int
+        made : int
             Attempts made so far, from 1.
         elapsed_s : float
-            Seconds since the first of them began.
+            Seconds since the first attempt began.
         retry_after_s : float, optional
-            What the service asked for; never undercut, and spread a little so that not all come back at once.
+            The delay that the service asked for. The result is never shorter. Jitter spreads the clients that were
+            told the same.
         chance : float, optional
-            A number from 0 to 1 in place of a random one.
+            A number from 0 to 1 that replaces the random one.
         """
-        if attempts >= self.max_attempts:
+        if made >= self.attempts:
             return None
         if chance is None:
             chance = random.random()  # noqa: S311 - jitter, not a secret
         if retry_after_s is None:
-            longest_s = min(self.cap_s, self.base_s * 2.0 ** min(attempts - 1, 32))
-            pause_s = longest_s * (1 + chance) / 2
+            longest_s = min(self.max_delay, self.base_delay * 2.0 ** min(made - 1, _MAX_DOUBLINGS))
+            delay_s = longest_s * (1 + chance) / 2
         else:
-            pause_s = retry_after_s + self.base_s * chance
-        return pause_s if elapsed_s + pause_s <= self.budget_s else None
+            delay_s = retry_after_s + self.base_delay * chance
+        return delay_s if elapsed_s + delay_s <= self.total_time else None
 
 
 def parse_retry_after(header: str | None, now: float) -> float | None:
-    """Read ``Retry-After``: seconds or an HTTP date.
+    """Parse ``Retry-After``, which is a number of seconds or an HTTP date.
 
     Parameters
     ----------
     header : str or None
-        The header's value, None where there is none.
+        The value of the header; None if there is none.
     now : float
-        The wall clock, in seconds since 1970, that dates are measured from.
+        The wall clock that dates are compared with, in seconds since 1970.
 
     Returns
     -------
     float or None
-        Seconds to wait, from 0 to `RETRY_AFTER_CAP_S`; None where the header is missing or means nothing.
+        The delay in seconds, from 0 to `RETRY_AFTER_CAP_S`. None if the header is missing or cannot be parsed.
     """
     if header is None:
         return None
     text = header.strip()
     if re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?", text):
-        wait_s = float(text)
+        delay_s = float(text)
     else:
         try:
             date = parsedate_to_datetime(text)
-            # "-0000" and an unknown zone give a naive date; HTTP dates are in GMT
-            wait_s = (date if date.tzinfo else date.replace(tzinfo=dt.timezone.utc)).timestamp() - now
+            # "-0000" and an unknown zone give a naive date. HTTP dates are in GMT.
+            delay_s = (date if date.tzinfo else date.replace(tzinfo=dt.timezone.utc)).timestamp() - now
         except (ValueError, TypeError, IndexError, OverflowError):
             return None
-    return min(max(wait_s, 0.0), RETRY_AFTER_CAP_S)
+    return min(max(delay_s, 0.0), RETRY_AFTER_CAP_S)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .worker.messages import Outcome
+    from .records import Outcome
 
 __all__ = ["CircuitBreaker"]
 

@@ -1,4 +1,4 @@
-"""Work in a thread of its own that an interrupt cannot tear apart: the waiting thread passes it on, and waits on."""
+"""Work that Ctrl-C cannot tear apart: it runs in a thread, and the waiting thread passes an interrupt on."""
 
 from __future__ import annotations
 
@@ -9,79 +9,80 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Ended", "work_aside"]
+__all__ = ["Finished", "run_interruptibly"]
 
 _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
-class Ended(Generic[_T]):
+class Finished(Generic[_T]):
     """How the work ended."""
 
     results: list[_T] = field(default_factory=list)
-    faults: list[BaseException] = field(default_factory=list)
+    errors: list[BaseException] = field(default_factory=list)
     interrupted: bool = False
 
     def result(self) -> _T:
-        """Give what the work gave, or raise what it raised."""
-        if self.faults:
-            raise self.faults[0]
+        """Return what the work returned, or raise what it raised."""
+        if self.errors:
+            raise self.errors[0]
         return self.results[0]
 
 
-def work_aside(
+def run_interruptibly(
     work: Callable[[], _T],
     name: str,
     on_interrupt: Callable[[], None],
     *,
-    look: Callable[[], object] = lambda: None,
-    look_s: float | None = None,
-) -> Ended[_T]:
-    """Do some work in a thread of its own, and wait until it has ended.
+    poll: Callable[[], object],
+    poll_s: float,
+) -> Finished[_T]:
+    """Run some work in a thread of its own, and wait until it has ended.
 
     Parameters
     ----------
     work : callable
         The work.
     name : str
-        The thread's name.
+        The name of the thread.
     on_interrupt : callable
-        Called when the waiting thread is interrupted; the work is then expected to end by itself.
-    look : callable
-        Called every `look_s` seconds while the work goes on, and once after it.
-    look_s : float, optional
-        Seconds; None to wait without looking.
+        Called if the waiting thread is interrupted. The work is then expected to end soon.
+    poll : callable
+        Called every `poll_s` seconds while the work goes on, and once after it.
+    poll_s : float
+        Seconds.
     """
-    ended: Ended[_T] = Ended()
+    finished: Finished[_T] = Finished()
     is_over = threading.Event()
-    beginning = threading.Lock()  # whoever takes it first: the work, or an interrupt after which it must not begin
+    # Whoever takes this lock first decides: the work starts, or an interrupt came before and it must not start.
+    start = threading.Lock()
 
     def body() -> None:
-        if not beginning.acquire(blocking=False):
+        if not start.acquire(blocking=False):
             return
         try:
-            ended.results.append(work())
-        except BaseException as fault:  # noqa: BLE001 - carried over to the waiting thread, which raises it
-            ended.faults.append(fault)
+            finished.results.append(work())
+        except BaseException as error:  # noqa: BLE001 - carried over to the waiting thread, which raises it
+            finished.errors.append(error)
         finally:
             is_over.set()
 
     thread = threading.Thread(target=body, name=name)
-    is_begun = False
+    is_started = False
     while not is_over.is_set():
         try:
-            if not is_begun:
-                is_begun = True
+            if not is_started:
+                is_started = True
                 thread.start()
             # Not thread.join: an interrupt in it makes Python up to 3.12 believe that the thread has ended.
-            is_over.wait(look_s)
-            look()
+            is_over.wait(poll_s)
+            poll()
         except KeyboardInterrupt as interrupt:
-            ended.interrupted = True
-            if beginning.acquire(blocking=False):
-                ended.faults.append(interrupt)
-                return ended
+            finished.interrupted = True
+            if start.acquire(blocking=False):
+                finished.errors.append(interrupt)
+                return finished
             on_interrupt()
     thread.join()
-    look()
-    return ended
+    poll()
+    return finished

@@ -123,7 +123,7 @@ def _read_block(executor: Executor, members: Sequence[int]) -> tuple[list[FrameP
                     moved=len(waiting) < len(todo),
                     generation=generation,
                     unauthenticated=unauthenticated,
-                    hindrance="no listing was answered",
+                    hindrance="no listing got a response",
                     pause_s=pause_s,
                 )
             except RequestFailed as fault:

@@ -1,16 +1,19 @@
-"""Runs and rows as a ledger records them: what it says is checked before it reaches the wire."""
+"""Runs and rows: as the ledger records them, as they are sent, and what became of them."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from ..api.response import id_in, text_in
 from ..errors import LedgerError
 from .operations import OPERATIONS
-from .worker.messages import Row
 
-__all__ = ["PlannedRow", "Run", "payload_of", "row_to_send"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Outcome", "PlannedRow", "Row", "RowEvidence", "Run", "done_outcome", "payload_of", "row_to_send"]
 
 
 class Run(NamedTuple):
@@ -43,6 +46,74 @@ class PlannedRow(NamedTuple):
     payload: dict[str, Any]
 
 
+class Row(NamedTuple):
+    """A row as it is sent: its position in the plan, and its values by the API's names."""
+
+    position: int
+    sent: dict[str, Any]
+    #: How often the row was sent again after the service confirmed that it had not happened.
+    resends: int = 0
+
+
+class Outcome(NamedTuple):
+    """What became of a row; the fields are those of the ledger."""
+
+    position: int
+    outcome: str
+    http_status: int | None = None
+    error: str | None = None
+    trace: str | None = None
+    attempts: int = 0
+    settled_by: str | None = None
+    offer_state_id: int | None = None
+    member_id: int | None = None
+    offer_id: int | None = None
+    credential_identifier: str | None = None
+    activates_at: str | None = None
+    expires_at: str | None = None
+
+
+class RowEvidence(NamedTuple):
+    """What a check against the service found for one row."""
+
+    position: int
+    #: The offer states that belong to the row; None if they could not be read, and `error` says why.
+    found: list[dict[str, Any]] | None
+    error: str | None = None
+    http_status: int | None = None
+    trace: str | None = None
+
+
+def done_outcome(
+    row: Row,
+    outcome: str,
+    record: Mapping[str, Any],
+    *,
+    settled_by: str,
+    http_status: int | None = None,
+    error: str | None = None,
+    trace: str | None = None,
+    attempts: int = 0,
+) -> Outcome:
+    """Build the outcome of a row that was carried out, from the service's record and from what was sent."""
+    sent = row.sent
+    return Outcome(
+        row.position,
+        outcome,
+        http_status,
+        error,
+        trace,
+        attempts,
+        settled_by,
+        id_in(record.get("offer_state_id", sent.get("offerstate_id"))),
+        id_in(record.get("member_id", sent.get("member_id"))),
+        id_in(record.get("offer_id")),
+        text_in(record.get("credential_identifier")),
+        text_in(record.get("activates_at")),
+        text_in(record.get("expires_at")),
+    )
+
+
 def row_to_send(
     run: Run,
     position: int,
@@ -53,8 +124,9 @@ def row_to_send(
     payload: str | None,
     resends: int,
 ) -> Row:
-    """Give a recorded row, as `ROWS_TO_SEND` selects it, as the values that are sent, by the API's names."""
+    """Build the row that is sent from a recorded one, whose columns `ROWS_TO_SEND` selects."""
     sent = payload_of(payload)
+    # A ledger file may come from anybody. Only what the operation may set reaches the wire.
     if sent and not sent.keys() <= set(OPERATIONS[run.operation].columns):
         raise LedgerError(f"the ledger is damaged, or was changed by hand: row {position} of run {run.run!r}")
     if run.campaign_id is not None:
@@ -71,12 +143,12 @@ def row_to_send(
 
 
 def payload_of(recorded: str | None) -> dict[str, Any]:
-    """Read what a row carries to the service besides its keys.
+    """Parse what a recorded row carries to the service besides its keys.
 
     Raises
     ------
     LedgerError
-        It is not what this package writes.
+        The text is not what this package writes.
     """
     if recorded is None:
         return {}

@@ -1,13 +1,14 @@
-"""Single calls over requests: an operation and its values go in, what the service answered comes out, or an error."""
+"""Single calls over requests: an operation and its values go in; what the service responded comes out, or an error."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..api.attempts import Action
 from ..api.endpoints import ENDPOINTS, TOKEN_HEADER
 from ..api.inputs import build
 from ..api.pagination import Listing
-from ..api.response import MAX_RESPONSE_BYTES, Verdict, read_refusal
+from ..api.response import MAX_RESPONSE_BYTES, read_refusal
 from ..api.retry_policy import RetryPolicy
 from ..errors import AuthenticationError
 from .sync_connection import SyncConnection
@@ -26,17 +27,19 @@ __all__ = ["CallResult", "SyncClient"]
 
 
 class CallResult(NamedTuple):
-    """What a call came to."""
+    """The result of a single call."""
 
+    #: A change's receipt, a read's list of offer states, a `ListingPage`, or None after a void.
     parsed: Any
-    """A change's receipt, a read's list of offer states, a `Page`, or None after a void."""
+    #: The values as they were sent, by the API's names.
     sent: dict[str, Any]
-    """The values as they were sent, by the API's names."""
+    #: The HTTP status.
     status: int
+    #: Whether the offer state was voided before.
     already: bool
-    """The offer state was voided before."""
+    #: What Sparkfly's support asks for; None if the service sent none.
     trace: str | None
-    """What Sparkfly's support asks for, where the service gave one."""
+    #: Requests that were sent, including retries.
     attempts: int
 
 
@@ -46,13 +49,13 @@ class SyncClient:
     Parameters
     ----------
     settings : Settings
-        Address, credentials, timeouts, time zone.
+        Address, credentials, timeouts and time zone.
     policy : RetryPolicy, optional
         How often and how long a call is tried.
     clock : Clock, optional
-        Where the time comes from.
+        The time.
     attempt_timeout_s : float, optional
-        Seconds after which one attempt ends as a whole; the connect timeout and four read timeouts by default.
+        Seconds after which one attempt ends as a whole; by default the connect timeout and four read timeouts.
     max_answer_bytes : int
         The longest body that is read.
     """
@@ -80,21 +83,21 @@ class SyncClient:
         Parameters
         ----------
         endpoint : Endpoint
-            The operation, out of `ENDPOINTS`.
+            The operation, one of `ENDPOINTS`.
         **values
-            Its inputs by the API's names; missing ones count as not given.
+            Its inputs by the API's names; missing values count as not given.
 
         Raises
         ------
         InvalidInput
             A value cannot be sent; nothing was sent.
         SparkflyError
-            As `SyncSender.deliver` and `Tokens.current` say.
+            See `SyncSender.deliver` and `Tokens.current`.
         """
         self.ensure_open()
         request, sent = build(endpoint, values, self._settings.tz)
         token, generation = self.tokens.current()
-        pacing = self._sender.pacing()
+        attempts = self._sender.attempts(endpoint)
 
         def deliver(token: Secret) -> Delivered:
             return self._sender.deliver(
@@ -103,22 +106,23 @@ class SyncClient:
                 sent,
                 base_url=self._settings.base_url,
                 secrets={TOKEN_HEADER: token},
-                pacing=pacing,
+                attempts=attempts,
             )
 
         delivered = deliver(token)
-        if delivered.verdict is Verdict.UNAUTHENTICATED and self.tokens.can_renew:
+        if delivered.action is Action.AUTHENTICATE and self.tokens.can_renew:
             delivered = deliver(self.tokens.renew(generation)[0])
-        answer = delivered.answer
-        reason, trace = (None, None) if delivered.verdict is Verdict.DONE else read_refusal(answer.status, answer.body)
-        if delivered.verdict is Verdict.UNAUTHENTICATED:
-            advice = "A token that was just got is not accepted" if self.tokens.can_renew else HOW_TO_RENEW
-            raise AuthenticationError(
-                answer.status, f"{reason}. {advice}", trace=trace, method=request.method, path=request.path
-            )
-        return CallResult(
-            delivered.parsed, sent, answer.status, delivered.verdict is Verdict.ALREADY, trace, pacing.attempts
+        response = delivered.response
+        reason, trace = (
+            (None, None) if delivered.action is Action.DONE else read_refusal(response.status, response.body)
         )
+        if delivered.action is Action.AUTHENTICATE:
+            advice = "The service refuses a token that it just issued" if self.tokens.can_renew else HOW_TO_RENEW
+            raise AuthenticationError(
+                response.status, f"{reason}. {advice}", trace=trace, method=request.method, path=request.path
+            )
+        already = delivered.action is Action.ALREADY
+        return CallResult(delivered.parsed, sent, response.status, already, trace, attempts.count)
 
     def pages(self, member_id: Any) -> Iterator[Taken]:
         """List all offer states of a member, page by page.
@@ -126,27 +130,21 @@ class SyncClient:
         Yields
         ------
         Taken
-            The offer states of a page; where ``restarted`` is true, those of earlier pages are void.
+            The offer states of a page. If ``restarted`` is true, those of earlier pages are void.
 
         Raises
         ------
         IncompleteListing
-            The pages do not make a whole.
+            The pages do not add up to a complete listing.
         SparkflyError
-            As `call` says.
+            See `call`.
         """
         listing = Listing(f"the offer states of member {member_id}")
         while (query := listing.next_query()) is not None:
             yield listing.take(self.call(ENDPOINTS["list_offer_states"], member_id=member_id, **query).parsed)
 
     def ensure_open(self) -> None:
-        """Refuse to go on after `close`.
-
-        Raises
-        ------
-        ConfigurationError
-            The session is closed.
-        """
+        """Raise `ConfigurationError` if the client is closed."""
         self._connection.ensure_open()
 
     @property

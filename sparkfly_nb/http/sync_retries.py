@@ -1,13 +1,13 @@
-"""A request, sent until its answer is final: `answers.judge` says what an answer allows, and here it is done."""
+"""One request over requests, sent until its response is final: `api.attempts` decides, and this module does it."""
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..api.response import Verdict, api_error, judge, outcome_unknown, read_refusal, read_success
+from ..api.attempts import Action, Attempts
+from ..api.response import api_error, outcome_unknown, read_refusal, read_success
 from ..api.retry_policy import parse_retry_after
 from ..errors import ConnectionFailed, RequestFailed, SparkflyError, UnreadableAnswer
 from .failures import Failure
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..settings import Secret
     from .sync_connection import Response, SyncConnection
 
-__all__ = ["Clock", "Delivered", "Pacing", "SyncSender", "read_answer"]
+__all__ = ["Clock", "Delivered", "SyncSender", "read_response"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,46 +38,17 @@ class Clock:
 
 
 class Delivered(NamedTuple):
-    """A final answer: done, done before, or not authenticated."""
+    """A final response."""
 
-    verdict: Verdict
-    answer: Response
+    #: One of ``DONE``, ``ALREADY`` and ``AUTHENTICATE``; everything else is raised.
+    action: Action
+    response: Response
+    #: What `read_response` returned; None unless the action is ``DONE``.
     parsed: Any
-    """What `read_answer` read; None unless the verdict is DONE."""
-
-
-class _Failed(NamedTuple):
-    """What one attempt came to, when that was no final answer."""
-
-    error: SparkflyError
-    may_be_resent: bool
-    retry_after_s: float | None = None
-
-
-class Pacing:
-    """The attempts of one call, and the pauses between them."""
-
-    def __init__(self, policy: RetryPolicy, clock: Clock, chance: Callable[[], float] = random.random) -> None:
-        self.attempts = 0
-        self.answer_lost = False
-        """Whether an earlier attempt may have been processed without an answer."""
-        self._policy = policy
-        self._clock = clock
-        self._chance = chance
-        self._began = clock.monotonic()
-
-    def wait(self, retry_after_s: float | None) -> bool:
-        """Pause before the next attempt; False, at once, where there is to be none."""
-        elapsed_s = self._clock.monotonic() - self._began
-        pause_s = self._policy.pause_s(self.attempts, elapsed_s, retry_after_s, chance=self._chance())
-        if pause_s is None:
-            return False
-        self._clock.sleep(pause_s)
-        return True
 
 
 class SyncSender:
-    """Sends requests and sends them again as far as that is safe.
+    """Sends requests, and sends them again where that is safe.
 
     Parameters
     ----------
@@ -86,7 +57,7 @@ class SyncSender:
     policy : RetryPolicy
         How often and how long.
     clock : Clock
-        Where the time comes from.
+        The time.
     """
 
     def __init__(self, connection: SyncConnection, policy: RetryPolicy, clock: Clock) -> None:
@@ -94,9 +65,9 @@ class SyncSender:
         self._policy = policy
         self._clock = clock
 
-    def pacing(self) -> Pacing:
-        """Begin to count the attempts of a call."""
-        return Pacing(self._policy, self._clock)
+    def attempts(self, endpoint: Endpoint) -> Attempts:
+        """Start to count the attempts of a call."""
+        return Attempts(endpoint, self._policy, now=self._clock.monotonic)
 
     def deliver(
         self,
@@ -106,97 +77,94 @@ class SyncSender:
         *,
         base_url: str,
         secrets: Mapping[str, Secret],
-        pacing: Pacing,
+        attempts: Attempts,
     ) -> Delivered:
-        """Send a request until its answer is final.
+        """Send a request until its response is final.
 
         Parameters
         ----------
         endpoint, request, sent
-            The operation, and what `endpoints.build` made of the values given.
+            The operation, and what `api.inputs.build` returned for it.
         base_url : str
-            The address that the request's path follows.
+            The address that the request's path is appended to.
         secrets : Mapping of str to Secret
-            Headers that show who asks.
-        pacing : Pacing
-            The attempts of the call so far; a call that authenticates anew in between keeps its own.
+            Headers that identify the caller.
+        attempts : Attempts
+            The attempts of the call so far. A call that gets a new token in between continues with the same ones.
 
         Raises
         ------
         ConnectionFailed, RequestFailed, UnreadableAnswer, ApiError
-            There is no usable answer and asking again did not help, or the service refused.
+            No usable response came and retrying did not help, or the service refused.
         OutcomeUnknown
             A change may have happened, and was not sent again.
         KeyboardInterrupt
-            The person pressed stop; the text says what a change may have done.
+            The user interrupted the call. The text says what a change may have done.
         """
         while True:
-            attempt = self._connection.attempt(request, base_url, secrets)
-            pacing.attempts += 1
-            if isinstance(attempt, Failure):
-                end: Delivered | _Failed = self._lost(endpoint, request, sent, attempt, pacing)
+            response = self._connection.attempt(request, base_url, secrets)
+            if isinstance(response, Failure):
+                step = attempts.no_response(sent=response.may_have_been_sent)
+                error = _error_of_failure(endpoint, request, sent, response, attempts, step.action)
+                if response.interrupted:
+                    raise KeyboardInterrupt(str(error) if step.action is Action.UNKNOWN else "")
             else:
-                end = self._answered(endpoint, request, sent, attempt, secrets)
-            if isinstance(end, Delivered):
-                return end
-            if not end.may_be_resent or not pacing.wait(end.retry_after_s):
-                raise end.error
-
-    def _lost(
-        self, endpoint: Endpoint, request: Request, sent: Mapping[str, Any], lost: Failure, pacing: Pacing
-    ) -> _Failed:
-        unknown = endpoint.effect == "change" and lost.may_have_been_sent
-        if lost.interrupted:
-            raise KeyboardInterrupt(str(outcome_unknown(endpoint, request, sent, lost.why)) if unknown else "")
-        if unknown:
-            return _Failed(outcome_unknown(endpoint, request, sent, lost.why), may_be_resent=False)
-        pacing.answer_lost |= lost.may_have_been_sent
-        where, times = f"{request.method} {request.path}", _times(pacing.attempts)
-        if not pacing.answer_lost:
-            return _Failed(ConnectionFailed(f"{where}: {lost.why}, {times}. The service saw nothing of it"), True)
-        hint = "It may be voided; voiding again does no harm" if endpoint.effect == "void" else "Ask again later"
-        return _Failed(RequestFailed(f"{where}: {lost.why}, {times}. {hint}"), may_be_resent=True)
-
-    def _answered(
-        self,
-        endpoint: Endpoint,
-        request: Request,
-        sent: Mapping[str, Any],
-        answer: Response,
-        secrets: Mapping[str, Secret],
-    ) -> Delivered | _Failed:
-        retry_after_s = parse_retry_after(answer.headers.get("Retry-After"), self._clock.wall())
-        verdict = judge(endpoint, answer.status, has_retry_after=retry_after_s is not None)
-        if verdict is Verdict.DONE:
-            try:
-                return Delivered(verdict, answer, read_answer(endpoint, answer))
-            except UnreadableAnswer as error:
-                why = f"it was answered {answer.status}, but {scrubbed(str(error), secrets.values())}"
-            if endpoint.effect == "change":
-                return _Failed(outcome_unknown(endpoint, request, sent, why, answer.status), may_be_resent=False)
-            return _Failed(UnreadableAnswer(f"{request.method} {request.path}: {why}"), may_be_resent=True)
-        if verdict in _FINAL:
-            return Delivered(verdict, answer, None)
-        if verdict is Verdict.UNKNOWN:
-            reason, trace = read_refusal(answer.status, answer.body)
-            why = f"it was answered {answer.status}: {reason}" + (f" [trace {trace}]" if trace else "")
-            return _Failed(outcome_unknown(endpoint, request, sent, why, answer.status), may_be_resent=False)
-        return _Failed(
-            api_error(request, answer.status, answer.body),
-            may_be_resent=verdict is not Verdict.REFUSED,
-            retry_after_s=retry_after_s,
-        )
+                retry_after_s = parse_retry_after(response.headers.get("Retry-After"), self._clock.wall())
+                step = attempts.response(response.status, retry_after_s)
+                flaw = None
+                if step.action is Action.DONE:
+                    try:
+                        return Delivered(step.action, response, read_response(endpoint, response))
+                    except UnreadableAnswer as unreadable:
+                        step, flaw = attempts.unreadable(), scrubbed(str(unreadable), secrets.values())
+                elif step.action in (Action.ALREADY, Action.AUTHENTICATE):
+                    return Delivered(step.action, response, None)
+                error = _error_of_response(endpoint, request, sent, response, step.action, flaw)
+            if step.action is not Action.RESEND:
+                raise error
+            self._clock.sleep(step.delay_s)
 
 
-_FINAL: Final = frozenset({Verdict.ALREADY, Verdict.UNAUTHENTICATED})
+def _error_of_failure(
+    endpoint: Endpoint,
+    request: Request,
+    sent: Mapping[str, Any],
+    failure: Failure,
+    attempts: Attempts,
+    action: Action,
+) -> SparkflyError:
+    """Build the error that is raised if an attempt without a response ends the call."""
+    if action is Action.UNKNOWN:
+        return outcome_unknown(endpoint, request, sent, failure.why)
+    times = "1 attempt" if attempts.count == 1 else f"{attempts.count} attempts"
+    what = f"{request.method} {request.path}: {failure.why}, {times}"
+    if not attempts.may_have_happened:
+        return ConnectionFailed(f"{what}. The service did not see the request")
+    hint = "It may be voided. Voiding it again does no harm" if endpoint.effect == "void" else "Try again later"
+    return RequestFailed(f"{what}. {hint}")
 
 
-def _times(attempts: int) -> str:
-    return "once" if attempts == 1 else f"{attempts} times over"
+def _error_of_response(
+    endpoint: Endpoint,
+    request: Request,
+    sent: Mapping[str, Any],
+    response: Response,
+    action: Action,
+    flaw: str | None,
+) -> SparkflyError:
+    """Build the error that is raised if a response ends the call; `flaw` says why a success cannot be read."""
+    if action is Action.UNKNOWN:
+        reason, trace = (flaw, None) if flaw else read_refusal(response.status, response.body)
+        why = f"the service responded with {response.status}: {reason}" + (f" [trace {trace}]" if trace else "")
+        return outcome_unknown(endpoint, request, sent, why, response.status)
+    if flaw:
+        what = f"{request.method} {request.path}"
+        return UnreadableAnswer(f"{what}: the service responded with {response.status}, but {flaw}")
+    return api_error(request, response.status, response.body)
 
 
-def read_answer(endpoint: Endpoint, answer: Response) -> Any:
-    """Read the body of a success with `read_success`; one that broke off is unreadable, too."""
-    if answer.flaw:
-        raise UnreadableAnswer(answer.flaw)
-    return read_success(endpoint, answer.body)
+def read_response(endpoint: Endpoint, response: Response) -> Any:
+    """Read the body of a success with `read_success`; a body that broke off is unreadable, too."""
+    if response.flaw:
+        raise UnreadableAnswer(response.flaw)
+    return read_success(endpoint, response.body)

@@ -6,9 +6,10 @@ import copy
 import threading
 from typing import TYPE_CHECKING, Final
 
+from ..api.attempts import Action
 from ..api.endpoints import AUTH_PATH, IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER, TOKEN_LIFETIME_S, Endpoint
 from ..api.request import Request
-from ..api.response import Verdict, read_refusal
+from ..api.response import read_refusal
 from ..errors import AuthenticationError, SparkflyError, UnreadableAnswer
 from ..settings import Secret
 
@@ -164,10 +165,10 @@ class Tokens:
             {},
             base_url=self._settings.root_url,
             secrets={IDENTITY_HEADER: identity, KEY_HEADER: key},
-            pacing=self._sender.pacing(),
+            attempts=self._sender.attempts(_AUTHENTICATE),
         )
-        if delivered.verdict is Verdict.UNAUTHENTICATED:
-            reason, trace = read_refusal(401, delivered.answer.body)
+        if delivered.action is Action.AUTHENTICATE:
+            reason, trace = read_refusal(401, delivered.response.body)
             raise AuthenticationError(
                 401,
                 f"{reason}. Check identity and key, and that they belong to {self._settings.environment}",
@@ -175,7 +176,7 @@ class Tokens:
                 method=_AUTHENTICATE.method,
                 path=AUTH_PATH,
             )
-        return _token_in(delivered.answer.headers.get(TOKEN_HEADER, ""))
+        return _token_in(delivered.response.headers.get(TOKEN_HEADER, ""))
 
 
 def _token_in(header: str) -> Secret:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ..bulk.engine.executor import BulkOptions
+from ..bulk.options import BulkOptions
 from ..errors import InvalidInput
 from .core import SessionCore
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from ..bulk.engine.executor import BulkOptions
 from ..bulk.listing import listing_failed, member_ids_of, read_blocks
+from ..bulk.options import BulkOptions
 from ..bulk.plan.preview import expired_rows, held_rows, issued_rows, preview_frame
 from ..bulk.result_frames import result_frame, runs_frame
 from ..bulk.runs import run_name

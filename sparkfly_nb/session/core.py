@@ -20,6 +20,7 @@ from ..schema import OFFER_STATE, RECEIPT, VOIDED
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..api.retry_policy import RetryPolicy
     from ..http.sync_client import SyncClient
     from ..http.tokens import Tokens
     from ..settings import Settings
@@ -41,6 +42,7 @@ class SessionCore:
     settings: Settings
     service: object | None = None
     _client: SyncClient
+    _retry: RetryPolicy
     _opened_runs: Runs | None = None
     _sandbox_folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -79,7 +81,7 @@ class SessionCore:
                     # The ledger of a sandbox is deleted with the sandbox and never mixed with the user's own.
                     self._sandbox_folder = tempfile.TemporaryDirectory(prefix="sparkfly_nb-")
                     address = str(Path(self._sandbox_folder.name) / "ledger.db")
-                self._opened_runs = Runs(self.settings, self._tokens, Ledger(address))
+                self._opened_runs = Runs(self.settings, self._tokens, Ledger(address), self._retry)
             return self._opened_runs
 
     def _close_runs(self) -> None:

@@ -7,6 +7,7 @@ import html
 import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ..api.retry_policy import RetryPolicy
 from ..errors import ConfigurationError
 from ..http.sync_client import SyncClient
 from ..settings import Settings, hidden
@@ -48,6 +49,10 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
     ledger : str, optional
         Where bulk runs are recorded: a path or an SQLAlchemy URL; a file of the user by default.
 
+    retry : RetryPolicy, optional
+        How often and how long a request is tried, in single calls and by bulk workers. By default 5 attempts within 120
+        seconds.
+
     Raises
     ------
     ConfigurationError
@@ -76,6 +81,7 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
         timeout: float | tuple[float, float] = (5, 30),
         tz: str | dt.tzinfo | None = None,
         ledger: str | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
         token, identity, key = hidden(token), hidden(identity), hidden(key)
         self.settings = Settings.make(
@@ -88,10 +94,19 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
             tz=tz,
             ledger=ledger,
         )
-        self._client = SyncClient(self.settings)
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise ConfigurationError(f"retry is of type {type(retry).__name__}; give a sf.RetryPolicy(...)")
+        self._retry = retry or RetryPolicy()
+        self._client = SyncClient(self.settings, policy=self._retry)
 
     @classmethod
-    def from_env(cls, *, timeout: float | tuple[float, float] = (5, 30), tz: str | dt.tzinfo | None = None) -> Self:
+    def from_env(
+        cls,
+        *,
+        timeout: float | tuple[float, float] = (5, 30),
+        tz: str | dt.tzinfo | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> Self:
         """Make a Session from environment variables.
 
         They are SPARKFLY_ENVIRONMENT, SPARKFLY_BASE_URL, SPARKFLY_TOKEN, SPARKFLY_IDENTITY, SPARKFLY_KEY and
@@ -99,7 +114,7 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
 
         Parameters
         ----------
-        timeout, tz
+        timeout, tz, retry
             As for `Session`.
 
         Raises
@@ -107,7 +122,7 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
         ConfigurationError
             Credentials are missing, or something cannot be used.
         """
-        return cls(**Settings.arguments_from(os.environ), timeout=timeout, tz=tz)
+        return cls(**Settings.arguments_from(os.environ), timeout=timeout, tz=tz, retry=retry)
 
     @classmethod
     def sandbox(
@@ -116,13 +131,14 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
         timeout: float | tuple[float, float] = (5, 30),
         tz: str | dt.tzinfo | None = None,
         ledger: str | None = None,
+        retry: RetryPolicy | None = None,
         **options: Any,
     ) -> Self:
         """Start a local Sparkfly in a process of its own, and connect to it; `close` stops it.
 
         Parameters
         ----------
-        timeout, tz, ledger
+        timeout, tz, ledger, retry
             As for `Session`.
         **options
             As for ``SandboxProcess.start``: ``members``, ``seed``, ``db``, ``faults``, ...
@@ -144,6 +160,7 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
                 timeout=timeout,
                 tz=tz,
                 ledger=ledger,
+                retry=retry,
             )
         except BaseException:
             service.stop()

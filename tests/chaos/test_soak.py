@@ -84,4 +84,4 @@ def test_two_hundred_thousand_rows_leave_nothing_behind_and_need_no_more_memory_
     assert set(made.values()) == {1}
     assert set(result.outcome) <= {"issued", "rejected"}
     assert set(result.external_ref_id[result.outcome == "issued"]) == made.keys()
-    assert result.error[result.outcome == "rejected"].str.startswith("sent 4 times and lost each time").all()
+    assert result.error[result.outcome == "rejected"].str.startswith("No usable response after 4 attempts").all()

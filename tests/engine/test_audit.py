@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 import pytest
 from audit_world import kinds, numbers, state
-from bulk_world import quick
+from bulk_world import QUICK
 from pandas.testing import assert_frame_equal
 from scripted_server import Answer, ScriptedServer
 
@@ -31,7 +31,7 @@ def service():
 @pytest.fixture
 def session(service, tmp_path):
     service.set_faults({})
-    with quick(connected(service, tmp_path)) as one:
+    with connected(service, tmp_path, retry=QUICK) as one:
         yield one
     service.set_faults({})
 
@@ -327,7 +327,7 @@ def test_a_listing_is_read_whole_or_the_member_is_unread(tmp_path, pages, is_rea
 
     with ScriptedServer(answer=answer) as server:
         options = {"base_url": server.base_url, "token": "given-token", "ledger": str(tmp_path / "ledger.db")}
-        with quick(Session("sandbox", **options)) as session:
+        with Session("sandbox", **options, retry=QUICK) as session:
             audit = session.audit(campaign_id="SUMMER26", members=[1, 2], **QUIET)
 
     counts = Counter(audit.states["member_id"])

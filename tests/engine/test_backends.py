@@ -15,10 +15,10 @@ import joblib
 import pandas as pd
 import psutil
 import pytest
-from bulk_world import CALM, CAMPAIGN, LATER, assert_true, dask_client, members, quick, tiny_service
+from bulk_world import CALM, CAMPAIGN, LATER, QUICK, assert_true, dask_client, members, tiny_service
 
 from sparkfly_nb import Session
-from sparkfly_nb.bulk import runs
+from sparkfly_nb.bulk.engine import executor
 from sparkfly_nb.bulk.ledger.claims import Claimant
 from sparkfly_nb.errors import ConfigurationError, LedgerError
 
@@ -54,8 +54,7 @@ def reference_result(tmp_path_factory):
 
 def issue_in_fresh_sandbox(ledger, **arguments):
     """Issue under faults in a sandbox that is the same each time."""
-    with Session.sandbox(members=150, seed=9, faults=FAULTS, fault_seed=2, ledger=str(ledger)) as session:
-        quick(session)
+    with Session.sandbox(members=150, seed=9, faults=FAULTS, fault_seed=2, ledger=str(ledger), retry=QUICK) as session:
         frame = members([*(member["member_id"] for member in session.service.members()), 1], expires_at=LATER)
         frame.index = frame.index + 500
         result = session.issue_many(frame, CAMPAIGN, run="the same", halt_above=1, **CALM, **arguments)
@@ -153,7 +152,7 @@ def test_it_works_where_an_event_loop_runs_already_as_in_jupyter(tmp_path):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_ledger_that_fails_while_a_shard_is_claimed_stops_the_run_and_says_so(tmp_path, monkeypatch, n_jobs):
     """joblib asks for shards in threads of its own, where an error would be lost: the run would look finished."""
-    monkeypatch.setattr(runs, "SHARD_ROUNDS", 1)
+    monkeypatch.setattr(executor, "SHARD_ROUNDS", 1)
     claim, claims = Claimant.claim, itertools.count(1)
 
     def fails_at_the_third(self, below=None):

@@ -240,7 +240,7 @@ def test_rows_issued_after_an_undo_are_undone_by_the_next(world, session):
 
 def test_only_an_issue_can_be_undone(session, issued):
     voided = session.void_many(issued, **CALM)
-    with pytest.raises(InvalidInput, match="no issue run but void"):
+    with pytest.raises(InvalidInput, match="it is a run of void, not of issue"):
         session.void_run(voided.attrs["run"], **CALM)
     with pytest.raises(LedgerError, match="no run"):
         session.void_run("nothing", **CALM)
@@ -381,7 +381,7 @@ def test_a_service_that_accepts_no_token_ends_a_listing_with_every_member_named(
     assert listed.empty
     assert [entry["member_id"] for entry in listed.attrs["unread"]] == [11, 12, 13]
     assert {entry["reason"] for entry in listed.attrs["unread"]} == {
-        "the service lets nothing through: no listing was answered"
+        "no request gets through to the service: no listing got a response"
     }
 
 

@@ -79,7 +79,7 @@ def test_offer_states_that_the_service_made_twice_are_reported_as_duplicates(wor
 def test_a_row_that_is_lost_each_time_and_never_there_is_rejected_after_three_more_attempts(world, tmp_path):
     result = issue(world, tmp_path, members(world.member_ids[:5]), {"issue_offer:drop_before": 1.0})
     assert result.outcome.eq("rejected").all()
-    assert result.error.str.startswith("sent 4 times and lost each time").all()
+    assert result.error.str.startswith("No usable response after 4 attempts").all()
     assert result.attempts.eq(4).all()
     assert world.requests("issue_offer") == 20
     assert world.states() == []

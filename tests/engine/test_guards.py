@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from bulk_world import CALM, CAMPAIGN, LATER, SOON, assert_true, members, quick, receipt_of, tiny_service
+from bulk_world import CALM, CAMPAIGN, LATER, QUICK, SOON, assert_true, members, receipt_of, tiny_service
 from scripted_server import Answer, DropRead
 
 from sparkfly_nb import Session
@@ -46,16 +46,16 @@ def shows_another_state(service, number, record):
     ("service_that", "why"),
     [
         (changes_dates, "expires_at is 2030-09-02T00:00:00Z, not 2030-09-01T00:00:00Z"),
-        (keeps_nothing, "0 offer states are there instead of one"),
-        (makes_two, "2 offer states are there instead of one"),
-        (shows_another_state, r"offer state 100\d is there, not \d"),
+        (keeps_nothing, "the service has 0 offer states instead of one"),
+        (makes_two, "the service has 2 offer states instead of one"),
+        (shows_another_state, r"the service has offer state 100\d, not \d"),
     ],
 )
 def test_a_canary_that_does_not_hold_halts_the_run(tmp_path, service_that, why):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, record: service_that(service, number, record)
         frame = members(range(11, 111), activates_at=SOON, expires_at=LATER)
-        with pytest.raises(RunHalted, match=rf"canary row \d does not hold: {why}") as halt:
+        with pytest.raises(RunHalted, match=rf"canary row \d is not as requested: {why}") as halt:
             session.issue_many(frame, CAMPAIGN, canary=5, **CALM)
     assert len(service.issues()) == 5
     assert halt.value.result.outcome.tolist() == ["issued"] * 5 + ["planned"] * 95
@@ -130,10 +130,10 @@ def test_halt_above_one_never_halts(tmp_path):
 
 
 def test_a_service_that_lets_nothing_through_halts_the_run_with_all_rows_planned(tmp_path):
-    with tiny_service(tmp_path / "ledger.db") as (session, service):
-        session._runs.policy = RetryPolicy(max_attempts=2, base_s=0.001, cap_s=0.01)
+    retry = RetryPolicy(attempts=2, base_delay=0.001, max_delay=0.01)
+    with tiny_service(tmp_path / "ledger.db", retry=retry) as (session, service):
         service.on_issue = lambda number, _record: Answer(429)
-        with pytest.raises(RunHalted, match="lets nothing through: 429 too many requests") as halt:
+        with pytest.raises(RunHalted, match="no request gets through to the service: 429 too many requests") as halt:
             session.issue_many(members([11, 12]), CAMPAIGN, concurrency=2, **CALM)
         assert halt.value.result.outcome.tolist() == ["planned"] * 2
         service.on_issue = None
@@ -146,10 +146,11 @@ def test_a_service_that_is_not_there_halts_the_run_with_all_rows_planned(tmp_pat
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/v1.0"
-        with Session("sandbox", base_url=address, token="t", ledger=str(tmp_path / "ledger.db")) as session:
-            quick(session)
-            with pytest.raises(RunHalted, match="lets nothing through: no connection") as halt:
-                session.issue_many(members([11]), CAMPAIGN, **CALM)
+        with (
+            Session("sandbox", base_url=address, token="t", ledger=str(tmp_path / "ledger.db"), retry=QUICK) as session,
+            pytest.raises(RunHalted, match="no request gets through to the service: no connection") as halt,
+        ):
+            session.issue_many(members([11]), CAMPAIGN, **CALM)
     assert halt.value.result.outcome.tolist() == ["planned"]
 
 
@@ -243,8 +244,8 @@ def test_retry_after_stops_all_requests_for_that_long(tmp_path, status):
 
 
 def test_a_bare_503_may_have_been_processed_and_slows_the_run_down(tmp_path):
-    with tiny_service(tmp_path / "ledger.db") as (session, service):
-        session._runs.policy = RetryPolicy(base_s=1.0, cap_s=1.0)
+    retry = RetryPolicy(base_delay=1.0, max_delay=1.0)
+    with tiny_service(tmp_path / "ledger.db", retry=retry) as (session, service):
 
         def busy(number, record):
             if len(service.issues()) == 1:
@@ -311,12 +312,12 @@ def test_with_only_a_token_its_end_is_an_error_and_the_rest_stays_planned(tmp_pa
 @pytest.mark.parametrize("confirm", [None, 1, 3, 0])
 def test_a_wrong_confirmation_on_production_sends_and_records_nothing(tmp_path, confirm):
     with (
-        Session("production", token="t", ledger=str(tmp_path / "ledger.db")) as session,
+        Session("production", token="t", ledger=str(tmp_path / "ledger.db"), retry=QUICK) as session,
         pytest.raises(ConfirmationRequired, match="give confirm=2, the number of rows") as refusal,
     ):
         session.issue_many(members([11, 12]), CAMPAIGN, confirm=confirm, **CALM)
     assert refusal.value.rows == 2
-    with Session("production", token="t", ledger=str(tmp_path / "ledger.db")) as session:
+    with Session("production", token="t", ledger=str(tmp_path / "ledger.db"), retry=QUICK) as session:
         assert session.runs().empty
 
 

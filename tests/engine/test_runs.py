@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
-from bulk_world import CALM, CAMPAIGN, PATIENCE_S, members, quick, tiny_service
+from bulk_world import CALM, CAMPAIGN, PATIENCE_S, members, tiny_service
 from scripted_server import DropRead
 
 from sparkfly_nb import Session
@@ -85,7 +85,7 @@ def test_a_row_that_one_process_gives_up_while_another_sends_it_again_is_not_cal
     def answer_as_service(received):
         answer = service(received)
         if received.method == "GET" and next(looks) == 2 * (1 + MAX_RESENDS):  # the last look of the first process
-            others_result.append(pool.submit(quick(second).issue_many, frame, CAMPAIGN, **calm))
+            others_result.append(pool.submit(second.issue_many, frame, CAMPAIGN, **calm))
             assert seconds_turn.wait(PATIENCE_S)
         return answer
 

@@ -26,7 +26,7 @@ PROMISES = {
         ("refused, ", r"\(3, 0\)"),
         ("process.kill", r"'killed'"),
         ("ended = ", r"True"),
-        ("result = ", r"still open\s+rows\noutcome +\nissued +799\nrejected +3"),
+        ("result = ", r"have not ended yet\s+rows\noutcome +\nissued +799\nrejected +3"),
         ("is_unique", r"\(799, 799, True\)"),
         ("to_fix = ", r"(?s)900001.*900002.*900003 +rejected +404 +Member not found"),
         ("void_run", r"voided +796\nkept +3"),

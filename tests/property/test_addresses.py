@@ -23,7 +23,6 @@ from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.bulk.worker.messages import WorkerConfig
 from sparkfly_nb.errors import ConfigurationError, InvalidInput, SparkflyError
 from sparkfly_nb.http.async_client import AsyncClientConfig, open_client
-from sparkfly_nb.http.sync_retries import Clock
 from sparkfly_nb.settings import Secret, Settings
 
 BASES = ("https://api.sparkfly.com/v1.0", "http://127.0.0.1:8080/v1.0", "https://[::1]:8443/proxy/v1.0")
@@ -104,7 +103,6 @@ def wires():
         ScriptedServer(answer=lambda _received: Answer(404, {"error": "not found"})) as server,
         Session("sandbox", base_url=server.base_url, token="given-token") as session,
     ):
-        session._client._sender._clock = Clock(sleep=lambda _seconds: None)
         yield server, session
 
 

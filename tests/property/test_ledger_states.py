@@ -25,8 +25,7 @@ from sparkfly_nb.bulk.engine.reconcile import MAX_RESENDS
 from sparkfly_nb.bulk.ledger.claims import Claimant
 from sparkfly_nb.bulk.ledger.store import Ledger
 from sparkfly_nb.bulk.ledger.tables import claimants
-from sparkfly_nb.bulk.records import PlannedRow, Run
-from sparkfly_nb.bulk.worker.messages import Outcome, Row
+from sparkfly_nb.bulk.records import Outcome, PlannedRow, Row, Run
 
 FATES = st.sampled_from(["issued", "rejected", "committed and lost", "lost", "not sent"])
 

@@ -124,12 +124,12 @@ def test_what_a_single_call_sends_is_what_was_read(name, data):
 def test_no_call_is_tried_more_often_or_longer_than_its_policy_allows(
     attempts, base_s, cap_s, budget_s, took_s, headers, chance
 ):
-    policy = RetryPolicy(max_attempts=attempts, base_s=base_s, cap_s=cap_s, budget_s=budget_s)
+    policy = RetryPolicy(attempts=attempts, base_delay=base_s, max_delay=cap_s, total_time=budget_s)
     made, elapsed_s, asked = 0, 0.0, iter(headers)
     while True:
         made += 1
         elapsed_s += took_s
-        pause_s = policy.pause_s(made, elapsed_s, parse_retry_after(next(asked, None), 0.0), chance=chance)
+        pause_s = policy.delay_s(made, elapsed_s, parse_retry_after(next(asked, None), 0.0), chance=chance)
         if pause_s is None:
             break
         assert 0 <= pause_s <= max(cap_s, 60 + base_s)

@@ -17,7 +17,7 @@ import pytest
 from audit_world import World, state
 from bulk_world import CALM, CAMPAIGN, members, tiny_service
 from scripted_server import RECEIPT, STATE, VALUES, Answer, Raw, ScriptedServer, success
-from tls import certificate, tls_of
+from tls import tls_of
 
 from sparkfly_nb import ApiError, DataWarning, IncompleteListing, SparkflyError
 from sparkfly_nb.api import pagination as paging
@@ -31,10 +31,8 @@ from sparkfly_nb.http import async_exchange as exchange
 from sparkfly_nb.http.async_client import AsyncClientConfig, RequestNotSent, ResponseLost, open_client
 from sparkfly_nb.settings import Secret
 
-__all__ = ["certificate"]
-
 LIMIT = 2**20
-ONCE = RetryPolicy(max_attempts=1)
+ONCE = RetryPolicy(attempts=1)
 TIMEOUT_S = 5.0
 
 

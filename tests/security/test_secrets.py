@@ -19,7 +19,8 @@ from sparkfly_nb import LedgerError, SandboxError, Session, SparkflyError, forms
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.bulk.ledger.store import Ledger
-from sparkfly_nb.bulk.worker.messages import ListJob, Row, SendJob, WorkerConfig
+from sparkfly_nb.bulk.records import Row
+from sparkfly_nb.bulk.worker.messages import ListJob, SendJob, WorkerConfig
 from sparkfly_nb.bulk.worker.send_shard import send_shard
 from sparkfly_nb.errors import ConfigurationError
 from sparkfly_nb.http.async_client import AsyncClientConfig
@@ -117,8 +118,10 @@ BULK_ENDS = {
 def test_no_frame_of_a_bulk_call_that_is_halted_holds_a_secret(end, tmp_path):
     with ScriptedServer(answer=lambda _received: end) as server:
         given = {**GIVEN, "identity": None, "key": None}
-        with Session("sandbox", base_url=server.base_url, ledger=str(tmp_path / "ledger.db"), **given) as session:
-            session._runs.policy = RetryPolicy(base_s=0.01, cap_s=0.01)
+        retry = RetryPolicy(base_delay=0.01, max_delay=0.01)
+        with Session(
+            "sandbox", base_url=server.base_url, ledger=str(tmp_path / "ledger.db"), retry=retry, **given
+        ) as session:
             try:
                 session.issue_many(members([1, 2, 3]), CAMPAIGN, halt_above=0.0, canary=1, **CALM)
             except SparkflyError as error:

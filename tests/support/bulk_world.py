@@ -32,7 +32,8 @@ from sparkfly_nb.sandbox.process import SandboxProcess
 CAMPAIGN = "SUMMER26"
 SOON = "2030-06-01T00:00:00Z"
 LATER = "2030-09-01T00:00:00Z"
-QUICK = RetryPolicy(base_s=0.01, cap_s=0.1)
+#: Tests do not wait for a real service to recover.
+QUICK = RetryPolicy(base_delay=0.01, max_delay=0.1)
 CALM = {"progress": False, "settle_pause": 0.05}
 TIMEOUT = (2, 0.5)
 PATIENCE_S = 60
@@ -89,7 +90,7 @@ class World:
         self.calm = {**CALM, "run": name}
 
     def session(self, ledger, *, timeout=TIMEOUT, **arguments):
-        return quick(Session("sandbox", **way_to(self.service), ledger=ledger, timeout=timeout, **arguments))
+        return Session("sandbox", **way_to(self.service), ledger=ledger, timeout=timeout, retry=QUICK, **arguments)
 
     def states(self):
         """The offer states that were made since the test began."""
@@ -120,12 +121,6 @@ def world(bulk_service, request):
 def way_to(service):
     """Give what a Session needs to reach a sandbox."""
     return {"base_url": service.base_url, "identity": service.identity.reveal(), "key": service.key.reveal()}
-
-
-def quick(session):
-    """Let a Session try again soon: tests do not wait for a real service to recover."""
-    session._runs.policy = QUICK
-    return session
 
 
 def members(ids, **columns):
@@ -234,17 +229,19 @@ def receipt_of(record, **changes):
 
 
 @contextmanager
-def tiny_service(ledger, **arguments):
+def tiny_service(ledger, *, retry=QUICK, **arguments):
     """A Session on a `TinyService`."""
     service = TinyService()
     if "identity" not in arguments:
         arguments.setdefault("token", "given-token")
     with (
         ScriptedServer(answer=service) as server,
-        Session("sandbox", base_url=server.base_url, ledger=str(ledger), timeout=TIMEOUT, **arguments) as session,
+        Session(
+            "sandbox", base_url=server.base_url, ledger=str(ledger), timeout=TIMEOUT, retry=retry, **arguments
+        ) as session,
     ):
         service.server = server
-        yield quick(session), service
+        yield session, service
 
 
 # ---- issuers in processes of their own -------------------------------------------------------------------------------
@@ -316,8 +313,7 @@ def _issue_in_this_process():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
     task = json.loads(sys.stdin.readline())
     joblib.parallel_config(task["backend"]) if task["backend"] else None
-    with Session("sandbox", **task["way"], ledger=task["ledger"], timeout=TIMEOUT) as session:
-        quick(session)
+    with Session("sandbox", **task["way"], ledger=task["ledger"], timeout=TIMEOUT, retry=QUICK) as session:
         session._tokens.current()
         before = _sockets(session)  # the Session's own, for single calls
         _say("ready")

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import joblib
 import pandas as pd
-from bulk_world import CAMPAIGN, LATER, quick, way_to
+from bulk_world import CAMPAIGN, LATER, QUICK, way_to
 from chaos_truth import Tally, hold_changes, hold_issues, hold_listing, hold_undone
 from forker import Forker
 from postgres import fresh_database
@@ -29,7 +29,7 @@ from sandbox_client import SandboxClient
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import ENDPOINTS
-from sparkfly_nb.bulk import runs
+from sparkfly_nb.bulk.engine import executor
 from sparkfly_nb.bulk.ledger.store import Ledger
 from sparkfly_nb.errors import LedgerError, RunHalted
 from sparkfly_nb.http.async_client import AsyncClient
@@ -56,7 +56,7 @@ BEHIND_LOST_ANSWERS = 0.15
 SEEDS = int(os.environ.get("SPARKFLY_NB_CHAOS_SEEDS", "20"))
 
 
-GOOD_REASONS = ("lost each time", "could not be read", "duplicate")
+GOOD_REASONS = ("No usable response after", "could not be read", "duplicate")
 """Why a row that nothing speaks against may be rejected after all."""
 
 
@@ -122,14 +122,13 @@ class Task(NamedTuple):
 def work(task):
     """Make one bulk call; gives its frame, or None where there is none yet."""
     warnings.simplefilter("ignore")  # values that cannot be read are told in warnings
-    runs.SHARD_ROUNDS = 1  # several shards, though there are few rows
+    executor.SHARD_ROUNDS = 1  # several shards, though there are few rows
     if task.dies_at is not None:
         die_at(task.dies_at)
     with (
         joblib.parallel_config("threading", n_jobs=task.threads),
-        Session("sandbox", **task.way, ledger=task.ledger, timeout=TIMEOUT) as session,
+        Session("sandbox", **task.way, ledger=task.ledger, timeout=TIMEOUT, retry=QUICK) as session,
     ):
-        quick(session)
         try:
             return getattr(session, task.call)(*task.arguments, **task.options)
         except RunHalted as halt:
@@ -199,8 +198,8 @@ class Lane:
                 address = str(Path(place) / "ledger.db")
             else:
                 address = self._stack.enter_context(fresh_database(self._postgres()))
-            session = Session("sandbox", **way_to(self.service), ledger=address)
-            self._ledgers[database] = address, quick(self._stack.enter_context(session))
+            session = Session("sandbox", **way_to(self.service), ledger=address, retry=QUICK)
+            self._ledgers[database] = address, self._stack.enter_context(session)
         return self._ledgers[database]
 
     def members(self, seed):

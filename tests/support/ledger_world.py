@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from sparkfly_nb.bulk.ledger.claims import Claimant
 from sparkfly_nb.bulk.ledger.store import Ledger
 from sparkfly_nb.bulk.ledger.tables import claimants, shards
-from sparkfly_nb.bulk.records import PlannedRow, Run
-from sparkfly_nb.bulk.worker.messages import Outcome
+from sparkfly_nb.bulk.records import Outcome, PlannedRow, Run
 
 ADDRESS = "http://127.0.0.1/v1.0"
 GONE = 2**22 + 1

@@ -18,7 +18,6 @@ from vcr.serializers import yamlserializer
 from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.http.sync_client import SyncClient
 
 CASSETTES = ROOT / "cassettes"
 RECORDED_ROOT = "https://sparkfly.example"
@@ -29,7 +28,7 @@ KEPT_HEADERS = SECRET_HEADERS | {"content-type", "retry-after"}
 """Others say when and by whom it was recorded, or do not fit a body that was rewritten."""
 STAND_INS = {"token": "offer-state-token", "credential_identifier": "credential"}
 """Fields that are worth something to who has them: whoever knows a token can take the offer state over."""
-TWO_QUICK_TRIES = RetryPolicy(max_attempts=2, base_s=0.0)
+TWO_QUICK_TRIES = RetryPolicy(attempts=2, base_delay=0.0)
 
 
 def stand_in(field, text):
@@ -144,10 +143,7 @@ def make_vcr(*, root=None, serializer=None):
 
 def quick_session(ledger, **arguments):
     """Make a Session that does not wait between two tries."""
-    session = Session(ledger=str(ledger), **arguments)
-    session._client.close()
-    session._client = SyncClient(session.settings, policy=TWO_QUICK_TRIES)
-    return session
+    return Session(ledger=str(ledger), retry=TWO_QUICK_TRIES, **arguments)
 
 
 @contextmanager

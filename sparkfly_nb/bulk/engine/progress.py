@@ -1,4 +1,4 @@
-"""The progress bar: tqdm, without the thread that it would leave behind, or whoever asked to be told instead."""
+"""The progress of a bulk call: a tqdm bar, or a listener that draws its own."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ _LISTENER: contextvars.ContextVar[Listener | None] = contextvars.ContextVar("pro
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]
+    # tqdm would start a thread to refresh slow bars, and leave it running.
     monitor_interval = 0
 
 
-class _Told:
-    """What a bar is to those who move it, for a page that draws its own."""
+class _ListenerBar:
+    """A bar without a display, which reports to a listener."""
 
     def __init__(self, total: int, unit: str, listener: Listener) -> None:
         self.n = 0
@@ -33,35 +34,35 @@ class _Told:
         self._listener = listener
 
     def update(self, more: int) -> None:
-        """Count further finished work."""
+        """Count more finished work."""
         if more:
             self.n += more
             self._listener(self.n, self._total, self._unit)
 
-    def __enter__(self) -> _Told:
+    def __enter__(self) -> _ListenerBar:
         self._listener(0, self._total, self._unit)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End with the work; there is nothing to take away."""
+        """Do nothing: the listener removes its own display."""
 
 
 def progress_bar(total: int, label: str, unit: str, *, shown: bool) -> Any:
-    """Make a bar that counts finished work: a widget in Jupyter, text elsewhere."""
+    """Return a bar that counts finished work: a widget in Jupyter, text elsewhere."""
     listener = _LISTENER.get()
     if listener is not None:
-        return _Told(total, unit, listener)
+        return _ListenerBar(total, unit, listener)
     return _Bar(total=total, desc=label, unit=unit, disable=not shown)
 
 
 @contextlib.contextmanager
 def progress_told_to(listener: Listener) -> Iterator[None]:
-    """Let bulk calls of this thread tell their progress instead of drawing a bar.
+    """Send the progress of bulk calls in this thread to a listener instead of drawing a bar.
 
     Parameters
     ----------
     listener : callable
-        Called with how many are finished, how many there are, and what they are (``"row"``, ``"member"``).
+        Called with the finished number, the total, and the unit (``"row"`` or ``"member"``).
     """
     earlier = _LISTENER.set(listener)
     try:

@@ -1,34 +1,37 @@
-"""One run from the ledger to its end: claim, send, record, read back, send again only what surely did not happen."""
+"""One run from the ledger to its end: claim, send, record, check what is unknown, resend only what did not happen."""
 
 from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ...errors import RequestFailed, RunHalted
 from ..circuit_breaker import CircuitBreaker
 from ..ledger.claims import Claimant
 from ..operations import OPERATIONS
+from ..records import Outcome, Row, RowEvidence
 from ..result_frames import result_frame
-from ..worker.dask_once import forget
-from ..worker.messages import Outcome, Row, RowEvidence, SendJob, SendReport
+from ..worker.messages import SendJob
 from ..worker.send_shard import send_shard
 from .executor import Backoff, Executor, WorkersLost, beating
 from .reconcile import MAX_RESENDS, Proof, mismatch_of, prove
-from .recorder import Recorder
+from .send_round import SendRound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..ledger.claims import Claim
     from ..ledger.store import Ledger
+    from ..operations import Operation
     from ..records import Run
 
 __all__ = ["Runner"]
 
+#: Seconds between two heartbeats in the ledger.
 BEAT_S: Final = 5.0
-OTHERS_LOOK_S: Final = 0.5
+#: Seconds between two looks at the shards that other processes are working on.
+OTHERS_POLL_S: Final = 0.5
+#: Confirmed rows that are looked up by reference, to learn whether the service finds rows in that way at all.
 PROOF_ROWS: Final = 3
 READBACK_SHARD_ROWS: Final = 2_000
 
@@ -39,13 +42,13 @@ class Runner:
     Parameters
     ----------
     executor : Executor
-        Where shards are worked on.
+        Hands shards to workers.
     ledger : Ledger
-        Where the run is recorded.
+        Contains the run.
     run : Run
         The run.
-    judge : callable, optional
-        Asked, with what is read back, before a row that did not happen is sent again: an outcome ends it instead.
+    verdict : callable, optional
+        Called with the evidence before a row that did not happen is sent again. An outcome ends the row instead.
     """
 
     def __init__(
@@ -53,27 +56,28 @@ class Runner:
         executor: Executor,
         ledger: Ledger,
         run: Run,
-        judge: Callable[[Row, RowEvidence], Outcome | None] | None = None,
+        verdict: Callable[[Row, RowEvidence], Outcome | None] | None = None,
     ) -> None:
         self._executor = executor
         self._ledger = ledger
         self._run = run
         self._operation = OPERATIONS[run.operation]
-        self._judge = judge
-        self._may_repeat = self._operation.by_id.effect == "void" and judge is None  # whatever came of the first one
+        self._verdict = verdict
+        # A void does no harm when it is repeated, whatever became of the first one. An undo decides about each row.
+        self._may_repeat = self._operation.by_id.effect == "void" and verdict is None
         self._claimant = Claimant(ledger, run, after_death_s=executor.after_death_s, after_loss_s=executor.after_loss_s)
-        self._sent_again: Counter[int] = Counter()
+        self._resent: Counter[int] = Counter()
         self._breaker = CircuitBreaker(self._operation.done, executor.options.halt_above)
 
-    # ---- the whole
+    # ---- the whole run
 
     def carry_out(self) -> None:
-        """Send what is planned and settle what is unknown, until nothing more can be done.
+        """Send what is planned and check what is unknown, until nothing more can be done.
 
         Raises
         ------
         RunHalted
-            Most rows fail, the canary does not hold, or the service lets nothing through.
+            Most rows fail, the canary rows differ from what was requested, or no request gets through.
         """
         with self._at_work():
             if self._executor.options.canary:
@@ -83,11 +87,11 @@ class Runner:
             self._work_off()
 
     def recover(self) -> None:
-        """Turn what dead processes had sent into unknown rows."""
+        """Turn rows that dead processes may have sent into unknown ones."""
         self._claimant.recover()
 
     def settle(self) -> None:
-        """Read back what is unknown; send nothing. Rows that surely did not happen are planned again."""
+        """Check unknown rows against the service, and send nothing. Rows that did not happen are planned again."""
         with self._at_work():
             self._settle_unknown()
 
@@ -101,118 +105,126 @@ class Runner:
             self._claimant.leave()
 
     def _work_off(self, below: int | None = None) -> None:
-        """Send and settle, as long as there are rows, of shards with a lower number where one is given."""
+        """Send and settle while there are rows, of shards with a lower number than `below` if it is given."""
         while not self._executor.stop.is_set():
             self._send_planned(below)
-            # in this order: what another process is just claiming is still planned here, or at work there
+            # The order matters: a shard that another process claims in between is either still planned in the first
+            # look, or at work in the second.
             planned = self._claimant.finds_planned(below)
             others = self._claimant.recover(below)
             reopened = 0 if self._executor.stop.is_set() else self._settle_unknown()
             if others:
-                self._executor.sleep(OTHERS_LOOK_S)
+                self._executor.sleep(OTHERS_POLL_S)
             elif not reopened and not planned:
                 return
 
     # ---- sending
 
-    def _send_planned(self, below: int | None = None) -> None:
+    def _send_planned(self, below: int | None) -> None:
         backoff = Backoff(self._executor)
         while not self._executor.stop.is_set():
             config, generation = self._executor.worker_config()
-            round_ = _Round(self._executor, self._claimant, self._breaker, self._run, below)
+            sending = SendRound(self._executor, self._claimant, self._breaker, self._run, below)
             try:
-                round_.go(config)
-            except WorkersLost as fault:
-                self._claimant.abandon(str(fault))
-                round_.hindrance = str(fault)
-            if round_.tripped:
-                raise self._halted(f"most rows fail: {round_.tripped}")
-            if round_.claims == 0:
+                sending.send(config)
+            except WorkersLost as error:
+                self._claimant.abandon(str(error))
+                sending.hindrance = str(error)
+            if sending.tripped:
+                raise self._halted(f"most rows fail: {sending.tripped}")
+            if sending.claims == 0:
                 return
             try:
                 backoff.after_round(
-                    moved=round_.moved,
+                    moved=sending.moved,
                     generation=generation,
-                    unauthenticated=round_.unauthenticated,
-                    hindrance=round_.hindrance,
-                    pause_s=round_.pause_s,
+                    unauthenticated=sending.unauthenticated,
+                    hindrance=sending.hindrance,
+                    pause_s=sending.pause_s,
                 )
-            except RequestFailed as fault:
-                raise self._halted(str(fault)) from None
+            except RequestFailed as error:
+                raise self._halted(str(error)) from None
 
     def _halted(self, why: str) -> RunHalted:
         counts = self._ledger.counts(self._run.run_no)
-        told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
+        so_far = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
         return RunHalted(
-            f"run {self._run.run} was halted: {why}\n  so far: {told}. Nothing more is sent until you run it again; "
-            f"rows that ended are not sent again. session.run({self._run.run!r}) shows them, "
-            f"session.settle({self._run.run!r}) reads back what is unknown",
+            f"run {self._run.run} was halted: {why}\n  so far: {so_far}. Nothing more is sent until you run it again. "
+            f"Rows that ended are not sent again. session.run({self._run.run!r}) shows them, "
+            f"session.settle({self._run.run!r}) checks unknown rows against the service",
             result_frame(self._ledger, self._run),
         )
 
     # ---- settling
 
     def _settle_unknown(self) -> int:
-        """Read unknown rows back; give the number of rows that are planned again, here or by another process."""
+        """Check unknown rows against the service; return how many are planned again, here or by another process."""
         unknown = self._ledger.rows_of(self._run, outcome="unknown")
         if not unknown:
             return 0
         self._executor.sleep(self._ledger.safe_in_s(self._run.run_no))
-        absent, elsewhere = self._read_and_record(unknown)
-        absent, more = self._read_and_record([row for row, _ in absent])
-        elsewhere += more
+        # Absent twice, with a pause between, means that it did not happen.
+        absent, taken_over = self._check_and_record(unknown)
+        absent, more = self._check_and_record([row for row, _ in absent])
+        taken_over += more
         if self._executor.stop.is_set():
             return 0
-        again, ended = [], []
-        blind = {row.position for row, _ in absent if self._operation.issues and "member_id" not in row.sent}
-        if blind and not self._finds_by_reference():
-            why = "not settled: no row that the service confirmed is found by its reference alone; settle it by hand"
-            ended += [Outcome(position, "unknown", error=why) for position in sorted(blind)]
-            absent = [(row, proof) for row, proof in absent if row.position not in blind]
+        absent, ended = self._without_blind(absent)
+        again = []
         for row, proof in absent:
-            # Each call tries anew: a process that was killed may have claimed rows that it never came to send.
-            if self._sent_again[row.position] < MAX_RESENDS:
+            # Counted per call: a process that was killed may have claimed rows that it never sent.
+            if self._resent[row.position] < MAX_RESENDS:
                 again.append(row)
             else:
-                ended.append(_given_up(row, proof))
-        elsewhere += self._ledger.end_lost(self._run.run_no, unknown, ended)
+                ended.append(_given_up(self._operation, row, proof))
+        taken_over += self._ledger.end_lost(self._run.run_no, unknown, ended)
         self._executor.rows_done += sum(outcome.outcome != "unknown" for outcome in ended)
         self._ledger.reopen(self._run.run_no, again)
-        self._sent_again.update(row.position for row in again)
-        return len(again) + elsewhere
+        self._resent.update(row.position for row in again)
+        return len(again) + taken_over
+
+    def _without_blind(self, absent: list[tuple[Row, Proof]]) -> tuple[list[tuple[Row, Proof]], list[Outcome]]:
+        """Separate rows whose absence proves nothing, and return the others first.
+
+        One description of the query requires the member's id as well, which rows by identifier do not have. Absence
+        counts only if a confirmed row is found in the same way.
+        """
+        blind = {row.position for row, _ in absent if self._operation.issues and "member_id" not in row.sent}
+        if not blind or self._finds_by_reference():
+            return absent, []
+        why = "not settled: no row that the service confirmed is found by its reference alone; settle it by hand"
+        ended = [Outcome(position, "unknown", error=why) for position in sorted(blind)]
+        return [(row, proof) for row, proof in absent if row.position not in blind], ended
 
     def _finds_by_reference(self) -> bool:
-        """Say whether a confirmed row is found by its reference alone: only then does absence prove anything.
-
-        One description of the query wants the member's key as well, which rows by identifier do not have.
-        """
         confirmed = self._ledger.rows_of(self._run, outcome=self._operation.done, first=PROOF_ROWS)
         nameless = [row._replace(sent={**row.sent, "member_id": None}) for row in confirmed]
-        return any(evidence.found for _, evidence in self.read_back(nameless))
+        return any(evidence.found for _, evidence in self.check(nameless))
 
-    def _read_and_record(self, rows: Sequence[Row]) -> tuple[list[tuple[Row, Proof]], int]:
-        """Pause, read back, and record what was done.
+    def _check_and_record(self, rows: Sequence[Row]) -> tuple[list[tuple[Row, Proof]], int]:
+        """Pause, check rows against the service, and record those that are certain.
 
         Returns
         -------
         tuple
-            The rows that may be sent again, with what was shown; how many others another process has taken on since.
+            The rows that may be sent again, each with what the evidence shows; and how many rows another process has
+            taken over since.
         """
         if not rows:
             return [], 0
         self._executor.sleep(self._executor.options.settle_pause)
         absent, ended = [], []
-        for row, evidence in self.read_back(rows):
+        for row, evidence in self.check(rows):
             proof = prove(self._operation, row, evidence)
-            if proof is Proof.ABSENT and self._judge is not None:
-                proof = self._judge(row, evidence) or proof
+            if proof is Proof.ABSENT and self._verdict is not None:
+                proof = self._verdict(row, evidence) or proof
             if isinstance(proof, Outcome):
                 ended.append(proof)
                 self._executor.rows_done += 1
             elif proof is Proof.ABSENT or self._may_repeat:
                 absent.append((row, proof))
             else:
-                why = evidence.error or "what is read back cannot be compared with what was asked for"
+                why = evidence.error or "the service's record cannot be compared with what was requested"
                 ended.append(
                     Outcome(row.position, "unknown", evidence.http_status, f"not settled: {why}", evidence.trace)
                 )
@@ -220,8 +232,8 @@ class Runner:
         not_done = [end for end in ended if end.outcome != self._operation.done]
         return absent, self._ledger.end_lost(self._run.run_no, rows, not_done)
 
-    def read_back(self, rows: Sequence[Row]) -> Iterator[tuple[Row, RowEvidence]]:
-        """Read back rows, through the same workers that send; what cannot be read says why."""
+    def check(self, rows: Sequence[Row]) -> Iterator[tuple[Row, RowEvidence]]:
+        """Read what the service has of rows, through the same workers that send; yield each row with its evidence."""
         waiting = {row.position: row for row in rows}
         backoff = Backoff(self._executor)
         while waiting and not self._executor.stop.is_set():
@@ -242,29 +254,31 @@ class Runner:
                         if evidence.position in waiting:
                             yield waiting.pop(evidence.position), evidence
             except WorkersLost:
-                pass  # a read can be done again; rounds in which nothing moved are counted
-            moved = len(waiting) < len(todo)
+                pass  # a read can be repeated, and rounds in which nothing moved are counted
+            if not waiting:
+                return
             try:
-                if waiting:
-                    backoff.after_round(
-                        moved=moved,
-                        generation=generation,
-                        unauthenticated=unauthenticated,
-                        hindrance="no read-back was answered",
-                        pause_s=pause_s,
-                    )
-            except RequestFailed as fault:
+                backoff.after_round(
+                    moved=len(waiting) < len(todo),
+                    generation=generation,
+                    unauthenticated=unauthenticated,
+                    hindrance="no read got a response",
+                    pause_s=pause_s,
+                )
+            except RequestFailed as error:
                 for row in waiting.values():
-                    yield row, RowEvidence(row.position, None, str(fault))
+                    yield row, RowEvidence(row.position, None, str(error))
                 return
 
+    # ---- the canary
+
     def _check_canary(self) -> None:
-        """Read the first rows back and compare them with what the service answered.
+        """Compare the first rows at the service with what was requested.
 
         Raises
         ------
         RunHalted
-            They do not agree, or too many of them failed.
+            They differ, or too many of them failed.
         """
         size = min(self._executor.options.canary, self._run.row_count)
         recorded = {row["position"]: row for row in next(self._ledger.chunks(self._run.run_no), [])[:size]}
@@ -282,87 +296,17 @@ class Runner:
             if recorded[row.position]["outcome"] == self._operation.done
         ]
         readable = [row for row in done if self._operation.issues or "member_id" in row.sent]
-        for row, evidence in self.read_back(readable):
-            problem = mismatch_of(row, recorded[row.position], evidence)
-            if problem:
-                raise self._halted(f"the canary row {row.position} does not hold: {problem}")
+        for row, evidence in self.check(readable):
+            mismatch = mismatch_of(row, recorded[row.position], evidence)
+            if mismatch:
+                raise self._halted(f"canary row {row.position} is not as requested: {mismatch}")
 
 
-def _given_up(row: Row, proof: Proof) -> Outcome:
-    """End a row that was lost each time it was sent."""
-    sent = f"sent {row.resends + 1} times and lost each time"
+def _given_up(operation: Operation, row: Row, proof: Proof) -> Outcome:
+    """Return the outcome of a row whose every attempt was lost."""
+    attempts = f"No usable response after {row.resends + 1} attempts"
     if proof is Proof.ABSENT:
-        return Outcome(row.position, "rejected", error=f"{sent}: the service does not show it", settled_by="readback")
-    return Outcome(row.position, "unknown", error=f"not settled: {sent}, and it cannot be read back")
-
-
-class _Round:
-    """One pass over the planned shards: claims go to free workers, reports come back and are recorded."""
-
-    def __init__(
-        self, executor: Executor, claimant: Claimant, breaker: CircuitBreaker, run: Run, below: int | None
-    ) -> None:
-        self._executor = executor
-        self._claimant = claimant
-        self._breaker = breaker
-        self._run = run
-        self._below = below
-        self._held: dict[int, Claim] = {}
-        self.claims = 0
-        self.moved = False
-        self.unauthenticated = False
-        self.tripped: str | None = None
-        self.hindrance: str | None = None
-        self.pause_s = 0.0
-
-    def go(self, config: Any) -> None:
-        """Send until nothing is planned, or something calls for a pause."""
-        with Recorder(self._record) as recorder:
-            for report in self._executor.dispatch(send_shard, self._jobs(config, recorder)):
-                self._note(report)
-                recorder.put(report)
-
-    def _jobs(self, config: Any, recorder: Recorder) -> Iterator[SendJob]:
-        while not (
-            self._executor.stop.is_set()
-            or self.tripped
-            or self.unauthenticated
-            or self.hindrance
-            or self.pause_s
-            or recorder.failed
-        ):
-            claim = self._claimant.claim(self._below)
-            if claim is None:
-                return
-            self.claims += 1
-            self._held[claim.shard] = claim
-            yield SendJob(
-                config,
-                self._run.operation,
-                claim.shard,
-                claim.rows,
-                halt_above=self._executor.options.halt_above,
-                once_key=self._once_key(claim) if self._executor.is_dask else None,
-            )
-
-    def _once_key(self, claim: Claim) -> str:
-        return f"sparkfly-nb-{self._run.digest[:16]}-{claim.shard}-{self._claimant.name}-{claim.claims}"
-
-    def _note(self, report: SendReport) -> None:
-        self.moved |= bool(report.outcomes) or report.begun_elsewhere
-        self.unauthenticated |= report.unauthenticated
-        self.tripped = self.tripped or report.tripped or self._breaker.count(report.outcomes)
-        self.hindrance = self.hindrance or report.hindrance
-        self.pause_s = max(self.pause_s, report.pause_s)
-
-    def _record(self, report: SendReport) -> None:
-        claim = self._held.pop(report.shard)
-        outcomes = report.outcomes
-        if report.begun_elsewhere:
-            outcomes = [
-                Outcome(row.position, "unknown", error="the worker that sent it died", attempts=1) for row in claim.rows
-            ]
-        self._claimant.record(report.shard, outcomes, lingers=report.begun_elsewhere)
-        self._executor.rows_done += sum(outcome.outcome != "unknown" for outcome in outcomes)
-        if self._executor.is_dask:
-            forget(self._once_key(claim))
+        shown = "has no such offer state" if operation.issues else "does not show the change"
+        error = f"{attempts}, and the service {shown}"
+        return Outcome(row.position, "rejected", error=error, settled_by="readback")
+    return Outcome(row.position, "unknown", error=f"not settled: {attempts}, and the row cannot be checked")

@@ -19,8 +19,7 @@ from .tables import claimants, rows, shards
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..records import Run
-    from ..worker.messages import Outcome, Row
+    from ..records import Outcome, Row, Run
     from .store import Ledger
 
 __all__ = ["LEASE_S", "Claim", "Claimant"]

@@ -18,8 +18,7 @@ from sqlalchemy.dialects import sqlite
 
 from ...errors import LedgerError
 from ..operations import OPERATIONS
-from ..records import PlannedRow, Run, row_to_send
-from ..worker.messages import Outcome, Row
+from ..records import Outcome, PlannedRow, Row, Run, row_to_send
 from .bulk_sql import execute_for_rows, rows_at_once
 from .integrity import check_cells, check_shards
 from .tables import claimants, make_engine, make_tables, rows, runs, shards

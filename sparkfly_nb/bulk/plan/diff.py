@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..ledger.store import Ledger
-    from ..records import PlannedRow, Run
-    from ..worker.messages import Row
+    from ..records import PlannedRow, Row, Run
     from .plan import Plan
 
 __all__ = ["is_as_planned", "plan_changed"]

@@ -1,6 +1,6 @@
-"""How workers learn that a run is to end: by an event where they share the executor's process, by the clock elsewhere.
+"""How workers learn that a run ends: by an event in the executor's process, and by the clock everywhere else.
 
-A worker that is a child of the executor's process dies with it: nobody could record what it would send from then on.
+A worker that is a child of the executor's process ends with it, because nobody could record what it would send.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["CHILD_ENDS_S", "Deadline", "end_with", "stop_event"]
 
+#: Within this time a child process has seen that its parent is dead, and has ended as well.
 CHILD_ENDS_S: Final = 2.0
-"""Within this time a child has seen that its parent is dead, and is dead too."""
-_LOOK_S: Final = 0.2
+#: If the wall clock jumps this far ahead, the machine was asleep. Another process may have taken the shard over.
+ASLEEP_S: Final = 20.0
+_POLL_S: Final = 0.2
 _PARENTS: Final[set[int]] = set()
 _EVENTS: dict[str, threading.Event] = {}
-ASLEEP_S: Final = 20.0
-"""A shard whose clock jumped this far ahead was asleep with its machine: others may have taken it over."""
 
 
 @contextmanager
 def stop_event(key: str) -> Iterator[threading.Event]:
-    """Make the event that workers in this process find under the key."""
+    """Create the event that workers in this process find under a key."""
     event = _EVENTS[key] = threading.Event()
     try:
         yield event
@@ -36,7 +36,15 @@ def stop_event(key: str) -> Iterator[threading.Event]:
 
 
 class Deadline:
-    """Says whether a worker may start another request."""
+    """Decides whether a worker may start another request.
+
+    Parameters
+    ----------
+    key : str
+        The key of the event that stops the run; workers in other processes find no event.
+    seconds : float
+        Seconds after which nothing more is started.
+    """
 
     def __init__(self, key: str, seconds: float) -> None:
         self._event = _EVENTS.get(key)
@@ -49,7 +57,7 @@ class Deadline:
         self._closed = True
 
     def __call__(self) -> bool:
-        """Say whether nothing more may be started."""
+        """Return whether the time is over."""
         return (
             self._closed
             or time.monotonic() >= self._until
@@ -59,15 +67,15 @@ class Deadline:
 
 
 def end_with(parent_pid: int) -> None:
-    """In a child process, watch the parent, and end at once when it has ended."""
+    """Watch the parent of this child process, and end the child at once when the parent has ended."""
     if parent_pid in _PARENTS or parent_pid == os.getpid():
         return
     _PARENTS.add(parent_pid)
 
     def watch() -> None:
         while os.getppid() == parent_pid:
-            time.sleep(_LOOK_S)
-        os._exit(1)  # an exit in good order would first wait for what is on the wire
+            time.sleep(_POLL_S)
+        os._exit(1)  # a regular exit would first wait for requests in flight
 
     if os.getppid() != parent_pid:
         os._exit(1)

@@ -1,4 +1,4 @@
-"""Dask runs a task again when its worker dies: a shard that may have been sent is then reported, not sent again."""
+"""Dask runs a task again if its worker dies: a shard that may have been sent is then reported instead of sent again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["begun_before", "forget"]
 
 
 def begun_before(key: str) -> bool:
-    """Say, inside a Dask worker, whether this task was begun before, and leave word that it is begun now.
+    """Return whether this task was started before, and record with the scheduler that it is started now.
 
-    The word stands with the scheduler, which outlives workers. It is left before the first request.
+    Runs inside a Dask worker, before the first request. The scheduler outlives its workers.
     """
     from distributed import Event  # noqa: PLC0415 - an optional dependency
 
@@ -22,7 +22,7 @@ def begun_before(key: str) -> bool:
 
 
 def forget(key: str) -> None:
-    """Take the word back, when the report of the task is there."""
+    """Remove the record of a task whose report has arrived."""
     from distributed import Event  # noqa: PLC0415 - an optional dependency
 
     event: Any = Event(key)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What a joblib worker runs to list offer states; apart from `worker`, since what only sends needs no pandas."""
+"""The function that a joblib worker runs to list offer states; unlike `send_shard` it needs pandas."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...frames.builder import FrameBuilder
 from ...http.async_client import open_client
 from ...schema import OFFER_STATE
 from .cancellation import Deadline
-from .event_loop import in_own_loop
+from .event_loop import run_in_own_loop
 from .messages import ListJob, ListReport, UnreadMember
 from .pacing import Pacer
 from .send_shard import in_lanes
@@ -22,7 +22,7 @@ def list_members(wrapped: tuple[ListJob]) -> ListReport:
     """List the offer states of some members."""
     (job,) = wrapped
     deadline = Deadline(job.config.stop_key, job.seconds)
-    return in_own_loop(lambda: _list(job, deadline), deadline.close)
+    return run_in_own_loop(lambda: _list(job, deadline), deadline.close)
 
 
 async def _list(job: ListJob, deadline: Deadline) -> ListReport:
@@ -37,10 +37,10 @@ async def _list(job: ListJob, deadline: Deadline) -> ListReport:
         async def read(lane: int, member_id: int) -> bool:
             try:
                 builder.add(await reader.states_of(lane, member_id))
-            except ApiError as fault:
-                unread.append(UnreadMember(member_id, fault.status, fault.reason, fault.trace))
-            except SparkflyError as fault:
-                unread.append(UnreadMember(member_id, None, str(fault), None))
+            except ApiError as error:
+                unread.append(UnreadMember(member_id, error.status, error.reason, error.trace))
+            except SparkflyError as error:
+                unread.append(UnreadMember(member_id, None, str(error), None))
             done.append(member_id)
             return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,22 +11,13 @@ if TYPE_CHECKING:
     from ...api.retry_policy import RetryPolicy
     from ...frames.builder import FramePart
     from ...http.async_client import AsyncClientConfig
+    from ..records import Outcome, Row, RowEvidence
 
-__all__ = [
-    "SHARD_SECONDS",
-    "ListJob",
-    "ListReport",
-    "Outcome",
-    "Row",
-    "RowEvidence",
-    "SendJob",
-    "SendReport",
-    "UnreadMember",
-    "WorkerConfig",
-]
+__all__ = ["SHARD_SECONDS", "ListJob", "ListReport", "SendJob", "SendReport", "UnreadMember", "WorkerConfig"]
 
+#: After this time a worker starts no further row and hands the rest back. Backends without an event to stop workers
+#: in other processes or on other machines are stopped this way.
 SHARD_SECONDS: Final = 5.0
-"""After this a worker takes no further row and hands the rest back, so that a run can be stopped on any backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,44 +29,8 @@ class WorkerConfig:
     rate: float | None
     policy: RetryPolicy
     stop_key: str
+    #: The executor's process, if the worker is a child of it and must end with it.
     parent_pid: int | None = None
-    """The executor's process where the worker is a child of it and has to end with it."""
-
-
-class Row(NamedTuple):
-    """One row as it is sent: its place in the plan and the values by the API's names."""
-
-    position: int
-    sent: dict[str, Any]
-    resends: int = 0
-
-
-class Outcome(NamedTuple):
-    """What became of one row."""
-
-    position: int
-    outcome: str
-    http_status: int | None = None
-    error: str | None = None
-    trace: str | None = None
-    attempts: int = 0
-    settled_by: str | None = None
-    offer_state_id: int | None = None
-    member_id: int | None = None
-    offer_id: int | None = None
-    credential_identifier: str | None = None
-    activates_at: str | None = None
-    expires_at: str | None = None
-
-
-class RowEvidence(NamedTuple):
-    """What a read-back found for one row: the offer states that are its own, or why it could not be told."""
-
-    position: int
-    found: list[dict[str, Any]] | None
-    error: str | None = None
-    http_status: int | None = None
-    trace: str | None = None
 
 
 class UnreadMember(NamedTuple):
@@ -89,7 +44,7 @@ class UnreadMember(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SendJob:
-    """A shard of rows to change, or to read back."""
+    """A shard of rows to change, or to check against the service."""
 
     config: WorkerConfig
     operation: str
@@ -123,10 +78,15 @@ class SendReport:
     shard: int
     outcomes: list[Outcome] = field(default_factory=list)
     evidence: list[RowEvidence] = field(default_factory=list)
+    #: Whether the service refused the token.
     unauthenticated: bool = False
+    #: Why the run must halt, if too many rows failed.
     tripped: str | None = None
+    #: Why rows were handed back, if the service was out of reach or asked for a pause.
     hindrance: str | None = None
+    #: Seconds that the service asked to wait before the next request.
     pause_s: float = 0.0
+    #: Whether another worker started this shard before. Its rows may have been sent.
     begun_elsewhere: bool = False
 
 

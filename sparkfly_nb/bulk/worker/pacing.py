@@ -1,4 +1,4 @@
-"""How fast a worker may go: requests in flight, requests per second, and the pauses that the service asks for."""
+"""How fast a worker may go: requests in flight, requests per second, and the delays that the service asks for."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Pacer"]
 
-RECOVERY_ANSWERS: Final = 20
-"""After this many good answers one more request may be in flight again."""
+#: Good responses after which one more request may be in flight again.
+RECOVERY_RESPONSES: Final = 20
+#: Seconds between two checks of a waiting lane whether the shard was stopped.
 NAP_S: Final = 0.1
-"""How often a waiting lane looks whether the shard was stopped."""
 
 
 class Pacer:
-    """The pacer of all lanes of one shard.
+    """The pace of all lanes of one shard. A lane sends one request at a time.
 
     Parameters
     ----------
     lanes : int
-        Requests in flight at most.
+        The largest number of requests in flight.
     rate : float or None
-        Requests per second at most; None for no limit.
+        The largest number of requests per second; None for no limit.
     closing : callable
-        Says whether no further request may be started.
+        Returns whether no further request may be started.
     """
 
     def __init__(self, lanes: int, rate: float | None, closing: Callable[[], bool]) -> None:
@@ -37,23 +37,23 @@ class Pacer:
         self._interval_s = 1.0 / rate if rate else 0.0
         self._next_slot = self._slot_after_last = time.monotonic()
         self._not_before = 0.0
-        self._good_answers = 0
+        self._good_responses = 0
         self._closing = closing
 
     @property
     def pause_left_s(self) -> float:
-        """Seconds until the next request may go: the service asked for a pause, or the rate does."""
+        """Seconds until the next request may go, because the service asked for a pause or because of the rate."""
         return max(0.0, max(self._not_before, self._slot_after_last) - time.monotonic())
 
     def leave(self, lane: int) -> None:
-        """Say that this lane has ended: where not all may go, another one may in its place."""
+        """Remove a lane that has ended. If not all lanes may send, another one moves up."""
         self._at_work.remove(lane)
 
     def _is_held_back(self, lane: int) -> bool:
         return self._allowed < self._lanes and lane not in self._at_work[: max(1, int(self._allowed))]
 
     async def turn(self, lane: int) -> bool:
-        """Wait until this lane may send; False when the shard ends before that."""
+        """Wait until this lane may send; return False if the shard ends before that."""
         while not self._closing():
             now = time.monotonic()
             if self._is_held_back(lane):
@@ -71,9 +71,9 @@ class Pacer:
                 return True
         return False
 
-    async def turn_after(self, lane: int, pause_s: float) -> bool:
-        """Wait for a pause of this lane alone, and then for its turn."""
-        return await self._sleep_until(time.monotonic() + pause_s) and await self.turn(lane)
+    async def turn_after(self, lane: int, delay_s: float) -> bool:
+        """Wait for a delay of this lane alone, then for its turn; return False if the shard ends before that."""
+        return await self._sleep_until(time.monotonic() + delay_s) and await self.turn(lane)
 
     async def _sleep_until(self, moment: float) -> bool:
         while not self._closing():
@@ -83,18 +83,19 @@ class Pacer:
             await asyncio.sleep(min(NAP_S, left))
         return False
 
-    def slow_down(self, pause_s: float) -> None:
-        """Halve the requests in flight and send none before the pause is over."""
-        moment = time.monotonic() + pause_s
-        if moment > self._not_before + NAP_S:  # one slow-down for the answers that were in flight together
+    def slow_down(self, delay_s: float) -> None:
+        """Halve the requests in flight, and send none before the delay is over."""
+        moment = time.monotonic() + delay_s
+        # Requests that were in flight together are answered together, and slow the shard down once.
+        if moment > self._not_before + NAP_S:
             self._allowed = max(1.0, self._allowed / 2)
         self._not_before = max(self._not_before, moment)
-        self._good_answers = 0
+        self._good_responses = 0
 
     def speed_up(self) -> None:
-        """Count a good answer; after some of them one more request may be in flight."""
+        """Count a good response. After some of them, one more request may be in flight."""
         if self._allowed < self._lanes:
-            self._good_answers += 1
-            if self._good_answers >= RECOVERY_ANSWERS:
-                self._good_answers = 0
+            self._good_responses += 1
+            if self._good_responses >= RECOVERY_RESPONSES:
+                self._good_responses = 0
                 self._allowed = min(float(self._lanes), self._allowed + 1)

@@ -1,4 +1,7 @@
-"""What a joblib worker runs: one shard, many requests in flight in one event loop. It returns, it does not raise."""
+"""The function that a joblib worker runs to send a shard, with many requests in flight in one event loop.
+
+It returns what happened and does not raise: joblib would end all other workers.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,28 @@ from ...http.async_client import open_client
 from ..operations import OPERATIONS
 from .cancellation import Deadline, end_with
 from .dask_once import begun_before
-from .event_loop import in_own_loop
-from .messages import Row, SendJob, SendReport
+from .event_loop import run_in_own_loop
+from .messages import SendJob, SendReport
 from .pacing import Pacer
 from .row_sender import RowSender
-from .state_reader import Closing, StateReader, Unauthenticated
+from .state_reader import ShardEnding, StateReader, Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from ..records import Row
 
 __all__ = ["in_lanes", "send_shard"]
 
 
 def send_shard(wrapped: tuple[SendJob]) -> SendReport:
-    """Change the rows of a shard, or read them back.
+    """Change the rows of a shard, or check them against the service.
 
     Parameters
     ----------
     wrapped : tuple of one SendJob
-        In a tuple, because Dask would copy a large bare object to one worker first, and lose it with that worker.
+        Dask copies a large bare object to one worker first, and loses it with that worker. It does not do so with a
+        tuple.
     """
     (job,) = wrapped
     if job.config.parent_pid is not None:
@@ -36,26 +42,25 @@ def send_shard(wrapped: tuple[SendJob]) -> SendReport:
     if job.once_key is not None and begun_before(job.once_key):
         return SendReport(job.shard, begun_elsewhere=True)
     deadline = Deadline(job.config.stop_key, job.seconds)
-    return in_own_loop(lambda: _send(job, deadline), deadline.close)
+    return run_in_own_loop(lambda: _send(job, deadline), deadline.close)
 
 
 async def _send(job: SendJob, deadline: Deadline) -> SendReport:
     report = SendReport(job.shard)
-    pacer = Pacer(job.config.concurrency, job.config.rate, deadline)
-    operation = OPERATIONS[job.operation]
-    async with open_client(job.config.client) as client:
-        reader = StateReader(client, pacer, job.config.policy)
-        sender = RowSender(client, pacer, job.config.policy, operation, job.halt_above, report)
+    config, operation = job.config, OPERATIONS[job.operation]
+    pacer = Pacer(config.concurrency, config.rate, deadline)
+    async with open_client(config.client) as client:
+        if job.purpose == "change":
+            handle = RowSender(client, pacer, config.policy, operation, job.halt_above, report).send
+        else:
+            reader = StateReader(client, pacer, config.policy)
 
-        async def read_back(lane: int, row: Row) -> bool:
-            report.evidence.append(await reader.read_back(lane, operation, row))
-            return True
+            async def handle(lane: int, row: Row) -> bool:
+                report.evidence.append(await reader.check(lane, operation, row))
+                return True
 
-        rows = deque(job.rows)
-        handle = sender.send if job.purpose == "change" else read_back
-        report.unauthenticated = (
-            await in_lanes(rows, handle, pacer, deadline, job.config.concurrency) or report.unauthenticated
-        )
+        refused = await in_lanes(deque(job.rows), handle, pacer, deadline, config.concurrency)
+    report.unauthenticated |= refused
     report.pause_s = pacer.pause_left_s
     return report
 
@@ -67,19 +72,19 @@ async def in_lanes(
     deadline: Deadline,
     lanes: int,
 ) -> bool:
-    """Work in so many lanes until nothing waits or the shard must end; say whether a token was refused."""
+    """Work in several lanes until nothing waits or the shard must end; return whether the service refused the token."""
     refused = False
 
     async def lane(number: int) -> None:
         try:
-            await work_off(number)
+            await work(number)
         finally:
             pacer.leave(number)
 
-    async def work_off(number: int) -> None:
+    async def work(number: int) -> None:
         nonlocal refused
         while waiting and await pacer.turn(number):
-            if not waiting:  # taken by another lane during the wait
+            if not waiting:  # another lane took the last one during the wait
                 return
             try:
                 if not await handle(number, waiting.popleft()):
@@ -87,7 +92,7 @@ async def in_lanes(
             except Unauthenticated:
                 refused = True
                 deadline.close()
-            except Closing:
+            except ShardEnding:
                 return
 
     await asyncio.gather(*(lane(number) for number in range(min(lanes, len(waiting)))))

@@ -1,27 +1,27 @@
-"""Reads inside a worker: all offer states of a member, and the read-back of rows whose outcome is not known."""
+"""Reads in a worker: all offer states of a member, and the check of rows whose outcome is unknown."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
+from ...api.attempts import Action, Attempts
 from ...api.endpoints import ENDPOINTS, Endpoint
 from ...api.pagination import Listing
 from ...api.request import assemble
-from ...api.response import Verdict, api_error, judge, read_index, read_json, read_records, read_refusal
+from ...api.response import api_error, id_in, read_index, read_json, read_records, read_refusal
 from ...errors import ApiError, ConnectionFailed, RequestFailed, SparkflyError
 from ...http.async_client import AsyncClient, RequestNotSent, ResponseLost
 from ..operations import CHANGE_COLUMNS
-from .messages import Row, RowEvidence
-from .outcomes import integer_in
+from ..records import Row, RowEvidence
 
 if TYPE_CHECKING:
     from ...api.retry_policy import RetryPolicy
     from ..operations import Operation
     from .pacing import Pacer
 
-__all__ = ["Closing", "StateReader", "Unauthenticated"]
+__all__ = ["ShardEnding", "StateReader", "Unauthenticated"]
 
+#: The fields of an offer state that a check against the service needs.
 _KEPT: Final = frozenset(
     {
         "offer_state_id",
@@ -34,18 +34,16 @@ _KEPT: Final = frozenset(
         *CHANGE_COLUMNS,
     }
 )
-"""What a read-back needs of an offer state."""
-
-
-NOTHING_SAID: Final = read_refusal(404, b"")[0]
+#: The reason of a 404 that carries no message of its own.
+BARE_404: Final = read_refusal(404, b"")[0]
 
 
 class Unauthenticated(Exception):
-    """The token is no longer good; stays inside the workers."""
+    """The service refused the token; does not leave the workers."""
 
 
-class Closing(Exception):
-    """The shard ends before the read was through; stays inside the workers."""
+class ShardEnding(Exception):
+    """The shard ended before the read was complete; does not leave the workers."""
 
 
 class StateReader:
@@ -56,62 +54,56 @@ class StateReader:
         self._pacer = pacer
         self._policy = policy
 
-    async def _ask(self, lane: int, endpoint: Endpoint, sent: dict[str, Any]) -> Any:
-        """Ask until there is a readable answer, as often as the policy allows.
+    async def _read(self, lane: int, endpoint: Endpoint, sent: dict[str, Any]) -> Any:
+        """Send a read until a readable response comes, as often as the policy allows.
 
         Raises
         ------
         SparkflyError
-            The reason why there is none.
-        Unauthenticated, Closing
+            The reason why no readable response came.
+        Unauthenticated, ShardEnding
             The read was not tried to the end.
         """
         request = assemble(endpoint, sent)
-        attempts = 0
-        began = time.monotonic()
+        attempts = Attempts(endpoint, self._policy)
         while True:
-            attempts += 1
-            fault: SparkflyError
-            slow_down, retry_after_s = False, None
+            error: SparkflyError
             try:
-                answer = await self._client.send(request)
-            except RequestNotSent as error:
-                fault = ConnectionFailed(str(error))
-            except ResponseLost as error:
-                fault = RequestFailed(str(error))
+                response = await self._client.send(request)
+            except RequestNotSent as failure:
+                step, error = attempts.no_response(sent=False), ConnectionFailed(str(failure))
+            except ResponseLost as failure:
+                step, error = attempts.no_response(sent=True), RequestFailed(str(failure))
             else:
-                verdict = judge(endpoint, answer.status, has_retry_after=answer.has_retry_after)
-                if verdict is Verdict.DONE:
+                step = attempts.response(response.status, response.retry_after_s)
+                if step.action is Action.AUTHENTICATE:
+                    raise Unauthenticated
+                if step.action is Action.DONE:
                     self._pacer.speed_up()
                     try:
-                        return read_json(answer.body)
-                    except SparkflyError as error:
-                        fault = error
-                elif verdict is Verdict.UNAUTHENTICATED:
-                    raise Unauthenticated
+                        return read_json(response.body)
+                    except SparkflyError as flaw:
+                        step, error = attempts.unreadable(), flaw
                 else:
-                    fault = api_error(request, answer.status, answer.body)
-                    if verdict is Verdict.REFUSED:
-                        raise fault
-                    slow_down, retry_after_s = verdict is Verdict.SLOW_DOWN, answer.retry_after_s
-            pause_s = self._policy.pause_s(attempts, time.monotonic() - began, retry_after_s)
-            if slow_down:
-                self._pacer.slow_down(pause_s or retry_after_s or 0.0)
-            if pause_s is None:
-                raise fault
-            if not await self._pacer.turn_after(lane, 0.0 if slow_down else pause_s):
-                raise Closing
+                    error = api_error(request, response.status, response.body)
+                    if step.slow_down:
+                        self._pacer.slow_down(step.delay_s)
+            if step.action is not Action.RESEND:
+                raise error
+            delay_s = 0.0 if step.slow_down else step.delay_s  # a slow-down delays all lanes, this one included
+            if not await self._pacer.turn_after(lane, delay_s):
+                raise ShardEnding
 
     async def states_of(self, lane: int, member_id: object) -> list[dict[str, Any]]:
-        """List all offer states of a member, every page, or fail."""
+        """Read all offer states of a member from all pages, or raise."""
         listing = Listing(f"the offer states of member {member_id}")
         records: list[dict[str, Any]] = []
         while (query := listing.next_query()) is not None:
-            if records and not await self._pacer.turn(lane):  # the first request was the lane's turn already
-                raise Closing
+            # The lane has had its turn for the first page.
+            if records and not await self._pacer.turn(lane):
+                raise ShardEnding
             sent = {"member_id": member_id, **query}
-            page = read_index(await self._ask(lane, ENDPOINTS["list_offer_states"], sent))
-            taken = listing.take(page)
+            taken = listing.take(read_index(await self._read(lane, ENDPOINTS["list_offer_states"], sent)))
             if taken.restarted:
                 records.clear()
             records.extend(taken.records)
@@ -120,36 +112,36 @@ class StateReader:
                 record["member_id"] = member_id
         return records
 
-    async def read_back(self, lane: int, operation: Operation, row: Row) -> RowEvidence:
-        """Find the offer states that a row made or meant."""
+    async def check(self, lane: int, operation: Operation, row: Row) -> RowEvidence:
+        """Find the offer states that a row issued, or was to change."""
         try:
-            found = await (self._issued(lane, row) if operation.issues else self._meant(lane, row))
-        except ApiError as fault:
-            if _is_denied(fault):
+            found = await (self._issued(lane, row) if operation.issues else self._targeted(lane, row))
+        except ApiError as error:
+            if _denies(error):
                 return RowEvidence(row.position, [])
-            return RowEvidence(row.position, None, fault.reason, fault.status, fault.trace)
-        except SparkflyError as fault:
-            return RowEvidence(row.position, None, str(fault))
+            return RowEvidence(row.position, None, error.reason, error.status, error.trace)
+        except SparkflyError as error:
+            return RowEvidence(row.position, None, str(error))
         return RowEvidence(row.position, [_needed(state) for state in found])
 
     async def _issued(self, lane: int, row: Row) -> list[dict[str, Any]]:
-        """Find what was issued under the row's reference."""
+        """Find the offer states that were issued under the row's reference."""
         reference, member_id = row.sent["external_ref_id"], row.sent.get("member_id")
         if member_id is None:
-            # Only one offer state is answered here, so its member's listing is read as well: it shows duplicates.
-            answer = await self._ask(lane, ENDPOINTS["query_offer_states"], {"external_ref_id": reference})
-            records = read_records(answer)
+            # The query returns one offer state. The listing of its member shows whether there are more.
+            found = await self._read(lane, ENDPOINTS["query_offer_states"], {"external_ref_id": reference})
+            records = read_records(found)
             known = [state for state in records if state.get("external_ref_id") == reference]
-            if records and not known:  # the reference was not what it looked for: then nothing is proved
-                raise RequestFailed("the service was asked for a reference and answers another one")
+            if records and not known:  # the service did not search by the reference, so this proves nothing
+                raise RequestFailed("the query by external_ref_id returned an offer state with another reference")
             answered = known[0].get("member_id") if known else None
             if answered is None:
                 return known
-            member_id = integer_in(answered)
-            if member_id is None:  # it becomes part of an address
-                raise RequestFailed("the service answers an offer state of a member whose key is no number")
+            member_id = id_in(answered)
+            if member_id is None:  # it would become part of an address
+                raise RequestFailed("the query returned an offer state whose member_id is not a number")
             if not await self._pacer.turn(lane):
-                raise Closing
+                raise ShardEnding
         return [
             state
             for state in await self.states_of(lane, member_id)
@@ -157,28 +149,30 @@ class StateReader:
             and state.get("campaign_xid") in (None, "", row.sent["campaign_id"])
         ]
 
-    async def _meant(self, lane: int, row: Row) -> list[dict[str, Any]]:
+    async def _targeted(self, lane: int, row: Row) -> list[dict[str, Any]]:
         """Read the offer state that a row was to change."""
         if "member_id" not in row.sent:
             raise RequestFailed("no operation reads an offer state by the member's identifier")
         sent = {name: row.sent[name] for name in ("member_id", "offerstate_id")}
-        states = read_records(await self._ask(lane, ENDPOINTS["get_offer_state"], sent))
-        found = [state for state in states if _key_of(state) == sent["offerstate_id"]]
+        states = read_records(await self._read(lane, ENDPOINTS["get_offer_state"], sent))
+        found = [state for state in states if _id_of(state) == sent["offerstate_id"]]
         if states and not found:
-            raise RequestFailed("the service was asked for an offer state and answers another one")
+            raise RequestFailed("the service returned another offer state than the one requested")
         return found
 
 
-def _is_denied(fault: ApiError) -> bool:
-    """Say whether the service itself says that there is no such thing; a bare 404 can come from anything on the way."""
-    return fault.status == 404 and fault.reason != NOTHING_SAID
+def _denies(error: ApiError) -> bool:
+    """Return whether the service itself denies that the record exists."""
+    # A 404 without a message can come from any machine on the way.
+    return error.status == 404 and error.reason != BARE_404
 
 
-def _key_of(state: dict[str, Any]) -> int | None:
-    return integer_in(state.get("offer_state_id", state.get("id")))
+def _id_of(state: dict[str, Any]) -> int | None:
+    return id_in(state.get("offer_state_id", state.get("id")))
 
 
 def _needed(state: dict[str, Any]) -> dict[str, Any]:
-    """Keep what a field of an offer state can hold: deep nesting would not come through to the executor."""
+    """Return the needed fields of an offer state, without nested values."""
+    # Deep nesting cannot be pickled on the way back to the executor.
     kept = {name: state[name] for name in state.keys() & _KEPT if not isinstance(state[name], (dict, list))}
-    return {**kept, "offer_state_id": _key_of(state)}
+    return {**kept, "offer_state_id": _id_of(state)}

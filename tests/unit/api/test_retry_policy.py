@@ -50,33 +50,33 @@ def test_no_retry_after_breaks_the_reader(header):
 
 @given(attempts=st.integers(1, 4), chance=st.floats(0, 1))
 def test_a_pause_lies_between_half_and_all_of_the_doubled_base(attempts, chance):
-    pause_s = RetryPolicy(max_attempts=5, base_s=1, cap_s=100).pause_s(attempts, 0, chance=chance)
+    pause_s = RetryPolicy(attempts=5, base_delay=1, max_delay=100).delay_s(attempts, 0, chance=chance)
 
     assert 2 ** (attempts - 1) / 2 <= pause_s <= 2 ** (attempts - 1)
 
 
 def test_pauses_stop_growing_at_the_cap():
-    assert RetryPolicy(max_attempts=2000, cap_s=3).pause_s(1500, 0, chance=1) == 3
+    assert RetryPolicy(attempts=2000, max_delay=3).delay_s(1500, 0, chance=1) == 3
 
 
 @given(retry_after_s=st.floats(0, 60), chance=st.floats(0, 1))
 def test_what_the_service_asks_for_is_never_undercut(retry_after_s, chance):
-    assert RetryPolicy().pause_s(1, 0, retry_after_s, chance=chance) >= retry_after_s
+    assert RetryPolicy().delay_s(1, 0, retry_after_s, chance=chance) >= retry_after_s
 
 
 def test_there_is_no_attempt_beyond_the_number_allowed():
-    policy = RetryPolicy(max_attempts=3)
+    policy = RetryPolicy(attempts=3)
 
-    assert policy.pause_s(2, 0) is not None
-    assert policy.pause_s(3, 0) is None
+    assert policy.delay_s(2, 0) is not None
+    assert policy.delay_s(3, 0) is None
 
 
 def test_there_is_no_attempt_beyond_the_time_allowed():
-    policy = RetryPolicy(budget_s=10)
+    policy = RetryPolicy(total_time=10)
 
-    assert policy.pause_s(1, 9, 2) is None
-    assert policy.pause_s(1, 9, 0.5, chance=0) == 0.5
+    assert policy.delay_s(1, 9, 2) is None
+    assert policy.delay_s(1, 9, 0.5, chance=0) == 0.5
 
 
 def test_pauses_differ_by_chance():
-    assert len({RetryPolicy().pause_s(3, 0) for _ in range(20)}) > 1
+    assert len({RetryPolicy().delay_s(3, 0) for _ in range(20)}) > 1

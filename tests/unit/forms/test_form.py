@@ -14,9 +14,9 @@ from sparkfly_nb import InvalidInput, Session, forms
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.inputs import build
 from sparkfly_nb.api.readback import read_back_of
+from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.forms.fields import asked_fields
 from sparkfly_nb.forms.review import EFFECTS
-from sparkfly_nb.http.sync_retries import Clock
 from sparkfly_nb.sandbox.process import SandboxProcess
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -30,8 +30,7 @@ def on_server():
 
     def make(server, environment="sandbox", **arguments):
         arguments = {"token": "given-token"} | arguments
-        session = Session(environment, base_url=server.base_url, **arguments)
-        session._client._sender._clock = Clock(sleep=lambda _seconds: None)
+        session = Session(environment, base_url=server.base_url, retry=RetryPolicy(base_delay=0), **arguments)
         opened.append(session)
         return session
 

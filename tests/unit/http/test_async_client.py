@@ -7,15 +7,13 @@ import threading
 
 import pytest
 from scripted_server import RECEIPT, STATE, VALUES, Answer, DropRead, Early, Half, Raw, ScriptedServer, Slow, Twice
-from tls import certificate, tls_of
+from tls import tls_of
 
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.request import assemble
 from sparkfly_nb.http.async_client import AsyncClientConfig, RequestNotSent, ResponseLost, open_client
 from sparkfly_nb.http.async_exchange import BufferedRequest, BufferedResponse
 from sparkfly_nb.settings import Secret
-
-__all__ = ["certificate"]
 
 
 async def nothing(_wire):

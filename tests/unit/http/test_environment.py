@@ -6,15 +6,14 @@ import base64
 
 import pytest
 from scripted_server import Answer, DropRead, Hang, Raw, ScriptedServer, Tunnel
-from tls import certificate, tls_of
+from tls import tls_of
 
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.bulk.worker.messages import Row, SendJob, WorkerConfig
+from sparkfly_nb.bulk.records import Row
+from sparkfly_nb.bulk.worker.messages import SendJob, WorkerConfig
 from sparkfly_nb.bulk.worker.send_shard import send_shard
 from sparkfly_nb.http.async_client import AsyncClientConfig
 from sparkfly_nb.settings import Secret
-
-__all__ = ["certificate"]
 
 RECEIPT = Answer(201, {"offer_state": {"id": 7, "member_id": 1009, "offer_id": 3, "campaign_id": "SUMMER26"}})
 ROW = Row(0, {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "one"})
@@ -29,7 +28,7 @@ def _no_lower_case_proxies(monkeypatch):
 def send(base_url, rows=(ROW,), operation="issue", timeout_s=30):
     """Send rows one after the other, to a service that is not on this machine."""
     config = AsyncClientConfig(base_url, Secret("token"), min(5, timeout_s), timeout_s, False)
-    wiring = WorkerConfig(config, 1, None, RetryPolicy(max_attempts=1), "no stop")
+    wiring = WorkerConfig(config, 1, None, RetryPolicy(attempts=1), "no stop")
     return send_shard((SendJob(wiring, operation, 0, rows),))
 
 

@@ -44,7 +44,7 @@ ENDS = {
 @pytest.mark.parametrize("end", list(ENDS.values()), ids=list(ENDS))
 def test_no_error_of_a_call_shows_the_token(name, end, connect):
     with ScriptedServer(answer=end) as server:
-        transport = connect(server, token=TOKEN, policy=RetryPolicy(max_attempts=2), timeout=(5, 0.2))
+        transport = connect(server, token=TOKEN, policy=RetryPolicy(attempts=2), timeout=(5, 0.2))
         with pytest.raises(SparkflyError) as caught:
             transport.call(ENDPOINTS[name], **VALUES[name])
 
@@ -54,7 +54,7 @@ def test_no_error_of_a_call_shows_the_token(name, end, connect):
 @pytest.mark.parametrize("end", list(ENDS.values()), ids=list(ENDS))
 def test_no_error_of_authentication_shows_the_credentials(end, connect):
     with ScriptedServer(answer=end) as server:
-        transport = connect(server, identity=IDENTITY, key=KEY, policy=RetryPolicy(max_attempts=2), timeout=(5, 0.2))
+        transport = connect(server, identity=IDENTITY, key=KEY, policy=RetryPolicy(attempts=2), timeout=(5, 0.2))
         with pytest.raises(SparkflyError) as caught:
             transport.call(ENDPOINTS["get_offer_state"], member_id=2, offerstate_id=7)
 

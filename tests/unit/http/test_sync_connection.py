@@ -30,7 +30,7 @@ from sparkfly_nb.http.sync_client import SyncClient
 from sparkfly_nb.http.sync_connection import IDLE_S
 from sparkfly_nb.settings import Settings
 
-ONCE = RetryPolicy(max_attempts=1)
+ONCE = RetryPolicy(attempts=1)
 ISSUE = ENDPOINTS["issue_offer"]
 GET = ENDPOINTS["get_offer_state"]
 VOID = ENDPOINTS["void_offer_state"]
@@ -211,7 +211,7 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted_again(connect, clock
 
 def test_a_head_that_was_cut_off_is_no_answer_to_a_void(connect):
     with ScriptedServer(Slow("head"), Slow("head")) as server:
-        transport = connect(server, policy=RetryPolicy(max_attempts=2), attempt_timeout_s=0.5)
+        transport = connect(server, policy=RetryPolicy(attempts=2), attempt_timeout_s=0.5)
 
         with pytest.raises(RequestFailed, match="may be voided"):
             transport.call(VOID, member_id=2, offerstate_id=7)

@@ -79,7 +79,7 @@ def test_a_refused_token_is_renewed_and_the_call_sent_again(call, done, connect)
 def test_a_fresh_token_that_is_refused_as_well_is_an_error(connect):
     with (
         ScriptedServer(token("one"), REFUSED, token("two"), REFUSED) as server,
-        pytest.raises(AuthenticationError, match="just got is not accepted"),
+        pytest.raises(AuthenticationError, match="refuses a token that it just issued"),
     ):
         issue(connect(server, **CREDENTIALS))
 

@@ -6,7 +6,7 @@ import pytest
 
 from sparkfly_nb.bulk.engine.reconcile import Proof, mismatch_of, prove, shows
 from sparkfly_nb.bulk.operations import OPERATIONS
-from sparkfly_nb.bulk.worker.messages import Row, RowEvidence
+from sparkfly_nb.bulk.records import Row, RowEvidence
 from sparkfly_nb.frames.lifecycle import lifecycle_of
 
 ISSUE, VOID, UPDATE, REDEEM = (OPERATIONS[name] for name in ("issue", "void", "update", "redeem"))
@@ -25,7 +25,7 @@ def judged(operation, sent, *found):
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_what_could_not_be_read_proves_nothing(operation):
-    assert prove(operation, Row(4, SENT), RowEvidence(4, None, "timed out")) is Proof.UNTOLD
+    assert prove(operation, Row(4, SENT), RowEvidence(4, None, "timed out")) is Proof.UNKNOWN
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -67,7 +67,7 @@ def test_a_redemption_is_done_where_the_status_says_so(status):
 
 @pytest.mark.parametrize("status", ["used up", None])
 def test_a_redemption_may_be_done_where_the_status_cannot_be_understood(status):
-    assert judged(REDEEM, KEYS, {**HELD, "status": status}) is Proof.UNTOLD
+    assert judged(REDEEM, KEYS, {**HELD, "status": status}) is Proof.UNKNOWN
 
 
 @pytest.mark.parametrize("status", ["incomplete", "voided", "expired"])
@@ -101,7 +101,7 @@ def test_an_update_is_done_where_every_field_shows_what_was_asked():
 def test_a_field_that_is_not_shown_or_cannot_be_read_proves_nothing(shown):
     asked = {**KEYS, "value": 2, "expires_at": "2030-06-01T00:00:00Z"}
 
-    assert judged(UPDATE, asked, shown) is Proof.UNTOLD
+    assert judged(UPDATE, asked, shown) is Proof.UNKNOWN
     assert judged(UPDATE, {**asked, "locked": True}, {**shown, "locked": False}) is Proof.ABSENT
 
 
@@ -168,9 +168,9 @@ def test_a_service_that_shows_what_it_confirmed_agrees():
 @pytest.mark.parametrize(
     ("found", "why"),
     [
-        ([], "0 offer states are there instead of one"),
-        ([HELD, HELD], "2 offer states are there instead of one"),
-        ([{**HELD, "offer_state_id": 8}], "offer state 8 is there, not 7"),
+        ([], "the service has 0 offer states instead of one"),
+        ([HELD, HELD], "the service has 2 offer states instead of one"),
+        ([{**HELD, "offer_state_id": 8}], "the service has offer state 8, not 7"),
         ([{**HELD, "expires_at": "2031-01-01"}], "expires_at is 2031-01-01, not 2030-06-01T00:00:00Z"),
         ([{**HELD, "expires_at": None}], "expires_at is None, not 2030-06-01T00:00:00Z"),
     ],
@@ -184,4 +184,4 @@ def test_every_date_that_was_sent_is_held_to():
 
 
 def test_what_could_not_be_read_back_says_why():
-    assert contradiction(error="timed out") == "it could not be read back: timed out"
+    assert contradiction(error="timed out") == "it could not be checked: timed out"

@@ -17,7 +17,7 @@ from sparkfly_nb.bulk.ledger import claims as claims_module
 from sparkfly_nb.bulk.ledger.claims import LEASE_S, this_host
 from sparkfly_nb.bulk.ledger.store import LONGEST_WAIT_S, Ledger
 from sparkfly_nb.bulk.ledger.tables import claimants, shards
-from sparkfly_nb.bulk.worker.messages import Outcome, Row
+from sparkfly_nb.bulk.records import Outcome, Row
 from sparkfly_nb.errors import LedgerError
 
 

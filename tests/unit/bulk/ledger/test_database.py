@@ -14,7 +14,7 @@ from ledger_world import at_work, elsewhere, kept, made
 from sparkfly_nb.bulk.ledger import tables as tables_module
 from sparkfly_nb.bulk.ledger.store import Ledger
 from sparkfly_nb.bulk.ledger.tables import make_engine, rows, runs, shards
-from sparkfly_nb.bulk.worker.messages import Outcome
+from sparkfly_nb.bulk.records import Outcome
 from sparkfly_nb.errors import ConfigurationError, LedgerError
 
 

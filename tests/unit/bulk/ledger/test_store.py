@@ -9,8 +9,7 @@ from ledger_world import ISSUED, a_run, at_work, kept, made, overwrite, shards_o
 
 from sparkfly_nb.bulk.ledger.tables import rows, shards
 from sparkfly_nb.bulk.operations import OPERATIONS
-from sparkfly_nb.bulk.records import PlannedRow
-from sparkfly_nb.bulk.worker.messages import Outcome, Row
+from sparkfly_nb.bulk.records import Outcome, PlannedRow, Row
 from sparkfly_nb.errors import LedgerError
 
 

@@ -10,8 +10,7 @@ from sparkfly_nb.bulk.ledger import store as ledger_module
 from sparkfly_nb.bulk.ledger.bulk_sql import GROUP_PARAMETERS, rows_at_once
 from sparkfly_nb.bulk.ledger.store import Ledger
 from sparkfly_nb.bulk.ledger.tables import rows, shards
-from sparkfly_nb.bulk.records import PlannedRow
-from sparkfly_nb.bulk.worker.messages import Outcome
+from sparkfly_nb.bulk.records import Outcome, PlannedRow
 from sparkfly_nb.errors import LedgerError
 
 # ---- runs ------------------------------------------------------------------------------------------------------------

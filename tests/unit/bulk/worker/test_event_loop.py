@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from sparkfly_nb.bulk.worker.event_loop import NEW_OBJECTS, fewer_collections, in_own_loop
+from sparkfly_nb.bulk.worker.event_loop import NEW_OBJECTS, fewer_collections, run_in_own_loop
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ async def threshold():
 
 
 def test_python_collects_less_often_while_a_shard_is_sent_and_as_before_after_it():
-    assert in_own_loop(threshold, lambda: None) == NEW_OBJECTS
+    assert run_in_own_loop(threshold, lambda: None) == NEW_OBJECTS
     assert gc.get_threshold() == (700, 10, 10)
 
 
