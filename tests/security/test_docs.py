@@ -8,13 +8,15 @@ import pytest
 from paths import ROOT
 
 MODEL = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
-FILES = {"F": "files", "S": "secrets", "A": "answers", "X": "sandbox"}
+FILES = {"F": "files", "S": "secrets", "A": "responses", "X": "sandbox"}
 NAMED = re.findall(r"(?:\b([FSAX]) )?`(test_\w+)`", MODEL)
 
 
 @pytest.mark.parametrize(("letter", "name"), NAMED)
 def test_every_test_that_the_threat_model_names_is_where_it_says(letter, name):
-    places = [ROOT / "tests" / f"test_security_{FILES[letter]}.py"] if letter else (ROOT / "tests").glob("test_*.py")
+    places = (
+        [ROOT / "tests" / "security" / f"test_{FILES[letter]}.py"] if letter else (ROOT / "tests").rglob("test_*.py")
+    )
 
     assert any(f"def {name}(" in path.read_text(encoding="utf-8") for path in places)
 

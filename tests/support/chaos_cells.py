@@ -147,7 +147,7 @@ def die_at(step):
         if next(steps) == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    ask, transaction = AsyncClient.ask, Ledger.transaction
+    ask, transaction = AsyncClient.send, Ledger.transaction
 
     async def asked(self, request):
         pass_by()
@@ -164,7 +164,7 @@ def die_at(step):
             pass_by()  # written, not committed
         pass_by()
 
-    AsyncClient.ask, Ledger.transaction = asked, recorded
+    AsyncClient.send, Ledger.transaction = asked, recorded
 
 
 # ---- cells -----------------------------------------------------------------------------------------------------------
