@@ -20,11 +20,11 @@ __all__ = [
 TOKEN_HEADER: Final = "X-Auth-Token"  # noqa: S105 - the name of a header
 IDENTITY_HEADER: Final = "X-Auth-Identity"
 KEY_HEADER: Final = "X-Auth-Key"
+#: Appended to the root of the service, which has no ``/v1.0``. The response is a 204 with the token in a header.
 AUTH_PATH: Final = "/auth"
-"""Below the root of the service, which has no ``/v1.0``; answers 204 with the token in a header."""
 TOKEN_LIFETIME_S: Final = 24 * 3600
+#: Entries requested per page of a listing. A service that returns fewer is followed page by page.
 PAGE_ROWS: Final = 5000
-"""Entries asked for per page of a listing; a server that gives fewer is followed page by page."""
 
 
 class Field(NamedTuple):
@@ -39,17 +39,20 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation: its address, its inputs, what it answers and what may be done when the answer is lost."""
+    """One operation: its address, its inputs, its response, and what a lost response means."""
 
     name: str
     method: Literal["GET", "POST", "PUT"]
     path: str
     operation: str
     summary: str
+    #: What the operation does. A read changes nothing. A void may be repeated. A change must not be.
     effect: Literal["read", "change", "void"]
+    #: What a success contains.
     answer: Literal["receipt", "offer_state", "offer_states", "nothing"]
     success: int
     fields: tuple[Field, ...]
+    #: Inputs of which exactly one must be given.
     one_of: tuple[str, ...] = ()
 
     @property
@@ -58,8 +61,9 @@ class Endpoint:
         return any(field.place == "body" for field in self.fields)
 
 
-_MEMBER = Field("member_id", "path", "id", "the member's key at Sparkfly", required=True)
-_STATE = Field("offerstate_id", "path", "id", "the offer state's key", required=True)
+_IDENTIFIER_HELP = "the merchant's loyalty identifier for this member"
+_MEMBER = Field("member_id", "path", "id", "Sparkfly's member ID", required=True)
+_STATE = Field("offerstate_id", "path", "id", "the offer state's ID", required=True)
 _ACTIVATES = Field("activates_at", "body", "time", "when the offer state can first be used")
 _EXPIRES = Field("expires_at", "body", "time", "when the offer state can no longer be used")
 _REFERENCE = Field("external_ref_id", "body", "text", "your own reference, kept with the offer state")
@@ -70,8 +74,8 @@ _CREATE = (
     Field("campaign_id", "body", "text", "the campaign it belongs to"),
 )
 _SOURCE = (
-    Field("offer_id", "query", "integer", "the offer's key"),
-    Field("channel_id", "query", "integer", "the key of the channel that distributes it"),
+    Field("offer_id", "query", "integer", "the offer's ID"),
+    Field("channel_id", "query", "integer", "the ID of the channel that distributes it"),
     Field("token", "query", "text", "the token of a transferable offer state, which moves to the member"),
 )
 _CHANGE = (
@@ -79,13 +83,14 @@ _CHANGE = (
     Field("value", "body", "integer", "the value reached so far, in the offer's own units"),
     _ACTIVATES,
     _EXPIRES,
-    Field("offer_id", "body", "integer", "the offer's key"),
+    Field("offer_id", "body", "integer", "the offer's ID"),
     Field("offer_name", "body", "text", "the name shown for the offer"),
     Field("offer_value_required", "body", "integer", "the value at which it is fulfilled, in the offer's own units"),
     Field("locked", "body", "flag", "whether the offer state is locked"),
     Field("is_reward", "body", "flag", "whether the offer state is a reward"),
 )
 
+#: The eleven operations, by the name of the Session's method.
 # fmt: off
 ENDPOINTS: Final[dict[str, Endpoint]] = {
     endpoint.name: endpoint
@@ -95,8 +100,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             "Issue an offer of a campaign to a member (high throughput)", "change", "receipt", 201,
             (
                 Field("campaign_id", "body", "text", "the campaign's XID; it must be active", required=True),
-                Field("member_id", "body", "integer", "the member's key at Sparkfly"),
-                Field("member_identifier", "body", "text", "the member's key at the merchant"),
+                Field("member_id", "body", "integer", "Sparkfly's member ID"),
+                Field("member_identifier", "body", "text", _IDENTIFIER_HELP),
                 _REFERENCE, _ACTIVATES, _EXPIRES,
             ),
             one_of=("member_id", "member_identifier"),
@@ -119,7 +124,7 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
         Endpoint(
             "get_offer_state_by_offer", "GET", "/members/{member_id}/offers/{offer_id}", "list_members_offers",
             "Get the offer state that a member holds of an offer", "read", "offer_state", 200,
-            (_MEMBER, Field("offer_id", "path", "id", "the offer's key", required=True)),
+            (_MEMBER, Field("offer_id", "path", "id", "the offer's ID", required=True)),
         ),
         Endpoint(
             "list_offer_states", "GET", "/members/{member_id}/offer_states", "list_offer_states",
@@ -138,8 +143,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
                 Field("credential_identifier", "query", "text", "what is scanned at the point of sale"),
                 Field("external_ref_id", "query", "text", "your own reference; may also need member_id and offer_id"),
                 Field("eligible_channel_id", "query", "integer", "a channel; needs member_id"),
-                Field("member_id", "query", "integer", "the member's key at Sparkfly"),
-                Field("offer_id", "query", "integer", "the offer's key"),
+                Field("member_id", "query", "integer", "Sparkfly's member ID"),
+                Field("offer_id", "query", "integer", "the offer's ID"),
             ),
             one_of=("token", "credential_identifier", "external_ref_id", "eligible_channel_id"),
         ),
@@ -163,9 +168,8 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {
             "void_offer_state_by_identifier", "POST", "/members/offer_states/{offerstate_id}/void",
             "create_member_offer_states_voidmember_identifierentifier",
             "Void an offer state of a member known by the merchant's identifier", "void", "nothing", 200,
-            (_STATE, Field("member_identifier", "query", "text", "the member's key at the merchant", required=True)),
+            (_STATE, Field("member_identifier", "query", "text", _IDENTIFIER_HELP, required=True)),
         ),
     )
 }
 # fmt: on
-"""The eleven operations, by the name of the Session's method."""

@@ -1,4 +1,4 @@
-"""What a person gives for one call: checked, and made the request that is sent."""
+"""The values that a person gives for one call: checked, and built into the request that is sent."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ __all__ = ["build"]
 
 
 def build(endpoint: Endpoint, values: Mapping[str, Any], tz: dt.tzinfo | None = None) -> tuple[Request, dict[str, Any]]:
-    """Check what a person gave for one call, and build the request.
+    """Check the values for one call, and build the request.
 
     Parameters
     ----------
     endpoint : Endpoint
         The operation.
     values : Mapping
-        Values by the API's names; missing ones (None, NaN, NA, NaT) count as not given.
+        Values by the API's names. Missing ones (None, NaN, NA, NaT) count as not given.
     tz : tzinfo, optional
-        The time zone of times that carry no offset.
+        The time zone of times without an offset.
 
     Returns
     -------
     tuple
-        The request, and the values as they are sent.
+        The request, and the values as they are sent, by name.
 
     Raises
     ------
     InvalidInput
-        A value cannot be sent, is missing, or contradicts another; nothing was sent.
+        A value cannot be sent, is missing, or contradicts another. Nothing was sent.
     """
     sent: dict[str, Any] = {}
     for field in endpoint.fields:
@@ -54,7 +54,7 @@ def build(endpoint: Endpoint, values: Mapping[str, Any], tz: dt.tzinfo | None = 
     if endpoint.one_of:
         given = [name for name in endpoint.one_of if name in sent]
         if len(given) != 1:
-            problem = f"{' and '.join(given)} exclude each other" if given else "nothing says which one is meant"
+            problem = f"{' and '.join(given)} exclude each other" if given else "all of them are missing"
             raise InvalidInput(f"{endpoint.name}: {problem}; give exactly one of {', '.join(endpoint.one_of)}")
     if "eligible_channel_id" in sent and "member_id" not in sent:
         raise InvalidInput(f"{endpoint.name}: eligible_channel_id needs member_id as well")
@@ -64,5 +64,5 @@ def build(endpoint: Endpoint, values: Mapping[str, Any], tz: dt.tzinfo | None = 
 
 
 def _instant(rfc3339: str) -> str:
-    """Make RFC 3339 texts in UTC comparable as texts, with or without a fraction."""
+    """Return an RFC 3339 text in UTC in a form that compares as the times do."""
     return rfc3339.rstrip("Z")

@@ -1,4 +1,4 @@
-"""How to look whether a change happened whose answer was lost: which call to make, and the same as a line of Python."""
+"""How to check whether a change happened whose response was lost: the call, and the same as a line of Python."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ if TYPE_CHECKING:
 
 __all__ = ["ReadBack", "read_back_of"]
 
-NOBODY_KNOWN: Final = "session.list_offer_states(member_id)  # of the member that you meant; look for a new offer state"
+NOBODY_KNOWN: Final = "session.list_offer_states(member_id)  # the ID of the member; look for a new offer state"
 
 
 class ReadBack(NamedTuple):
-    """A look at the service after a lost answer.
+    """A check against the service after a lost response. "Readback" is short for reading back what was written.
 
     Attributes
     ----------
     call : str or None
-        The Session's method; None where nothing that was sent says whose offer state it is.
+        The Session's method; None if the values that were sent do not identify the member.
     by_position, by_name : tuple, dict
         Its arguments.
     external_ref_id : str or None
-        The reference that tells the offer state among those that the call answers.
+        The reference that identifies the offer state among those that the call returns.
     line : str
-        The look as a line of Python, ready to paste.
+        The check as a line of Python, ready to paste.
     """
 
     call: str | None
@@ -35,7 +35,7 @@ class ReadBack(NamedTuple):
 
 
 def read_back_of(sent: Mapping[str, Any]) -> ReadBack:
-    """Choose the look that tells most, from the values that were sent."""
+    """Choose the call that shows most, from the values that were sent."""
     reference = sent.get("external_ref_id")
     if "offerstate_id" in sent and "member_id" in sent:
         keys = (sent["member_id"], sent["offerstate_id"])
@@ -49,6 +49,6 @@ def read_back_of(sent: Mapping[str, Any]) -> ReadBack:
         line = f"session.query_offer_states(external_ref_id={reference!r})"
         return ReadBack("query_offer_states", (), {"external_ref_id": reference}, reference, line)
     if "token" in sent:
-        line = "session.query_offer_states(token=...)  # the token that you gave"
+        line = "session.query_offer_states(token=...)  # the token that you sent"
         return ReadBack("query_offer_states", (), {"token": sent["token"]}, None, line)
     return ReadBack(None, (), {}, None, NOBODY_KNOWN)

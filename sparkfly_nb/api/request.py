@@ -16,7 +16,7 @@ __all__ = ["Request", "address_of", "assemble"]
 
 
 class Request(NamedTuple):
-    """What is to be sent, without address, token and headers."""
+    """What is sent, without address, token and headers."""
 
     method: str
     path: str
@@ -44,6 +44,6 @@ def assemble(endpoint: Endpoint, sent: Mapping[str, Any]) -> Request:
 
 
 def address_of(base_url: str, request: Request) -> str:
-    """Give the whole address of a request, encoded."""
+    """Return the whole address of a request, encoded."""
     query = "?" + urlencode(request.query, quote_via=quote, safe="") if request.query else ""
     return f"{base_url}{request.path}{query}"

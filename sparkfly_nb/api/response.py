@@ -1,4 +1,4 @@
-"""What an answer of the service means: the one place that decides what may be sent again. No I/O."""
+"""What a response of the service means. `judge` is the only place that decides what may be sent again. No I/O."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ __all__ = [
 
 #: The longest body that is read, after decompression.
 MAX_RESPONSE_BYTES: Final = 256 * 2**20
+#: Characters of a service's message that are shown.
 MESSAGE_CHARACTERS: Final = 1000
-"""So much of a message is shown."""
 BREAKS: Final = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]+")
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Verdict(enum.Enum):
-    """What the status of an answer means for the request that it answers."""
+    """What the status of a response means for its request."""
 
     DONE = "done"  # read the body; if it cannot be read, a change is UNKNOWN
     ALREADY = "already"  # a void that was done before
-    UNAUTHENTICATED = "unauthenticated"  # not processed: authenticate and send again
+    UNAUTHENTICATED = "unauthenticated"  # not processed: authenticate, then send again
     SLOW_DOWN = "slow down"  # not processed: wait and send again
-    RESEND = "resend"  # may have been processed, and doing so again changes nothing
+    RESEND = "resend"  # may have been processed, and doing it again changes nothing
     REFUSED = "refused"  # not processed, and never will be
-    UNKNOWN = "unknown"  # may have been processed: look before sending again
+    UNKNOWN = "unknown"  # may have been processed: check before sending again
 
 
 def judge(endpoint: Endpoint, status: int, *, has_retry_after: bool) -> Verdict:
-    """Say what an answer's status means: the one place that decides whether something may be sent again."""
+    """Return what the status of a response means for its request."""
     if status in (200, 201, endpoint.success) or (endpoint.effect == "void" and status == 204):
         verdict = Verdict.DONE
     elif status == 401:
@@ -71,7 +71,8 @@ def judge(endpoint: Endpoint, status: int, *, has_retry_after: bool) -> Verdict:
         verdict = Verdict.REFUSED
     elif endpoint.effect == "change":
         verdict = Verdict.UNKNOWN
-    elif endpoint.effect == "void":  # a redirect or a 202 may follow what was done, and a 5xx of any number hide it
+    elif endpoint.effect == "void":
+        # A redirect or a 202 may follow a void that was done, and any 5xx may hide one.
         verdict = Verdict.RESEND
     else:
         verdict = Verdict.RESEND if status in (408, 500, 502, 503, 504) else Verdict.REFUSED
@@ -84,21 +85,21 @@ def read_json(body: bytes) -> Any:
     Raises
     ------
     UnreadableAnswer
-        It is not JSON.
+        The body is not JSON.
     """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise UnreadableAnswer(f"the answer is not JSON ({len(body)} bytes)") from None
+        raise UnreadableAnswer(f"the response is not JSON ({len(body)} bytes)") from None
 
 
 def read_records(parsed: Any) -> list[dict[str, Any]]:
-    """Take the offer states out of any answer: one or many, wrapped or bare, index or list.
+    """Return the offer states in any response: one or many, wrapped or bare, index or list.
 
     Raises
     ------
     UnreadableAnswer
-        The answer holds something that is no offer state.
+        The response contains something that is not an offer state.
     """
     if isinstance(parsed, dict) and "offer_states" in parsed:
         entries = parsed["offer_states"]
@@ -108,21 +109,21 @@ def read_records(parsed: Any) -> list[dict[str, Any]]:
         raise UnreadableAnswer(f"offer_states is {type(entries).__name__}, not a list")
     records: list[Any] = [entry.get("offer_state", entry) if isinstance(entry, dict) else None for entry in entries]
     if not set(map(type, records)) <= {dict} or not all("offer_state_id" in each or "id" in each for each in records):
-        raise UnreadableAnswer("the answer holds an entry that is no offer state")
+        raise UnreadableAnswer("the response contains an entry that is not an offer state")
     return records
 
 
 def read_receipt(parsed: Any) -> dict[str, Any]:
-    """Take what was issued or changed out of the answer to a change; ``id`` is renamed to ``offer_state_id``.
+    """Return the record of a change from its response, with ``id`` renamed to ``offer_state_id``.
 
     Raises
     ------
     UnreadableAnswer
-        The answer does not name the offer state, or names errors next to it: it proves nothing.
+        The response names no offer state, or errors beside it, and so proves nothing.
     """
     records = read_records(parsed)
     if len(records) != 1:
-        raise UnreadableAnswer(f"the answer names {len(records)} offer states instead of one")
+        raise UnreadableAnswer(f"the response contains {len(records)} offer states instead of one")
     record = records[0]
     if "offer_state_id" not in record:
         record = {"offer_state_id": record["id"], **record}
@@ -130,10 +131,10 @@ def read_receipt(parsed: Any) -> dict[str, Any]:
     key = record["offer_state_id"]
     errors = parsed.get("errors") if isinstance(parsed, dict) else None
     if errors:
-        raise UnreadableAnswer(f"the answer names errors: {in_words(errors)[:200]}")
+        raise UnreadableAnswer(f"the response contains errors: {in_words(errors)[:200]}")
     is_number = type(key) is int or (isinstance(key, str) and re.fullmatch("[0-9]{1,19}", key, re.ASCII))
     if not is_number or not 0 <= int(key) < 2**63:
-        raise UnreadableAnswer("the answer names no offer state")
+        raise UnreadableAnswer("the response names no offer state")
     return record
 
 
@@ -148,17 +149,17 @@ class ListingPage(NamedTuple):
 
 
 def read_index(parsed: Any) -> ListingPage:
-    """Read one page of a listing; a bare list counts as a page that says nothing about itself.
+    """Parse one page of a listing. A bare list counts as a page without counts.
 
     Raises
     ------
     UnreadableAnswer
-        The answer is no index.
+        The response is not an index.
     """
     counts: list[int | None] = [None] * 4
     if isinstance(parsed, dict):
         if "offer_states" not in parsed and "offer_state" not in parsed and "offer_state_id" not in parsed:
-            raise UnreadableAnswer("the answer is no index: it holds no offer_states")
+            raise UnreadableAnswer("the response is not an index: it has no offer_states")
         for at, name in enumerate(("page", "per_page", "total_entries", "total_pages")):
             value = parsed.get(name)
             if isinstance(value, int) and not isinstance(value, bool):
@@ -167,25 +168,25 @@ def read_index(parsed: Any) -> ListingPage:
 
 
 def read_success(endpoint: Endpoint, body: bytes) -> Any:
-    """Read the body of a success as the operation promises it.
+    """Parse the body of a success as the operation documents it.
 
     Returns
     -------
     dict, list of dict, ListingPage or None
-        A change's receipt, a read's offer states, a page of a listing, or nothing.
+        A change's record, a read's offer states, a page of a listing, or None for an empty body.
 
     Raises
     ------
     UnreadableAnswer
-        It is something else: of a change it proves nothing.
+        The body is something else. For a change, this proves nothing.
     """
     if endpoint.answer == "nothing" and not body.strip():
         return None
     parsed = read_json(body)
     if endpoint.answer == "nothing":
-        said = isinstance(parsed, dict) and (parsed.get("error") or parsed.get("errors"))
-        if said:
-            raise UnreadableAnswer(f"the answer holds an error: {in_words(said)[:200]}")
+        error = isinstance(parsed, dict) and (parsed.get("error") or parsed.get("errors"))
+        if error:
+            raise UnreadableAnswer(f"the response contains an error: {in_words(error)[:200]}")
         return None
     if endpoint.answer == "offer_states":
         return read_index(parsed)
@@ -193,7 +194,7 @@ def read_success(endpoint: Endpoint, body: bytes) -> Any:
 
 
 def read_refusal(status: int, body: bytes) -> tuple[str, str | None]:
-    """Take the message and the trace out of an answer that is no success, whatever its shape."""
+    """Return the message and the trace of a response that is not a success, whatever its shape."""
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -209,15 +210,13 @@ def read_refusal(status: int, body: bytes) -> tuple[str, str | None]:
 
 
 def in_words(said: Any) -> str:
-    """Show what somebody else said, whatever its shape, on one line.
-
-    A terminal obeys control characters, and a line break begins what looks like another entry of a log.
-    """
+    """Return what a service said, whatever its shape, as one line without control characters."""
+    # A terminal obeys control characters, and a line break looks like the start of another log entry.
     if not isinstance(said, str):
         try:
             said = orjson.dumps(said).decode()
-        except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes, and so does str()
-            return "something nested too deeply to be shown"
+        except orjson.JSONEncodeError:  # orjson and str() read deeper nesting than they write
+            return "a value that is nested too deeply to be shown"
     one_line = BREAKS.sub(" ", said[:MESSAGE_CHARACTERS])
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", one_line)
 
@@ -254,7 +253,7 @@ def _standard_reason(status: int) -> str:
 
 
 def api_error(request: Request, status: int, body: bytes) -> ApiError:
-    """Make the error of a refusal."""
+    """Build the error of a refusal."""
     reason, trace = read_refusal(status, body)
     kind = API_ERRORS.get(status, ServerError if status >= 500 else ApiError)
     return kind(status, reason, trace=trace, method=request.method, path=request.path)
@@ -263,6 +262,6 @@ def api_error(request: Request, status: int, body: bytes) -> ApiError:
 def outcome_unknown(
     endpoint: Endpoint, request: Request, sent: Mapping[str, Any], why: str, status: int | None = None
 ) -> OutcomeUnknown:
-    """Make the error of a lost answer, with the call that shows what happened."""
+    """Build the error of a lost response, with the call that shows what happened."""
     readback = read_back_of(sent).line
     return OutcomeUnknown(why, method=endpoint.method, path=request.path, status=status, readback=readback)

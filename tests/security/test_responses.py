@@ -159,7 +159,7 @@ def test_a_listing_without_an_end_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(paging, "MAX_ENTRIES", 20_000)
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.server._answer = endless
-        with pytest.raises(IncompleteListing, match="no end"):
+        with pytest.raises(IncompleteListing, match="more would follow"):
             session.list_offer_states(7)
 
     assert len(service.server.received) == 5

@@ -311,7 +311,7 @@ DEEP = b"[" * 1000 + b"]" * 1000
 
 @pytest.mark.parametrize("body", [b'{"error":' + DEEP + b"}", b'{"offer_state":{"id":null},"errors":' + DEEP + b"}"])
 def test_what_is_nested_too_deeply_breaks_nothing(body):
-    assert read_refusal(500, body)[0] == "something nested too deeply to be shown"
+    assert read_refusal(500, body)[0] == "a value that is nested too deeply to be shown"
     with pytest.raises(UnreadableAnswer):
         read_receipt(read_json(body))
 

@@ -121,7 +121,7 @@ def test_an_empty_page_before_the_count_is_reached_is_refused():
 
 
 def test_more_entries_than_counted_are_refused():
-    with pytest.raises(IncompleteListing, match="3 entries came, more than the 2"):
+    with pytest.raises(IncompleteListing, match="3 entries arrived, more than the 2"):
         read_all(Listing("x"), lambda _query: page_of([1, 2, 3], total=2))
 
 

@@ -126,7 +126,7 @@ def test_the_button_works_with_the_right_input_and_with_no_other(session, name):
 def test_what_is_missing_is_said_beside_the_field(session):
     hand = hand_of(session, "get_offer_state").type(member_id="1009")
 
-    assert hand.problem("offerstate_id") == "needed: the offer state's key"
+    assert hand.problem("offerstate_id") == "needed: the offer state's ID"
     assert hand.problem("member_id") == ""
 
 

@@ -157,7 +157,7 @@ def test_a_list_that_cannot_be_whole_is_an_error():
     with (
         ScriptedServer(answer=lambda _received: Answer(200, {**INDEX, "total_entries": 2})) as server,
         session_on(server) as session,
-        pytest.raises(IncompleteListing, match="member 2 could not be listed whole"),
+        pytest.raises(IncompleteListing, match="member 2 could not be listed completely"),
     ):
         session.list_offer_states(2)
 
