@@ -1,28 +1,28 @@
-"""Every error this package raises, as one tree.
+"""All exceptions that this package raises, as one tree.
 
 SparkflyError
 ├── ConfigurationError        a setting, an address or a credential cannot be used (also a ValueError)
-├── InvalidInput              a value was refused before anything was sent (also a ValueError)
-│   └── InvalidRows           rows of a frame were refused before anything was sent; holds the report
-├── ConnectionFailed          no connection was made: the service did not see the request
-├── RequestFailed             a read or a void got no usable answer, and asking again did not help
-│   ├── UnreadableAnswer      an answer came, and it is not what the operation promises
-│   └── IncompleteListing     a listing repeated a page, stopped early or changed under the reader
-├── ApiError                  the service refused: status, message, trace, method and path
+├── InvalidInput              a value was rejected before anything was sent (also a ValueError)
+│   └── InvalidRows           rows of a frame were rejected before anything was sent; .report lists them
+├── ConnectionFailed          no connection was made, so the service did not see the request
+├── RequestFailed             a read or a void got no usable response, and retrying did not help
+│   ├── UnreadableAnswer      a response arrived that does not match the API description
+│   └── IncompleteListing     a listing repeated a page, stopped early or changed while it was read
+├── ApiError                  the service rejected the request: status, message, trace, method and path
 │   ├── AuthenticationError   401, or credentials that were not accepted
 │   ├── PermissionDenied      403
 │   ├── NotFound              404
 │   ├── Unprocessable         422
 │   ├── RateLimited           429, and waiting did not help
-│   └── ServerError           5xx, and the service surely did nothing that matters
-├── OutcomeUnknown            a change may or may not have happened; says how to look
+│   └── ServerError           5xx on a read or a void, and retrying did not help
+├── OutcomeUnknown            a change may or may not have happened; .readback shows how to check
 ├── LedgerError               the ledger cannot be read or written
-│   └── PlanChanged           the name of a run was used for other rows; holds the differences
+│   └── PlanChanged           the run name was used for other rows; .differences lists them
 ├── ConfirmationRequired      a bulk change of production needs the number of rows
-├── RunHalted                 a run was stopped for safety; holds the results so far
+├── RunHalted                 a run was stopped for safety; .result has the results so far
 ├── AuditFileError            an exported audit is incomplete, damaged or not an audit
-└── SandboxError              the local service did not start or stopped
-DataWarning                   (a UserWarning) values in an answer that could not be read became missing
+└── SandboxError              the local service did not start, or stopped
+DataWarning                   (a UserWarning) values in a response could not be read and became missing
 """
 
 from __future__ import annotations
@@ -64,14 +64,15 @@ _E = TypeVar("_E", bound="SparkflyError")
 
 
 def _rebuild(kind: type[_E], message: str, state: dict[str, Any]) -> _E:
-    """Make an error again from its pickle, whatever its ``__init__`` asks for."""
+    """Rebuild an error from its pickle."""
+    # Exception's own unpickling calls __init__ with the message only, which fails for errors that need more arguments.
     error = kind.__new__(kind, message)
     error.__dict__.update(state)
     return error
 
 
 class SparkflyError(Exception):
-    """The root: catch this to catch everything the package raises."""
+    """Base class of all errors that the package raises."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), str(self), self.__dict__.copy())
@@ -82,16 +83,16 @@ class ConfigurationError(SparkflyError, ValueError):
 
 
 class InvalidInput(SparkflyError, ValueError):
-    """A value was refused before anything was sent."""
+    """A value was rejected before anything was sent."""
 
 
 class InvalidRows(InvalidInput):
-    """Rows of a frame were refused before anything was sent.
+    """Rows of a frame were rejected before anything was sent.
 
     Attributes
     ----------
     report : pandas.DataFrame
-        One line per problem: ``row`` (the label in the index), ``column``, ``value``, ``problem``, ``fix``.
+        One row per problem: ``row`` (the index label), ``column``, ``value``, ``problem``, ``fix``.
     """
 
     def __init__(self, message: str, report: pd.DataFrame) -> None:
@@ -100,34 +101,34 @@ class InvalidRows(InvalidInput):
 
 
 class ConnectionFailed(SparkflyError):
-    """No connection was made: the service did not see the request."""
+    """No connection was made, so the service did not see the request."""
 
 
 class RequestFailed(SparkflyError):
-    """A read or a void got no usable answer, and asking again did not help."""
+    """A read or a void got no usable response, and retrying did not help."""
 
 
 class UnreadableAnswer(RequestFailed):
-    """An answer came, and it is not what the operation promises."""
+    """A response arrived that does not match the API description."""
 
 
 class IncompleteListing(RequestFailed):
-    """A listing repeated a page, stopped early or changed under the reader: a part is not returned as the whole."""
+    """A listing repeated a page, stopped early or changed while it was read. Partial listings are never returned."""
 
 
 class ApiError(SparkflyError):
-    """The service refused the request.
+    """The service rejected the request.
 
     Attributes
     ----------
     status : int
         The HTTP status.
     reason : str
-        The service's own message, or a standard one where it sent none.
+        The service's own message, or a standard message if the service sent none.
     trace : str or None
-        What Sparkfly's support asks for.
+        The trace ID that Sparkfly's support asks for.
     method, path : str
-        The request, without address and query.
+        The request, without host and query string.
     """
 
     def __init__(self, status: int, reason: str, *, trace: str | None, method: str, path: str) -> None:
@@ -141,19 +142,19 @@ class ApiError(SparkflyError):
 
 
 class AuthenticationError(ApiError):
-    """401: the token or the credentials were not accepted; nothing was processed."""
+    """401: the token or the credentials were not accepted. Nothing was processed."""
 
 
 class PermissionDenied(ApiError):
-    """403: these credentials may not do that."""
+    """403: these credentials have no permission for the operation."""
 
 
 class NotFound(ApiError):
-    """404: there is no such member, offer state, offer or campaign."""
+    """404: the member, offer state, offer or campaign does not exist."""
 
 
 class Unprocessable(ApiError):
-    """422: the service understood and refused, for instance because the offer state is in another status."""
+    """422: the service understood the request and rejected it, for example because of the offer state's status."""
 
 
 class RateLimited(ApiError):
@@ -161,25 +162,25 @@ class RateLimited(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx on a read or a void, and asking again did not help."""
+    """5xx on a read or a void, and retrying did not help."""
 
 
 class OutcomeUnknown(SparkflyError):
-    """A change may or may not have happened: look before it is asked for again.
+    """A change may or may not have happened. Check before you send the request again.
 
     Attributes
     ----------
     method, path : str
-        The request, without address and query.
+        The request, without host and query string.
     status : int or None
-        The HTTP status where an answer came at all.
+        The HTTP status, or None if no response arrived.
     readback : str
-        A line of Python, ready to paste, that shows whether it happened.
+        A line of Python, ready to paste, that shows whether the change happened.
     """
 
     def __init__(self, why: str, *, method: str, path: str, status: int | None, readback: str) -> None:
         super().__init__(
-            f"{method} {path}: {why}. The service may have acted. Do not send it again before you have looked:\n"
+            f"{method} {path}: {why}. The service may have acted. Before you send the request again, check with:\n"
             f"    {readback}"
         )
         self.method = method
@@ -189,7 +190,7 @@ class OutcomeUnknown(SparkflyError):
 
 
 class LedgerError(SparkflyError):
-    """The ledger cannot be read or written; nothing was sent that could not be recorded."""
+    """The ledger cannot be read or written. Nothing was sent without being recorded first."""
 
 
 class PlanChanged(LedgerError):
@@ -198,7 +199,7 @@ class PlanChanged(LedgerError):
     Attributes
     ----------
     differences : pandas.DataFrame
-        One line per difference: ``position``, ``column``, ``recorded``, ``now``.
+        One row per difference: ``position``, ``column``, ``recorded``, ``now``.
     """
 
     def __init__(self, message: str, differences: pd.DataFrame) -> None:
@@ -212,7 +213,7 @@ class ConfirmationRequired(SparkflyError):
     Attributes
     ----------
     rows : int
-        The number to give.
+        The number of rows to confirm.
     """
 
     def __init__(self, message: str, rows: int) -> None:
@@ -221,12 +222,12 @@ class ConfirmationRequired(SparkflyError):
 
 
 class RunHalted(SparkflyError):
-    """A run was stopped for safety before it was through.
+    """A run was stopped for safety before it finished.
 
     Attributes
     ----------
     result : pandas.DataFrame
-        The result frame so far; rows that were not sent have the outcome ``planned``.
+        The result frame so far. Rows that were not sent have the outcome ``planned``.
     """
 
     def __init__(self, message: str, result: pd.DataFrame) -> None:
@@ -243,9 +244,10 @@ class SandboxError(SparkflyError):
 
 
 class DataWarning(UserWarning):
-    """Values in an answer could not be read and became missing: counted, with examples, once per column."""
+    """Values in a response could not be read and became missing. One warning per column, with count and examples."""
 
 
+#: Statuses with an error class of their own. Other 4xx raise `ApiError`, 5xx raise `ServerError`.
 API_ERRORS: Mapping[int, type[ApiError]] = {
     401: AuthenticationError,
     403: PermissionDenied,
@@ -253,4 +255,3 @@ API_ERRORS: Mapping[int, type[ApiError]] = {
     422: Unprocessable,
     429: RateLimited,
 }
-"""The class of its own that a status has; other 4xx are `ApiError`, 5xx are `ServerError`."""

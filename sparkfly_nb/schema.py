@@ -1,7 +1,7 @@
-"""The columns of every frame and their dtypes, in one table each.
+"""The columns and dtypes of every frame that the package returns, one table per frame.
 
-Ids are nullable ``Int64``, flags ``boolean``, times ``datetime64[ns, UTC]``, text ``string``; lists stay lists in
-``object``. Field names are the service's own. A field that is not listed here is kept as an extra column at the end.
+IDs are nullable ``Int64``, flags ``boolean``, times ``datetime64[ns, UTC]`` and text ``string``. Lists stay lists in
+``object``. Field names are the service's own. Fields that are not listed here become extra columns at the end.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = [
     "VOIDED",
 ]
 
-#: The range of an id or another whole number of the service.
+#: The range of the service's IDs and other whole numbers.
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
-#: Control characters, which no text of a person may contain.
+#: Control characters, which the package rejects in any text it sends.
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 INTEGER: Final = "Int64"
@@ -34,6 +34,7 @@ LIST: Final = "object"
 
 DTYPES: Final = frozenset({INTEGER, FLAG, TEXT, TIME, LIST})
 
+#: One offer state, as every read and most changes return it.
 OFFER_STATE: Final[dict[str, str]] = {
     "offer_state_id": INTEGER,
     "member_id": INTEGER,
@@ -43,7 +44,7 @@ OFFER_STATE: Final[dict[str, str]] = {
     "campaign_external_id": TEXT,
     "status": TEXT,
     "value": INTEGER,
-    "offer_value_required": INTEGER,  # an integer in one description, a flag in another: true is read as 1
+    "offer_value_required": INTEGER,  # one API description has an integer, another a flag: true is read as 1
     "external_ref_id": TEXT,
     "credential_identifier": TEXT,
     "created_at": TIME,
@@ -74,8 +75,8 @@ OFFER_STATE: Final[dict[str, str]] = {
     "offer_tags": LIST,
     "offer_campaign_tags": LIST,
 }
-"""One offer state, as every read and most changes answer it."""
 
+#: The response of ``issue_offer``.
 RECEIPT: Final[dict[str, str]] = {
     "offer_state_id": INTEGER,  # the service calls it "id" here
     "member_id": INTEGER,
@@ -85,8 +86,8 @@ RECEIPT: Final[dict[str, str]] = {
     "expires_at": TIME,
     "credential_identifier": TEXT,
 }
-"""What ``issue_offer`` answers."""
 
+#: The result of the two voids. The package builds it, because the service sends an empty response.
 VOIDED: Final[dict[str, str]] = {
     "offer_state_id": INTEGER,
     "member_id": INTEGER,
@@ -94,8 +95,8 @@ VOIDED: Final[dict[str, str]] = {
     "outcome": TEXT,  # "voided" or "already_voided"
     "trace": TEXT,
 }
-"""What the two voids return: the service itself answers them with nothing."""
 
+#: One row of a bulk result. The result has the index and the order of the input frame.
 RESULT: Final[dict[str, str]] = {
     "outcome": TEXT,
     "offer_state_id": INTEGER,
@@ -113,8 +114,8 @@ RESULT: Final[dict[str, str]] = {
     "attempts": INTEGER,
     "settled_by": TEXT,
 }
-"""One row of a bulk call, in the index and the order of the frame that was given."""
 
+#: Columns that a bulk call can send. `bulk.operations` lists the columns that each operation accepts.
 PAYLOAD: Final[dict[str, str]] = {
     "member_id": INTEGER,
     "member_identifier": TEXT,
@@ -129,19 +130,18 @@ PAYLOAD: Final[dict[str, str]] = {
     "locked": FLAG,
     "is_reward": FLAG,
 }
-"""What a row of a bulk call may carry to the service; which of these an operation takes stands with the operation."""
 
+#: Members whose offer states could not be read, with the reason.
 UNREAD: Final[dict[str, str]] = {"member_id": INTEGER, "http_status": INTEGER, "reason": TEXT, "trace": TEXT}
-"""Members whose offer states could not be read, with the reason."""
 
+#: Every outcome that a row can have, and what each guarantees.
 OUTCOMES: Final[dict[str, str]] = {
-    "issued": "the service confirmed it, or it was read back from the service",
-    "voided": "the offer state is voided: confirmed, found voided already, or read back",
-    "updated": "the service confirmed the change, or it was read back",
-    "redeemed": "the service confirmed the redemption, or it was read back",
-    "kept": "an undo left the offer state as it is, redeemed or changed since; the reason stands in the row",
-    "rejected": "refused by the service or before sending: nothing happened; the reason stands in the row",
-    "unknown": "it may have happened and could not be settled yet: it is not sent again before a read-back",
-    "planned": "it was not sent",
+    "issued": "the service confirmed the offer in its response or in a later check",
+    "voided": "the service confirmed the void, or the offer state was voided already",
+    "updated": "the service confirmed the change in its response or in a later check",
+    "redeemed": "the service confirmed the redemption in its response or in a later check",
+    "kept": "an undo left the offer state alone, because it was redeemed or changed; the row has the reason",
+    "rejected": "validation or the service rejected the row, and nothing happened; the row has the reason",
+    "unknown": "the change may have happened; it is not resent before a check against the service",
+    "planned": "the row was not sent",
 }
-"""The words a row can end with, and what each promises."""

@@ -1,4 +1,4 @@
-"""Which version this is, as packages and services are told."""
+"""The version of the package, and the User-Agent header that the service sees."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["USER_AGENT", "__version__"]
 
 try:
     __version__ = version("sparkfly-nb")
-except PackageNotFoundError:  # run from a bare checkout
+except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"
 
 USER_AGENT: Final = f"sparkfly-nb/{__version__}"

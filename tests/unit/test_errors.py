@@ -1,4 +1,4 @@
-"""The tree of errors: drawn as it is, picklable as a whole, and nothing raised that is not in it."""
+"""The error tree: the docstring draws it correctly, and every error can be pickled."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sparkfly_nb import errors
 from sparkfly_nb.errors import API_ERRORS, ApiError, DataWarning, SparkflyError
 
 WHERE = {"trace": "7b633ad0", "method": "GET", "path": "/members/2"}
+#: How to create the errors that need more than a message.
 SPECIAL = {
-    "InvalidRows": lambda kind: kind("2 rows refused", pd.DataFrame({"row": [1, 2]})),
+    "InvalidRows": lambda kind: kind("2 rows rejected", pd.DataFrame({"row": [1, 2]})),
     "OutcomeUnknown": lambda kind: kind(
-        "the answer was lost", method="POST", path="/x", status=None, readback="session.get_offer_state(2, 7)"
+        "no response", method="POST", path="/x", status=None, readback="session.get_offer_state(2, 7)"
     ),
     "PlanChanged": lambda kind: kind("other rows", pd.DataFrame({"position": [1]})),
     "ConfirmationRequired": lambda kind: kind("give confirm=7", 7),
     "RunHalted": lambda kind: kind("mostly fails", pd.DataFrame({"outcome": ["planned"]})),
 }
-"""How errors are made that want more than a message."""
 
 
 def all_of(kind):
@@ -35,7 +35,7 @@ TREE = [kind for kind in all_of(SparkflyError) if kind.__module__ == errors.__na
 def made(kind):
     if issubclass(kind, ApiError):
         return kind(404, "not found", **WHERE)
-    return SPECIAL.get(kind.__name__, lambda kind: kind("what was refused and what to do"))(kind)
+    return SPECIAL.get(kind.__name__, lambda kind: kind("what happened and what to do"))(kind)
 
 
 def shown(error):
@@ -44,7 +44,7 @@ def shown(error):
 
 @pytest.mark.parametrize("carry", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy, copy.deepcopy])
 @pytest.mark.parametrize("kind", TREE)
-def test_every_error_survives_pickling_and_copying(kind, carry):
+def test_errors_can_be_pickled_and_copied(kind, carry):
     error = made(kind)
 
     carried = carry(error)
@@ -54,7 +54,7 @@ def test_every_error_survives_pickling_and_copying(kind, carry):
 
 
 def drawn():
-    """Read the tree at the top of the module: each class with its parent."""
+    """Return each class in the tree of the module docstring with its parent."""
     parents, stack = {}, []
     for line in errors.__doc__.splitlines():
         found = re.match(r"([│├└─ ]*)([A-Z]\w+)", line)
@@ -65,31 +65,31 @@ def drawn():
     return parents
 
 
-def test_the_tree_is_drawn_as_it_is():
+def test_docstring_tree_matches_the_classes():
     assert drawn() == {kind.__name__: None if kind is SparkflyError else kind.__bases__[0].__name__ for kind in TREE}
 
 
-def test_every_error_is_exported():
+def test_all_errors_are_exported():
     assert set(errors.__all__) == {kind.__name__ for kind in TREE} | {DataWarning.__name__}
 
 
-def test_errors_about_input_are_value_errors_too():
+def test_input_errors_are_value_errors():
     assert issubclass(errors.InvalidInput, ValueError)
     assert issubclass(errors.ConfigurationError, ValueError)
 
 
-def test_an_api_error_leads_with_what_support_asks_for():
+def test_api_error_message_starts_with_the_trace_id():
     assert str(made(errors.NotFound)) == "[trace 7b633ad0] 404 on GET /members/2: not found"
     assert str(ApiError(400, "no", trace=None, method="GET", path="/x")) == "400 on GET /x: no"
 
 
-def test_the_statuses_that_the_service_documents_have_classes_of_their_own():
+def test_documented_statuses_have_their_own_error_classes():
     assert set(API_ERRORS) == {401, 403, 404, 422, 429}
     assert len(set(API_ERRORS.values())) == 5
 
 
-def test_an_unknown_outcome_gives_a_line_to_paste():
+def test_outcome_unknown_message_ends_with_code_to_paste():
     error = made(errors.OutcomeUnknown)
 
     assert str(error).endswith("\n    session.get_offer_state(2, 7)")
-    assert "Do not send it again" in str(error)
+    assert "Before you send the request again" in str(error)
