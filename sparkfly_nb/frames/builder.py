@@ -1,4 +1,8 @@
-"""From the service's records to typed frames: each page becomes columns at once; what cannot be read is counted."""
+"""Build typed frames from the service's records, page by page.
+
+Pages become numpy columns soon after they arrive, so that the parsed dicts can be freed. Values that cannot be read
+become missing and are counted for a `DataWarning`.
+"""
 
 from __future__ import annotations
 
@@ -43,16 +47,17 @@ if TYPE_CHECKING:
 
 __all__ = ["NEW_FIELDS", "FrameBuilder", "FramePart", "empty_frame", "frame_of", "holdable", "join_parts"]
 
+#: Number of records to collect before they become arrays. Enough to be worth the overhead of numpy, and few enough to
+#: stay in the processor's cache.
 CHUNK_ROWS: Final = 256
-"""Records that wait before they become arrays: enough to be worth it, few enough to stay in the processor's cache."""
 TEXT_OR_NOTHING: Final = {str, NOTHING}
 NESTED: Final = frozenset({list, dict})
+#: How many fields that no table lists become columns. The others are counted in a warning.
 NEW_FIELDS: Final = 1_000
-"""Fields of an answer that no table knows and that become columns; further ones are counted in a warning."""
+#: How many distinct texts to remember per column, so that equal texts are one object.
 SHARED_TEXTS: Final = 16384
-"""Different texts remembered per column, so that equal ones are one object."""
+#: After this many distinct texts, a column in which few texts repeat is no longer deduplicated.
 TRIAL_TEXTS: Final = 1024
-"""After so many different texts a column in which few repeat is left as it is."""
 
 
 # ---- frames ----------------------------------------------------------------------------------------------------------
@@ -63,13 +68,15 @@ class Chunk:
     """Some rows, as numpy arrays by column."""
 
     rows: int
+    #: The columns of the table.
     known: dict[str, Arrays]
+    #: Fields that the table does not list.
     extra: dict[str, Arrays]
 
 
 @dataclass(slots=True)
 class FramePart:
-    """Rows of a frame on their way from a worker: small arrays and what could not be read; it can be pickled."""
+    """Rows that a worker sends to the main process. Picklable and small."""
 
     chunks: list[Chunk] = field(default_factory=list)
     unread: dict[str, UnreadValues] = field(default_factory=dict)
@@ -79,7 +86,7 @@ class FramePart:
 
 
 class _Shared:
-    """The texts of a column that were seen, so that equal ones become one object."""
+    """The texts of one column that were seen before, so that equal texts become one object."""
 
     __slots__ = ("_seen", "_texts", "_worthwhile")
 
@@ -89,22 +96,21 @@ class _Shared:
         self._worthwhile = True
 
     def known(self, cells: Sequence[Any], rows: int) -> NDArray[Any] | None:
-        """Give cells that are all texts seen before, or missing, as an array; None where one is not.
-
-        One look at each: what is found among texts is a text.
-        """
+        """Return the cells as an array if all are missing or texts seen before; otherwise None."""
+        # The lookup also checks the type: only texts and None are keys, and nothing else is equal to them.
         try:
             found = np.fromiter(map(self._texts.__getitem__, cells), dtype=object, count=rows)
-        except (KeyError, TypeError):  # something new, or a list or an object
+        except (KeyError, TypeError):  # a new value, or an unhashable list or dict
             return None
         self._seen += rows
         return found
 
     def of(self, cells: Sequence[str | None]) -> Sequence[str | None]:
-        """Give the same cells, each the object that was seen first."""
+        """Return equal cells, with each text replaced by the first object of the same value."""
         if not self._worthwhile:
             return cells
         texts = self._texts
+        # A column of unique references would cost time and memory and share nothing.
         if len(texts) > TRIAL_TEXTS:
             self._worthwhile = len(texts) * 2 < self._seen
             if not self._worthwhile or len(texts) > SHARED_TEXTS:
@@ -115,16 +121,16 @@ class _Shared:
 
 
 class FrameBuilder:
-    """Collect records page by page as columns; the parsed dicts are forgotten soon.
+    """Collect records page by page and build a frame from them.
 
-    Lists in the frame are to be read, not changed in place: empty ones are one object.
+    Do not change lists in the frame in place: all empty lists are the same object.
 
     Parameters
     ----------
     columns : Mapping of str to str
-        Names and dtypes, a table of `schema`. Fields that it does not name become columns at the end.
+        Names and dtypes, a table of `schema`. Fields that it does not list become columns at the end.
     where : str
-        What was called, for the warnings.
+        The name of the call, for the warnings.
     """
 
     def __init__(self, columns: Mapping[str, str] = OFFER_STATE, *, where: str) -> None:
@@ -138,30 +144,31 @@ class FrameBuilder:
         return len(self._part) + len(self._records)
 
     def clear(self) -> None:
-        """Forget what was added."""
+        """Discard all rows."""
         self._part = FramePart()
         self._records: list[Mapping[str, Any]] = []
         self._empty: list[Any] = []
 
     def add(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Take the records of one answer; do not change them afterwards.
+        """Add the records of one response.
 
         Parameters
         ----------
         records : sequence of mappings
-            Offer states as parsed from JSON, with any fields.
+            Offer states as parsed from JSON, with any fields. Do not change them afterwards.
         """
         self._records += records
         if len(self._records) >= CHUNK_ROWS:
             self._settle()
 
     def _settle(self) -> None:
-        """Turn the records that wait into columns."""
+        """Convert the collected records to columns."""
         records, self._records = self._records, []
         if not records:
             return
         names = list(records[0])
         cells_of: Iterable[Sequence[Any]]
+        # Usually all records have the same fields in the same order. Then no field has to be looked up by name.
         if len(names) <= NEW_FIELDS and all(map(names.__eq__, map(list, records))):
             cells_of = zip(*[record.values() for record in records], strict=True)
         else:
@@ -171,24 +178,24 @@ class FrameBuilder:
         self._add_chunk(dict(zip(names, cells_of, strict=True)), len(records))
 
     def add_columns(self, columns: Iterable[tuple[str, Sequence[Any]]], rows: int) -> None:
-        """Take rows that are columns already.
+        """Add rows that are in columns already.
 
         Parameters
         ----------
         columns : iterable of tuple
-            Names and cells, as many in each as there are rows.
+            Names and cells. Each column has one cell per row.
         rows : int
-            How many.
+            The number of rows.
         """
-        self._settle()
+        self._settle()  # keeps the order of the rows
         if rows:
             self._add_chunk(dict(columns), rows)
 
     def _add_chunk(self, cells_of: dict[str, Sequence[Any]], rows: int) -> None:
-        """Turn cells into arrays."""
+        """Convert cells to arrays."""
         chunk = Chunk(rows, {}, {})
         unread = {name: UnreadValues() for name in self._columns}
-        # Most times repeat, within a column and between columns: each text is parsed once per chunk.
+        # Most times repeat within a column and between columns, so each text is parsed once per chunk.
         times = [cells_of[name] for name in cells_of.keys() & self._times]
         parsed, bad = parse_times(texts_among(times))
         lookup: dict[Any, int] = {None: NOT_A_TIME, **parsed}
@@ -211,19 +218,19 @@ class FrameBuilder:
         _join_unread(self._part.unread, unread)
 
     def part(self) -> FramePart:
-        """Hand over what was added, for `join_parts`; the builder is empty afterwards."""
+        """Return the rows for `join_parts` and empty the builder."""
         self._settle()
         part = self._part
         self.clear()
         return part
 
     def frame(self) -> pd.DataFrame:
-        """Hand over what was added as one frame; the builder is empty afterwards.
+        """Return the rows as one frame and empty the builder.
 
         Returns
         -------
         pandas.DataFrame
-            The columns with their dtypes, then fields that the table does not name in the order of appearance.
+            The columns with their dtypes, then fields that the table does not list in the order of appearance.
 
         Warns
         -----
@@ -238,37 +245,39 @@ class FrameBuilder:
         return object_array(shared.of(texts_of(cells, unread)), rows) if known is None else known
 
     def _new_field(self, name: str, cells: Sequence[Any], unread: dict[str, UnreadValues]) -> Sequence[Any]:
-        """Take cells that no table knows, but what is nested too deeply; equal texts are one object."""
+        """Return the cells of a field that no table lists, without values that are nested too deeply."""
         kinds = set(map(type, cells))
         if kinds <= TEXT_OR_NOTHING:
             return self._shared[name].of(cells)
         return cells if NESTED.isdisjoint(kinds) else without_deep(cells, unread.setdefault(name, UnreadValues()))
 
     def _with_one_empty(self, cells: Sequence[Any]) -> Sequence[Any]:
-        """Let empty lists be one object: three million would cost 170 MB, and the collector a quarter of the time."""
+        """Return the cells with every empty list replaced by the same object."""
+        # Three million separate empty lists would cost 170 MB, and a quarter of the time would be garbage collection.
         empty = self._empty
         return [empty if cell == empty else cell for cell in cells]
 
 
+#: How to convert cells to arrays. Times, texts and lists need the state of the builder and are not listed here.
 _READ: Final[dict[str, Callable[[str, Sequence[Any], UnreadValues], Arrays]]] = {INTEGER: integers_of, FLAG: flags_of}
-"""How the cells of a chunk become arrays; times are looked up, and texts and lists shared."""
 
 
 def _kept(names: Iterable[str], columns: Mapping[str, str]) -> tuple[list[str], dict[str, UnreadValues]]:
-    """Leave out what would make a frame explode: each new field costs a cell in every row of it.
+    """Limit the number of fields that no table lists.
 
     Returns
     -------
     tuple
-        The names of the table and the first others, and what is told of the rest.
+        The names to keep, and the others as unread values.
     """
+    # Every new field costs a cell in every row, so records with unique field names could use up all memory.
     known: list[str] = []
     new: list[str] = []
     for name in names:
         (known if name in columns else new).append(name)
     left_out = UnreadValues()
     for name in new[NEW_FIELDS:]:
-        left_out.add(name, f"more than the {NEW_FIELDS:,} that a frame takes")
+        left_out.add(name, f"beyond the limit of {NEW_FIELDS:,} per frame")
     return known + new[:NEW_FIELDS], {"new fields": left_out}
 
 
@@ -279,21 +288,21 @@ def _join_unread(into: dict[str, UnreadValues], more: Mapping[str, UnreadValues]
 
 
 def join_parts(parts: Sequence[FramePart], columns: Mapping[str, str] = OFFER_STATE, *, where: str) -> pd.DataFrame:
-    """Make one frame of many parts, in their order; the parts are used up, so that the memory is needed once.
+    """Build one frame from many parts, in order. The parts are empty afterwards.
 
     Parameters
     ----------
     parts : sequence of FramePart
-        What builders with the same columns handed over.
+        Parts from builders with the same columns.
     columns : Mapping of str to str
-        Names and dtypes, the table that the builders were given.
+        Names and dtypes, the same table that the builders used.
     where : str
-        What was called, for the warnings.
+        The name of the call, for the warnings.
 
     Returns
     -------
     pandas.DataFrame
-        The columns with their dtypes, then fields that the table does not name in the order of appearance.
+        The columns with their dtypes, then fields that the table does not list in the order of appearance.
 
     Warns
     -----
@@ -304,7 +313,7 @@ def join_parts(parts: Sequence[FramePart], columns: Mapping[str, str] = OFFER_ST
     unread: dict[str, UnreadValues] = {}
     for part in parts:
         _join_unread(unread, part.unread)
-        part.chunks = []
+        part.chunks = []  # with the pops below, frees each array as soon as it is copied
     series: dict[str, Any] = {}
     for name, dtype in columns.items():
         pieces = [chunk.known.pop(name) for chunk in chunks] or [empty_arrays(dtype, 0)]
@@ -320,7 +329,7 @@ def join_parts(parts: Sequence[FramePart], columns: Mapping[str, str] = OFFER_ST
 
 
 def holdable(name: str) -> str:
-    """Give a column's name that pandas can hold with pyarrow, too: without half surrogates."""
+    """Return a column name without unpaired surrogates, which pandas cannot store if pyarrow is installed."""
     return name.encode(errors="backslashreplace").decode()
 
 
@@ -331,21 +340,22 @@ def _concatenated(pieces: Sequence[Arrays]) -> Arrays:
 def frame_of(
     records: Sequence[Mapping[str, Any]], columns: Mapping[str, str] = OFFER_STATE, *, where: str
 ) -> pd.DataFrame:
-    """Make a typed frame of the records of one answer; see `FrameBuilder` and `join_parts`."""
+    """Build a typed frame from the records of one response. See `FrameBuilder` and `join_parts`."""
     builder = FrameBuilder(columns, where=where)
     builder.add(records)
     return builder.frame()
 
 
 def empty_frame(columns: Mapping[str, str] = OFFER_STATE) -> pd.DataFrame:
-    """Give a frame without rows that has the same columns and dtypes as a full one."""
+    """Return a frame without rows, with the columns and dtypes of a full one."""
     return join_parts([], columns, where="")
 
 
 def _warn(unread: Mapping[str, UnreadValues], where: str) -> None:
-    """Warn once per column, at the line of the caller that is not part of this package."""
+    """Warn once per column, at the line of code outside this package that made the call."""
     if not unread:
         return
+    # Calls have different depths, so the right stacklevel is found by walking up the stack.
     package = str(Path(__file__).parents[1]) + os.sep
     level, caller = 1, inspect.currentframe()
     while caller is not None and caller.f_code.co_filename.startswith(package):

@@ -1,11 +1,12 @@
-"""One cell of a CSV file: exact, harmless in a spreadsheet, and what it was when it is read again.
+"""Cells of a CSV file: exact, safe in a spreadsheet, and readable back to the same value.
 
-- Whole numbers by their digits; times in ISO 8601, UTC, with a fraction only where there is one; flags as true and
-  false; lists and objects as JSON; a missing value as nothing, an empty text as two quotes: other readers see no
-  difference, this package does.
-- A text that a spreadsheet could run as a formula gets an apostrophe in front, and so does one that begins with an
-  apostrophe, so that taking one away restores either. NUL and half surrogates, which CSV cannot carry, are written as
-  four hexadecimal digits in a text that begins with an apostrophe and a backslash.
+- Whole numbers are digits. Times are ISO 8601 in UTC, with a fraction only if it is not zero. Flags are ``true`` and
+  ``false``. Lists and objects are JSON.
+- A missing value is an empty cell, and an empty text is two quotes. Only this package tells them apart.
+- Texts that a spreadsheet could run as a formula get an apostrophe in front. Texts that start with an apostrophe get
+  one more, so that removing one apostrophe restores both.
+- NUL and unpaired surrogates cannot be in a CSV file. A text with such characters starts with an apostrophe and a
+  backslash, and has four hexadecimal digits in place of each.
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ROW_END", "Memo", "cells_of", "edited_blocks", "text_cell", "text_of"]
 
+#: The line ending of RFC 4180.
 ROW_END: Final = "\r\n"
-"""As RFC 4180 has it."""
 BLOCK_BYTES: Final = 1 << 20
 
+#: Texts that are certainly safe and are written unchanged. All others are examined further.
 PLAIN: Final = re.compile(r'[A-Za-z0-9\[{(][^",;\r\n\x00\ud800-\udfff]*')
-"""Texts that are written as they are; all others get a second look."""
+#: The start of a text that a spreadsheet could run as a formula. Some spreadsheets skip invisible characters and quotes
+#: in front of the operator, and some accept the full-width operators of East Asian keyboards.
 FORMULA: Final = re.compile(
     r"""[\t\r\n]|[\s"'`´‘’“”\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@＝＋－＠]"""  # noqa: RUF001
 )
-"""How a text begins that a spreadsheet could run; some skip signs that cannot be seen."""
 UNWRITABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 ESCAPED: Final = re.compile(r"\\(\\|u[0-9a-f]{4})")
 
@@ -46,7 +48,7 @@ ESCAPED: Final = re.compile(r"\\(\\|u[0-9a-f]{4})")
 
 
 def text_cell(text: str) -> str:
-    """Write a text so that it comes back as it was and runs nowhere."""
+    """Return the cell for a text. No spreadsheet runs it, and `text_of` restores the text."""
     if PLAIN.fullmatch(text):
         return text
     if UNWRITABLE.search(text):
@@ -54,20 +56,21 @@ def text_cell(text: str) -> str:
         text = f"'\\{escaped}"
     elif text.startswith("'") or FORMULA.match(text):
         text = f"'{text}"
-    if not text or any(sign in text for sign in ',;"\r\n') or text != text.strip():
+    # The semicolon separates cells in some countries, and some readers strip spaces.
+    if not text or any(character in text for character in ',;"\r\n') or text != text.strip():
         return '"' + text.replace('"', '""') + '"'
     return text
 
 
 def text_of(cell: str) -> str:
-    """Restore a text from its cell."""
+    """Return the text of a cell that `text_cell` wrote."""
     if cell.startswith("'\\"):
         return ESCAPED.sub(lambda found: "\\" if found[1] == "\\" else chr(int(found[1][1:], 16)), cell[2:])
     return cell.removeprefix("'")
 
 
 def _any_cell(value: Any) -> str:
-    """Write a value of a column that may hold anything."""
+    """Return the cell for a value of any type."""
     if isinstance(value, (list, dict, tuple)):
         return text_cell(json_text(value))
     if is_missing(value):
@@ -77,7 +80,7 @@ def _any_cell(value: Any) -> str:
         return write(value)
     except InvalidInput:
         raise
-    except (ValueError, RecursionError):  # a number of thousands of digits
+    except (ValueError, RecursionError):  # Python refuses to print numbers of more than 4300 digits
         raise InvalidInput(f"{shown(value)} cannot be written") from None
 
 
@@ -91,6 +94,7 @@ def _time_cell(value: dt.datetime) -> str:
     return to_rfc3339(pd.Timestamp(value))
 
 
+#: How to write a single value, by type. The first match counts: bool comes before int, and datetime before date.
 _WRITERS: Final[tuple[tuple[Any, Callable[[Any], str]], ...]] = (
     (str, text_cell),
     ((bool, np.bool_), lambda flag: "true" if flag else "false"),
@@ -100,11 +104,10 @@ _WRITERS: Final[tuple[tuple[Any, Callable[[Any], str]], ...]] = (
     (dt.datetime, _time_cell),
     ((dt.date, pd.Timedelta), lambda value: str(value.isoformat())),
 )
-"""How a single value is written, by its type; the first that fits."""
 
 
 class Memo(dict[Any, Any]):
-    """Remember what a function made of each key; most columns repeat a few values."""
+    """Cache the results of a function. Most columns repeat a few values."""
 
     def __init__(self, make: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -119,7 +122,7 @@ class Memo(dict[Any, Any]):
 
 
 def cells_of(series: pd.Series) -> list[str]:
-    """Write the cells of a column by its dtype."""
+    """Return the cells of a column."""
     kind = kind_of(series)
     if kind == "M":
         return _time_cells(series)
@@ -147,10 +150,10 @@ _NUMBERS: Final[dict[str, tuple[Callable[[Any], str], Any, Any]]] = {
 def _time_cells(series: pd.Series) -> list[str]:
     index = pd.DatetimeIndex(series)
     if index.tz is None:
-        raise InvalidInput("the times have no time zone; localize the column first")
+        raise InvalidInput("the times have no time zone; add one with .dt.tz_localize() first")
     stamps = index.tz_convert("UTC").tz_localize(None).to_numpy()
     texts = object_array(np.datetime_as_string(stamps.astype("datetime64[s]")).tolist(), len(stamps))
-    # A fraction of three, six or nine digits would do; six or nine is what the rest of the package writes.
+    # Fractions have six or nine digits, like everywhere else in the package.
     for unit, coarser in (("us", "s"), ("ns", "us")):
         finer = stamps != stamps.astype(f"datetime64[{coarser}]")
         texts[finer] = np.datetime_as_string(stamps[finer].astype(f"datetime64[{unit}]")).tolist()
@@ -160,41 +163,42 @@ def _time_cells(series: pd.Series) -> list[str]:
     return cells
 
 
-# ---- the signs between cells -----------------------------------------------------------------------------------------
+# ---- separators between cells ----------------------------------------------------------------------------------------
 
 
-def edited_blocks(read: Callable[[int], bytes], sign: re.Pattern[bytes], edit: bytes) -> Iterator[bytes]:
-    """Give a CSV file in blocks, with something else in place of each sign that is not part of a quoted text.
+def edited_blocks(read: Callable[[int], bytes], pattern: re.Pattern[bytes], replacement: bytes) -> Iterator[bytes]:
+    """Yield a CSV file in blocks, with each match of `pattern` outside of quoted texts replaced.
 
     Parameters
     ----------
     read : callable
-        Gives up to so many bytes of the file, and none at its end.
-    sign : pattern
-        What is replaced; a sign holds a quote in pairs only, and no line break but at its end.
-    edit : bytes
-        What takes its place.
+        Returns up to the given number of bytes of the file, and none at the end.
+    pattern : re.Pattern
+        The separator or cell to replace. A match contains an even number of quotes, and a line break only at its end.
+    replacement : bytes
+        The replacement.
 
     Raises
     ------
     AuditFileError
         The file ends in the middle of a row.
     """
-    rest, quoted = b"\n", False  # a line break in front, so that the first cell is like all others
+    rest, quoted = b"\n", False  # with a line break in front, the first cell looks like all others
     while more := read(BLOCK_BYTES):
         rest += more
         cut = rest.rfind(b"\n") + 1
         if cut == 1:
             continue
+        # Blocks end with a line break, so that no match spans two blocks.
         block, rest = rest[:cut], b"\n" + rest[cut:]
-        spans = np.array([match.span() for match in sign.finditer(block)], dtype=np.int64).reshape(-1, 2)
+        spans = np.array([match.span() for match in pattern.finditer(block)], dtype=np.int64).reshape(-1, 2)
         quotes = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord('"'))
-        # Every quoted text holds an even number of quotes, so an odd number in front means: within a text.
+        # A quoted text contains an even number of quotes. After an odd number, the position is inside a quoted text.
         outside = (np.searchsorted(quotes, spans[:, 0]) + quoted) % 2 == 0
         quoted = bool((len(quotes) + quoted) % 2)
         pieces, last = [], 1
         for start, end in spans[outside].tolist():
-            pieces += [block[last:start], edit]
+            pieces += [block[last:start], replacement]
             last = end
         yield b"".join([*pieces, block[last:]])
     if quoted or len(rest) > 1:

@@ -1,4 +1,4 @@
-"""CSV files to frames: a file that this package wrote becomes the frame that it was."""
+"""Read a CSV file that this package wrote back into the same frame."""
 
 from __future__ import annotations
 
@@ -35,18 +35,19 @@ if TYPE_CHECKING:
 
 __all__ = ["read_csv"]
 
+#: Number of rows to read at once.
 READ_ROWS: Final = 16384
-"""Rows read at once."""
 BUFFER_BYTES: Final = 1 << 20
-EMPTY_CELL: Final = re.compile(rb'""(?<=[,\n]"")(?=[,\r\n])')  # the plain sign first: it is what can be found fast
+# The pattern starts with the plain quotes, because the regex engine searches fast for a literal prefix.
+EMPTY_CELL: Final = re.compile(rb'""(?<=[,\n]"")(?=[,\r\n])')
+#: Stands for an empty text while the file is read. The writer never writes a single apostrophe as a cell.
 EMPTY_MARK: Final = b'"\'"'
-"""What an empty text is while it is read: no text is written as a lone apostrophe."""
 WHOLE_NUMBERS: Final = re.compile(r"[-0-9]*", re.ASCII)
 FLAG_WORDS: Final = {"true": True, "false": False}
 
 
 class _MarkedEmpties(io.RawIOBase):
-    """A CSV file in which cells written as ``""`` carry a mark, because readers take them for missing ones."""
+    """A CSV file in which cells written as ``""`` are marked, because pandas cannot tell them from missing cells."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._blocks = edited_blocks(file.read, EMPTY_CELL, EMPTY_MARK)
@@ -65,14 +66,14 @@ class _MarkedEmpties(io.RawIOBase):
 
 
 def read_csv(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Read a file of `write_csv` back as the frame that it was.
+    """Read a file that `write_csv` wrote.
 
     Parameters
     ----------
     path : str or Path
         The file.
     columns : Mapping of str to str
-        Dtypes by column: those of `schema`, or ``Float64``; other columns of the file are read as ``string``.
+        Dtypes by column: those of `schema`, or ``Float64``. Other columns of the file are read as ``string``.
 
     Returns
     -------
@@ -82,7 +83,7 @@ def read_csv(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
     Raises
     ------
     AuditFileError
-        There is no such file, it lacks a column, or a cell is not what its column promises.
+        The file does not exist, lacks a column, or has a cell that does not match the dtype of its column.
     """
     path = as_path(path)
     parts: list[FramePart] = []
@@ -91,7 +92,7 @@ def read_csv(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
             reader = pd.read_csv(
                 marked,
                 dtype=object,
-                header=None,
+                header=None,  # names are escaped like other cells, and pandas would rename duplicates
                 keep_default_na=False,
                 na_filter=False,
                 skip_blank_lines=False,
@@ -113,9 +114,10 @@ def read_csv(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
         raise AuditFileError(f"{path} is not a CSV file of this package: {str(error).strip()}") from None
     absent = [name for name in columns if name not in dtypes]
     if absent:
-        raise AuditFileError(f"{path} lacks the columns {', '.join(absent)}")
+        raise AuditFileError(f"{path} has no column named {' or '.join(absent)}")
     for part in parts:
         for name, unread in part.unread.items():
+            # Elsewhere such values become missing with a warning, but an audit must come back exactly or not at all.
             found = unread.describe(name, path.name).replace(" and became missing", "")
             raise AuditFileError(f"{found}; the file was changed after it was written")
     return join_parts(parts, dtypes, where=path.name)
@@ -124,12 +126,12 @@ def read_csv(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
 def _names_in(header: list[str]) -> list[str]:
     names = list(map(text_of, header))
     if len(set(names)) < len(names):
-        raise AuditFileError("a column is named twice")
+        raise AuditFileError("two columns have the same name")
     return names
 
 
 def _part_of(cells: pd.DataFrame, dtypes: Mapping[str, str]) -> FramePart:
-    """Type one block of cells."""
+    """Convert one block of cells to arrays."""
     chunk = Chunk(len(cells), {}, {})
     part = FramePart([chunk])
     for position, (name, dtype) in enumerate(dtypes.items()):
@@ -141,11 +143,12 @@ def _part_of(cells: pd.DataFrame, dtypes: Mapping[str, str]) -> FramePart:
 
 
 def _integers(cells: list[str], unread: UnreadValues) -> Arrays:
+    # One match for all cells, and int() on each, is faster than `as_integer` on each.
     if WHOLE_NUMBERS.fullmatch("".join(cells)):
         try:
             return integers_of("", [int(cell) if cell else None for cell in cells], unread)
         except ValueError:
-            pass  # a sign in the wrong place: cell by cell
+            pass  # a minus sign in the wrong place: read the cells one by one to find the bad ones
     return integers_of("", [cell or None for cell in cells], unread)
 
 
@@ -164,7 +167,7 @@ def _lists(cells: list[str], unread: UnreadValues) -> Arrays:
 
 
 def _parsed(parse: Callable[[str], Any], cell: str) -> Any:
-    """Parse a cell; what cannot be parsed stays a text, which its column will not take."""
+    """Parse a cell, or return the text unchanged. The reader of the column then reports the text as unread."""
     try:
         return parse(cell)
     except (ValueError, RecursionError):
@@ -182,6 +185,7 @@ def _texts(cells: list[str], _unread: UnreadValues) -> Arrays:
     return (object_array(map(memo.__getitem__, cells), len(cells)),)
 
 
+#: How to convert cells to arrays, by dtype.
 _TYPED: Final[dict[str, Callable[[list[str], UnreadValues], Arrays]]] = {
     INTEGER: _integers,
     FLAG: _flags,
@@ -190,4 +194,3 @@ _TYPED: Final[dict[str, Callable[[list[str], UnreadValues], Arrays]]] = {
     TEXT: _texts,
     TIME: _times,
 }
-"""How the cells of a block become arrays, by dtype."""

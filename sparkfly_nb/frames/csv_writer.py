@@ -1,7 +1,7 @@
-"""Frames to CSV files that finance accepts: exact, harmless in a spreadsheet, and whole or absent.
+"""Write frames to CSV files that are exact, safe in a spreadsheet, and complete or absent.
 
-How a cell is written stands in `csv_cells`. UTF-8 without a byte order mark, because databases and scripts stumble over
-one; for a double click in Excel there is the Excel export.
+See `csv_cells` for the format of a cell. Files are UTF-8 without a byte order mark, because many databases and scripts
+cannot read one. Use the Excel export for files to open with a double click.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 
 __all__ = ["CsvWriter", "WrittenFile", "read_csv", "write_csv"]
 
+#: Number of rows to write at once.
 BLOCK_ROWS: Final = 8192
-"""Rows written at once."""
-ROW_END_SIGN: Final = re.compile(ROW_END.encode())
+ROW_END_PATTERN: Final = re.compile(ROW_END.encode())
 
 
 class WrittenFile(NamedTuple):
-    """A file that is there, whole."""
+    """The row count and the SHA-256 of a complete file."""
 
     rows: int
     sha256: str
 
 
 class CsvWriter:
-    """Write a CSV file frame by frame; it appears under its name when all went well, and not at all otherwise.
+    """Write a CSV file frame by frame. The file appears when the ``with`` block ends, and only if all went well.
 
     Parameters
     ----------
     path : str or Path
-        Where the file shall be; a file there is replaced in one step.
+        The file. An existing file is replaced in one step.
     columns : iterable of str
-        The columns, in order. A frame that lacks some leaves them empty; columns that a later frame brings are added
+        The columns, in order. Columns that a frame lacks are empty in its rows. Columns that a later frame adds come
         at the end, and are empty in the rows before it. The index is not written.
 
     Attributes
@@ -55,16 +55,16 @@ class CsvWriter:
     columns : list of str
         The columns so far.
     rows : int
-        Rows written so far.
+        The number of rows written so far.
     sha256 : str
-        The SHA-256 of the whole file, once the block is left.
+        The SHA-256 of the complete file. Empty before the ``with`` block ends.
 
     Raises
     ------
     InvalidInput
-        A value cannot be written, two columns have the same name, or no file can have such a name.
+        A value cannot be written, two columns have the same name, or no file can have this name.
     AuditFileError
-        The file system refused; nothing is left behind.
+        The file system rejected the write. Nothing is left behind.
     """
 
     def __init__(self, path: str | Path, columns: Iterable[str]) -> None:
@@ -72,17 +72,17 @@ class CsvWriter:
         self.columns = list(columns)
         self.rows = 0
         self.sha256 = ""
-        self._announced = len(self.columns)
-        self._segments: list[tuple[int, int]] = []  # bytes, and how many columns their rows have
+        self._initial_width = len(self.columns)
+        self._segments: list[tuple[int, int]] = []  # for each block, its length in bytes and its number of columns
         self._file: BinaryIO | None = None
-        self._aside = self._new_name()
+        self._temporary = self._temporary_path()
         self._check_names(self.columns)
 
     def __enter__(self) -> CsvWriter:
         try:
-            self._open()
+            self._create()
         except OSError as error:
-            raise self._refused(error) from None
+            raise self._write_error(error) from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -90,25 +90,26 @@ class CsvWriter:
             self._abort()
             return
         try:
-            if len(self.columns) > self._announced:
+            if len(self.columns) > self._initial_width:
                 self._widen()
-            file = self._opened()
+            file = self._open_file()
+            # On disk before the rename, so that a power cut cannot leave an incomplete file under the final name.
             file.flush()
             os.fsync(file.fileno())
             file.close()
-            self._aside.replace(self.path)
-        except OSError as refusal:
+            self._temporary.replace(self.path)
+        except OSError as write_error:
             self._abort()
-            raise self._refused(refusal) from None
+            raise self._write_error(write_error) from None
         except BaseException:
             self._abort()
             raise
         self._file = None
         self.sha256 = self._hash.hexdigest()
-        _settle_folder(self.path.parent)
+        _sync_folder(self.path.parent)
 
     def append(self, frame: pd.DataFrame) -> None:
-        """Write the rows of a frame; the memory for it is bounded, however many there are."""
+        """Write the rows of a frame, in blocks, so that memory use does not grow with the number of rows."""
         self._check_names(frame.columns)
         known = set(self.columns)
         self.columns += [name for name in frame.columns if name not in known]
@@ -127,13 +128,13 @@ class CsvWriter:
             try:
                 written = self._write("".join([row + ROW_END for row in map(",".join, zip(*cells, strict=True))]))
             except OSError as error:
-                raise self._refused(error) from None
+                raise self._write_error(error) from None
             self.rows += len(block)
             self._segments.append((written, len(self.columns)))
 
-    def _open(self) -> None:
-        """Start a file with the columns so far; it fails where anything is, a link too."""
-        self._file = self._aside.open("xb")
+    def _create(self) -> None:
+        """Create the temporary file and write the header."""
+        self._file = self._temporary.open("xb")  # fails if the name exists, even as a link
         self._hash = hashlib.sha256()
         try:
             self._header_bytes = self._write(",".join(text_cell(str(name)) for name in self.columns) + ROW_END)
@@ -141,56 +142,56 @@ class CsvWriter:
             self._abort()
             raise
 
-    def _opened(self) -> BinaryIO:
+    def _open_file(self) -> BinaryIO:
         if self._file is None:
-            raise InvalidInput(f"{self.path.name} is not open; write inside of a with block")
+            raise InvalidInput(f"{self.path.name} is not open; write inside a with block")
         return self._file
 
     def _write(self, cells: str | bytes) -> int:
         encoded = cells.encode() if isinstance(cells, str) else cells
-        self._opened().write(encoded)
+        self._open_file().write(encoded)
         self._hash.update(encoded)
         return len(encoded)
 
     def _widen(self) -> None:
-        """Write the file again, with empty cells in the rows that came before the last new column."""
-        self._opened().close()
-        narrow, self._aside = self._aside, self._new_name()
+        """Rewrite the file with empty cells in the rows that were written before the last new column."""
+        self._open_file().close()
+        narrow, self._temporary = self._temporary, self._temporary_path()
         try:
             with narrow.open("rb") as source:
                 source.seek(self._header_bytes)
-                self._open()
+                self._create()
                 for length, width in self._segments:
                     end = b"," * (len(self.columns) - width) + ROW_END.encode()
-                    for block in edited_blocks(_reader_of(source, length), ROW_END_SIGN, end):
+                    for block in edited_blocks(_reader_of(source, length), ROW_END_PATTERN, end):
                         self._write(block)
         finally:
             narrow.unlink(missing_ok=True)
 
-    def _new_name(self) -> Path:
+    def _temporary_path(self) -> Path:
         return self.path.with_name(f".{self.path.name[:100]}.{secrets.token_hex(8)}.part")
 
     def _check_names(self, names: Iterable[object]) -> None:
         texts = list(map(str, names))
         if len(set(texts)) < len(texts):
             twice = sorted({text for text in texts if texts.count(text) > 1})
-            raise InvalidInput(f"{self.path.name}: more than one column is called {', '.join(twice)}; rename one")
+            raise InvalidInput(f"{self.path.name}: more than one column is named {', '.join(twice)}; rename one")
 
     def _abort(self) -> None:
-        """Leave nothing behind."""
+        """Delete the temporary file."""
         file, self._file = self._file, None
-        with contextlib.suppress(OSError):  # what could not be written is thrown away in any case
+        with contextlib.suppress(OSError):  # close() flushes, which can fail too, but the data is discarded anyway
             if file is not None:
                 file.close()
         with contextlib.suppress(OSError):
-            self._aside.unlink(missing_ok=True)
+            self._temporary.unlink(missing_ok=True)
 
-    def _refused(self, error: OSError) -> AuditFileError:
+    def _write_error(self, error: OSError) -> AuditFileError:
         return AuditFileError(f"{self.path} was not written, and nothing was left behind: {error.strerror or error}")
 
 
 def _reader_of(source: BinaryIO, length: int) -> Callable[[int], bytes]:
-    """Give a function that reads the next bytes of a file, up to a length in all."""
+    """Return a function like ``source.read`` that stops after `length` bytes."""
     left = length
 
     def read(most: int) -> bytes:
@@ -202,11 +203,11 @@ def _reader_of(source: BinaryIO, length: int) -> Callable[[int], bytes]:
     return read
 
 
-def _settle_folder(folder: Path) -> None:
-    """Make the new name of a file survive a power cut, where the system can."""
+def _sync_folder(folder: Path) -> None:
+    """Sync a folder to disk, so that a rename in it survives a power cut."""
     if os.name != "posix":
         return
-    with contextlib.suppress(OSError):  # the file is there; some file systems cannot promise more
+    with contextlib.suppress(OSError):  # not every file system supports this, and the file itself is complete
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -215,14 +216,14 @@ def _settle_folder(folder: Path) -> None:
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> WrittenFile:
-    """Write a frame as a CSV file that appears whole or not at all; the index is not written.
+    """Write a frame to a CSV file, completely or not at all. The index is not written.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        Any frame; times must carry a time zone.
+        Any frame. Times must have a time zone.
     path : str or Path
-        Where the file shall be; a file there is replaced in one step.
+        The file. An existing file is replaced in one step.
 
     Returns
     -------
@@ -234,7 +235,7 @@ def write_csv(frame: pd.DataFrame, path: str | Path) -> WrittenFile:
     InvalidInput
         A value cannot be written, or two columns have the same name.
     AuditFileError
-        The file system refused; nothing is left behind.
+        The file system rejected the write. Nothing is left behind.
     """
     with CsvWriter(path, frame.columns) as writer:
         writer.append(frame)

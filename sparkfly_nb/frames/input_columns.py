@@ -1,4 +1,7 @@
-"""One column of a person's frame: ids, texts, times or flags of any dtype, read at once; each bad cell is named."""
+"""Columns of a user's frame: read IDs, texts, times or flags of any dtype, with a problem for each bad cell.
+
+Most cells take a fast path that reads the whole column with numpy. The others are read one by one with `scalars`.
+"""
 
 from __future__ import annotations
 
@@ -31,56 +34,59 @@ __all__ = [
     "read_times",
 ]
 
-DIGITS: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+DIGITS: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)  # numbers of 18 digits always fit in 64 bits
 YEAR: Final = re.compile(r"\s*(\d{4})", re.ASCII)
 NAIVE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?", re.ASCII)
+#: Number of time texts to parse at once. Small enough for the processor's cache.
 SLICE_ROWS: Final = 8192
-"""Texts of times read at once: few enough to stay in the processor's cache."""
+#: By the size of a float in bytes: the exponent of two up to which every whole number is exact.
 EXACT_BITS: Final = {2: 11, 4: 24, 8: 53}
-"""Whole numbers up to two to this power are exact in a float, by its size in bytes."""
+#: The fix for problems whose message has none, by dtype.
 FIXES: Final = {
-    INTEGER: "give digits only, as in 1009",
-    TEXT: "give a text without line breaks",
-    FLAG: "give True or False",
-    TIME: "give ISO 8601 between 1678 and 2261, as in 2026-12-31T23:59:59Z",
+    INTEGER: "use digits only, for example 1009",
+    TEXT: "use text without line breaks",
+    FLAG: "use True or False",
+    TIME: "use ISO 8601 between 1678 and 2261, for example 2026-12-31T23:59:59Z",
 }
-"""What to do, where the problem does not say it itself."""
 
 
 class CellProblem(NamedTuple):
     """One cell that cannot be read."""
 
-    position: int  # from 0, whatever the index says
+    #: The row number from 0, not the index label.
+    position: int
     value: object
     problem: str
     fix: str
 
 
 class ReadColumn(NamedTuple):
-    """A column as the package uses it, and the cells that could not be read: they are missing in `values`."""
+    """A column with the package's dtype, and the cells that could not be read."""
 
+    #: Cells with a problem are missing here.
     values: pd.Series
     problems: list[CellProblem]
 
 
 def read_integers(series: pd.Series) -> ReadColumn:
-    """Read whole numbers of 64 bits.
+    """Read 64-bit whole numbers.
 
     Parameters
     ----------
     series : pandas.Series
-        Any dtype: integers, floats with gaps (``1009.0`` is 1009), texts of digits, categories, Arrow. Floats that
-        are not whole or too large to be exact, flags, and other texts are problems; missing cells are not.
+        Any dtype: integers, floats (``1009.0`` is 1009), digits as text, categories, Arrow. Problems are floats that
+        have a fraction or are too large to be exact, flags, and other texts. Missing cells are no problem.
 
     Returns
     -------
     ReadColumn
-        ``Int64`` with the index of `series`, and the problems in the order of the rows.
+        ``Int64`` with the index of `series`, and the problems in row order.
     """
     missing = missing_in(series)
     numbers = np.zeros(len(series), dtype=np.int64)
     kind, cells = kind_of(series), None
     read_one: Callable[[Any], int] = as_integer
+    # `left` marks the cells that the fast path cannot read.
     if kind == "i":
         numbers = series.to_numpy(dtype=np.int64, na_value=0)
         left = np.zeros(len(series), dtype=bool)
@@ -90,6 +96,7 @@ def read_integers(series: pd.Series) -> ReadColumn:
         numbers[~left] = naturals[~left]
     elif kind == "f":
         reals = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        # Checked by the column's own size: an ID of 9 digits in a float32 column was rounded before it came here.
         exact_below = 2.0 ** EXACT_BITS.get(_bytes_of(series), 53)
         whole = (np.abs(reals) < exact_below) & (np.floor(reals) == reals)
         numbers[whole] = reals[whole]
@@ -107,21 +114,21 @@ def read_integers(series: pd.Series) -> ReadColumn:
 
 
 def read_texts(series: pd.Series) -> ReadColumn:
-    """Read texts; whole numbers are taken as their digits.
+    """Read texts. Whole numbers become their digits.
 
     Parameters
     ----------
     series : pandas.Series
-        Any dtype. Empty texts, texts with control characters or half surrogates, flags, and numbers that are not
-        whole are problems; missing cells are not.
+        Any dtype. Problems are empty texts, texts with control characters or unpaired surrogates, flags, and numbers
+        with a fraction. Missing cells are no problem.
 
     Returns
     -------
     ReadColumn
-        ``string`` with the index of `series`, and the problems in the order of the rows.
+        ``string`` with the index of `series`, and the problems in row order.
     """
     missing = missing_in(series)
-    if kind_of(series) in "iuf":
+    if kind_of(series) in "iuf":  # pandas.read_csv turns loyalty identifiers of digits into numbers
         integers, problems = read_integers(series)
         missing = integers.isna().to_numpy(dtype=bool)
         texts = object_array(map(str, integers.array.to_numpy(dtype=np.int64, na_value=0).tolist()), len(series))
@@ -142,12 +149,12 @@ def read_flags(series: pd.Series) -> ReadColumn:
     Parameters
     ----------
     series : pandas.Series
-        Flags of any dtype; numbers and texts are problems, missing cells are not.
+        Flags of any dtype. Numbers and texts are problems, missing cells are not.
 
     Returns
     -------
     ReadColumn
-        ``boolean`` with the index of `series`, and the problems in the order of the rows.
+        ``boolean`` with the index of `series`, and the problems in row order.
     """
     missing = missing_in(series)
     flags = np.zeros(len(series), dtype=bool)
@@ -167,15 +174,16 @@ def read_times(series: pd.Series, *, tz: dt.tzinfo | None = None) -> ReadColumn:
     Parameters
     ----------
     series : pandas.Series
-        Texts in ISO 8601, datetimes, Timestamps, numpy times, also mixed and of different zones.
+        ISO 8601 texts, datetimes, Timestamps and numpy times, also mixed and with different time zones. Times outside
+        the years 1677 to 2262 are problems. Missing cells are no problem.
     tz : tzinfo, optional
-        The zone of times that carry no offset. Without it they are problems; with it, so are those that the zone's
-        clocks skip or show twice. Times outside the years 1677 to 2262 are problems; missing cells are not.
+        The time zone of times that have no offset. Without it, such times are problems. With it, times that do not
+        exist or occur twice when the zone's clocks change are problems.
 
     Returns
     -------
     ReadColumn
-        ``datetime64[ns, UTC]`` with the index of `series`, and the problems in the order of the rows.
+        ``datetime64[ns, UTC]`` with the index of `series`, and the problems in row order.
     """
     missing = missing_in(series)
     cells: Any = series
@@ -192,13 +200,14 @@ def read_times(series: pd.Series, *, tz: dt.tzinfo | None = None) -> ReadColumn:
     return _column(series, TIME, (moments,), problems)
 
 
-# ---- what a column is made of ----------------------------------------------------------------------------------------
+# ---- dtypes and missing cells ----------------------------------------------------------------------------------------
 
 
 def kind_of(series: pd.Series) -> str:
-    """Say what the cells are by the dtype: i, u, f, b, M as numpy says it, O where only the cells themselves tell."""
+    """Return numpy's kind for the dtype: i, u, f, b or M. O means that each cell must be looked at."""
     dtype = series.dtype
     kind = getattr(dtype, "kind", "O")
+    # Sparse columns and Arrow times report a numpy kind too, but they are read cell by cell to be safe.
     if isinstance(dtype, pd.SparseDtype) or (isinstance(dtype, pd.ArrowDtype) and kind == "M"):
         return "O"
     return kind if kind in "iufbM" else "O"
@@ -210,10 +219,10 @@ def _bytes_of(series: pd.Series) -> int:
 
 
 def missing_in(series: pd.Series) -> NDArray[np.bool_]:
-    """Mark the missing cells, in an array of one's own."""
+    """Return a mask of the missing cells, in a new array that the caller may change."""
     try:
         return np.asarray(series.isna(), dtype=bool).copy()
-    except InvalidOperation:  # pandas compares each Decimal with itself, which a signalling NaN refuses
+    except InvalidOperation:  # pandas compares each Decimal with itself, which raises for a signaling NaN
         return np.fromiter(map(is_missing, series.tolist()), dtype=bool, count=len(series))
 
 
@@ -222,25 +231,25 @@ def _cells_of(series: pd.Series) -> NDArray[Any]:
 
 
 def _column(series: pd.Series, dtype: str, arrays: tuple[Any, ...], problems: list[CellProblem]) -> ReadColumn:
-    """Put the values under the index of the column that was given; cells with a problem become missing."""
-    if problems and dtype != TIME:  # a time that could not be read is missing already
+    """Build the result with the index of `series`. Cells with a problem become missing."""
+    if problems and dtype != TIME:  # times that could not be read are missing already
         arrays[-1][[problem.position for problem in problems]] = None if dtype == TEXT else True
     return ReadColumn(pd.Series(typed_array(dtype, arrays), index=series.index, name=series.name), problems)
 
 
-# ---- the fast way, for cells that are what most are ------------------------------------------------------------------
+# ---- the fast path: many cells at once -------------------------------------------------------------------------------
 
 
 def _texts_at(cells: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mark the cells that are texts."""
+    """Return a mask of the cells that are texts."""
     if set(map(type, cells[~missing])) <= {str}:
         return ~missing
-    # A text that is a member of an enumeration is taken the careful way, which makes a plain one of it.
+    # Subclasses of str, such as enumeration members, are left to `as_text`, which converts them to plain texts.
     return np.fromiter((type(cell) is str for cell in cells), dtype=bool, count=len(cells))
 
 
 def _marked(cells: NDArray[Any], at: NDArray[np.bool_], test: Callable[[str], object]) -> NDArray[np.bool_]:
-    """Mark the texts that pass a test, among those that are marked."""
+    """Return the mask `at` without the texts that fail the test."""
     marks = at.copy()
     marks[at] = np.fromiter(map(bool, map(test, cells[at])), dtype=bool, count=int(at.sum()))
     return marks
@@ -248,14 +257,16 @@ def _marked(cells: NDArray[Any], at: NDArray[np.bool_], test: Callable[[str], ob
 
 def _digits_in(cells: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
     kinds = set(map(type, cells[~missing]))
+    # If the smallest and the largest number fit in 64 bits, all of them do.
     if kinds == {int} and all(-(2**63) <= edge < 2**63 for edge in (min(cells[~missing]), max(cells[~missing]))):
         return ~missing
     return _marked(cells, _texts_at(cells, missing), DIGITS.fullmatch)
 
 
 def _plain_texts_in(cells: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mark the texts that need no second look: some sign in them, no control characters, no half surrogates."""
+    """Return a mask of the texts that are certainly valid: not empty, no control characters, no surrogates."""
     at = _marked(cells, _texts_at(cells, missing), str.strip)
+    # One search through all texts is much faster than one search per cell.
     together = "".join(cells[at])
     if together.isascii() and not CONTROL.search(together):
         return at
@@ -263,19 +274,20 @@ def _plain_texts_in(cells: NDArray[Any], missing: NDArray[np.bool_]) -> NDArray[
 
 
 def _moments_of(stamps: pd.DatetimeIndex, tz: dt.tzinfo | None) -> NDArray[np.int64]:
-    """Give nanoseconds in UTC, and missing where the zone does not tell or the frame cannot hold the time."""
+    """Return nanoseconds in UTC. Times that the zone does not determine or that are out of range are missing."""
     try:
         if stamps.tz is None:
             if tz is None:
                 return np.full(len(stamps), NOT_A_TIME, dtype=np.int64)
             stamps = stamps.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")
         return nanoseconds_of(stamps.tz_convert("UTC").tz_localize(None).to_numpy()).copy()
-    except (ValueError, OverflowError):  # times at the very end of what fits: one by one
+    except (ValueError, OverflowError):  # a time at the limit of the range: read all cells one by one
         return np.full(len(stamps), NOT_A_TIME, dtype=np.int64)
 
 
 def _moments_in_text(cells: NDArray[Any], tz: dt.tzinfo | None) -> NDArray[np.int64]:
-    """Read the texts among the cells, each different one once per slice; what is left is missing."""
+    """Return nanoseconds in UTC for the cells that are texts. All other cells are missing."""
+    # Times repeat, so each distinct text is parsed once per slice.
     moments = np.full(len(cells), NOT_A_TIME, dtype=np.int64)
     for start in range(0, len(cells), SLICE_ROWS):
         slice_ = cells[start : start + SLICE_ROWS]
@@ -291,11 +303,11 @@ def _moments_in_text(cells: NDArray[Any], tz: dt.tzinfo | None) -> NDArray[np.in
     return moments
 
 
-# ---- the careful way, for the others ---------------------------------------------------------------------------------
+# ---- the slow path: cell by cell -------------------------------------------------------------------------------------
 
 
 def _integer_below(exact_below: float) -> Callable[[Any], int]:
-    """Give a function that reads one whole number from floats of a certain size."""
+    """Return a function that reads one whole number from a float, given the limit below which floats are exact."""
 
     def read(cell: float) -> int:
         if cell.is_integer() and abs(cell) >= exact_below:
@@ -306,14 +318,15 @@ def _integer_below(exact_below: float) -> Callable[[Any], int]:
 
 
 def _moment_reader(tz: dt.tzinfo | None) -> Callable[[Any], int]:
-    """Give a function that reads one time, in nanoseconds; most columns repeat a few."""
+    """Return a function that reads one time in nanoseconds and caches the results."""
     known: dict[tuple[type, Any, int], int] = {}
 
     def read(cell: Any) -> int:
-        # Python calls the two hours equal that a zone's clocks show twice, but for their fold.
+        # The key contains fold, because datetimes that differ only in fold are equal but mean different times.
         key = (type(cell), cell, getattr(cell, "fold", 0)) if isinstance(cell, (dt.date, np.datetime64)) else None
         if key in known:
             return known[key]
+        # as_time() accepts the years 1 to 9999, but a column holds nanoseconds of 64 bits.
         year = YEAR.match(cell) if isinstance(cell, str) else None
         if year and not 1677 <= int(year[1]) <= 2262:
             raise InvalidInput(f"{shown(cell)} is {OUT_OF_RANGE}")
@@ -331,7 +344,7 @@ def _moment_reader(tz: dt.tzinfo | None) -> Callable[[Any], int]:
 def _read_left(
     cells: Any, left: NDArray[np.bool_], read: Callable[[Any], Any], dtype: str
 ) -> tuple[dict[int, Any], list[CellProblem]]:
-    """Read the marked cells one by one."""
+    """Read the marked cells one by one. Return values by position, and the problems."""
     values: dict[int, Any] = {}
     problems = []
     positions = np.flatnonzero(left).tolist()
@@ -344,8 +357,9 @@ def _read_left(
 
 
 def _in_two(message: str, standard_fix: str) -> tuple[str, str]:
-    """Part a message into what is wrong and what to do."""
+    """Split an error message into problem and fix."""
     problem, _, fix = message.rpartition("; ")
-    if not problem or " is not a time: " in message:  # a message of pandas, or a value, may hold a semicolon itself
+    # "is not a time: " is followed by a message of pandas, which may contain a semicolon of its own.
+    if not problem or " is not a time: " in message:
         return message, standard_fix
     return problem, fix

@@ -1,4 +1,4 @@
-"""The error for cells of a person's frame that cannot be used: row, column, value, problem and fix of each."""
+"""The error for bad cells in a user's frame, with row, column, value, problem and fix for each."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ SHOWN_CELLS: Final = 3
 
 
 class InvalidCell(NamedTuple):
-    """One line of the report of an `InvalidRows`."""
+    """One row of the report of an `InvalidRows` error."""
 
-    row: object  # the label in the person's index
+    #: The label in the index of the user's frame.
+    row: object
     column: str
     value: object
     problem: str
@@ -30,22 +31,23 @@ class InvalidCell(NamedTuple):
 
 
 def label_at(index: pd.Index, position: int) -> Any:
-    """Give a label as Python shows it."""
+    """Return an index label as a plain Python value."""
     label = index[position]
     return label.item() if isinstance(label, np.generic) else label
 
 
 def invalid_rows(lead: str, cells: Sequence[InvalidCell]) -> InvalidRows:
-    """Make the error that names each wrong cell: the first few in its text, all of them in its report.
+    """Build the error for bad cells. Its message shows the first three, and its report lists all of them.
 
     Parameters
     ----------
     lead : str
-        What is wrong as a whole.
+        The first line of the message.
     cells : sequence of InvalidCell
-        At least one.
+        The bad cells, at least one.
     """
-    # Dtypes are named: pandas would make Arrow's texts of some, which cannot hold half surrogates, and 1.0 of 1.
+    # Without explicit dtypes, pandas could choose Arrow strings, which cannot store unpaired surrogates, and could
+    # turn the value 1 into 1.0.
     dtypes = [np.dtype(object) if name in ("row", "value") else STRING for name in InvalidCell._fields]
     report = pd.DataFrame(
         {
@@ -58,5 +60,5 @@ def invalid_rows(lead: str, cells: Sequence[InvalidCell]) -> InvalidRows:
         for cell in cells[:SHOWN_CELLS]
     ]
     if len(cells) > SHOWN_CELLS:
-        lines.append(f"  and {len(cells) - SHOWN_CELLS} more in the error's .report")
+        lines.append(f"  and {len(cells) - SHOWN_CELLS} more; the error's .report lists all of them")
     return InvalidRows("\n".join([f"{lead}:", *lines]), report)

@@ -1,4 +1,4 @@
-"""What became of an offer state: open, redeemed, expired or voided, from its status, activities and dates."""
+"""The lifecycle of an offer state: open, redeemed, expired or voided, from its status, activities and dates."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ __all__ = [
     "with_lifecycle",
 ]
 
-#: The lifecycle of an offer state: exactly one of these words, whatever status the service uses.
+#: The lifecycles, with their meanings. Every offer state has exactly one of them, whatever status the service uses.
 #:
-#: An offer state is *held* unless it is voided. A member with two offer states of one campaign that are open or
-#: redeemed was given it twice, even where one of them is used already.
+#: An offer state is *held* unless it is voided. A member with two open or redeemed offer states of one campaign
+#: received the offer twice, even if one of them has been used.
 LIFECYCLES: Final[dict[str, str]] = {
     "open": "can still be used, now or once it activates",
     "redeemed": "was used",
-    "expired": "can no longer be used, and was not",
-    "voided": "was taken back",
+    "expired": "was not used in time",
+    "voided": "was withdrawn",
 }
-#: Statuses that decide the lifecycle alone, in lower case. The vocabulary of the service is open: with any other
-#: status, the activities decide.
+#: The lifecycle for each status that the package knows, in lower case. The service may use others. The activities
+#: and dates decide the lifecycle then.
 LIFECYCLE_OF_STATUS: Final[dict[str, str]] = {
     "incomplete": "open",
     "complete": "redeemed",
@@ -49,46 +49,48 @@ LIFECYCLE_DTYPE: Final = pd.CategoricalDtype(list(LIFECYCLES))
 
 
 def lifecycle_of(status: object) -> str | None:
-    """Return the lifecycle that a status decides alone; None if the status is missing or unknown."""
+    """Return the lifecycle for a status, or None if the status is missing or unknown."""
     return None if is_missing(status) else LIFECYCLE_OF_STATUS.get(str(status).strip().lower())
 
 
 def lifecycles_of(statuses: pd.Series) -> pd.Series:
-    """Return `lifecycle_of` each status in a column of text; missing where it is None."""
-    words: pd.Series = statuses.str.strip().str.lower().map(LIFECYCLE_OF_STATUS)
-    return words
+    """Return `lifecycle_of` each status in a text column, with missing values instead of None."""
+    lifecycles: pd.Series = statuses.str.strip().str.lower().map(LIFECYCLE_OF_STATUS)
+    return lifecycles
 
 
 def mask_of(flags: pd.Series) -> NDArray[np.bool_]:
-    """Give a nullable mask as a numpy one; missing counts as false."""
+    """Return a nullable mask as a numpy array, with False for missing values."""
     return flags.fillna(value=False).to_numpy(dtype=bool)
 
 
 def expiry_of(states: pd.DataFrame) -> pd.Series:
-    """Give when each offer state ends: the effective time where the service gives one, otherwise its own."""
+    """Return the expiry of each offer state: the effective time if the service sent one, otherwise its own."""
     return states["effective_expires_at"].fillna(states["expires_at"])
 
 
 def key_of_campaign(states: pd.DataFrame) -> pd.Series:
-    """Name the campaign of each offer state: its number where there is one, otherwise its XID, as text."""
+    """Return the campaign of each offer state: the ID as a number or, if there is none, the XID as text."""
     return states["campaign_id"].astype("object").where(states["campaign_id"].notna(), states["campaign_xid"])
 
 
 def with_lifecycle(states: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Add ``lifecycle`` and ``ends_at`` to the narrow columns.
+    """Return the offer states with ``lifecycle`` and ``ends_at`` added.
 
     Parameters
     ----------
     states : DataFrame
-        Narrow columns, among them ``redeemed_at`` and ``voided_at`` from the activities.
+        Must contain ``redeemed_at`` and ``voided_at`` from the activities.
     as_of : Timestamp
-        The time of the audit: what ends at or before it and was not used is expired.
+        The time of the audit. Offer states that end at or before it and were not used are expired.
     """
-    told = lifecycles_of(states["status"]).astype("object")
-    silent = told.isna().to_numpy()
-    lifecycle: NDArray[Any] = np.where(silent, "open", told.to_numpy(dtype=object, na_value="open"))
-    lifecycle[silent & states["redeemed_at"].notna().to_numpy()] = "redeemed"
-    lifecycle[silent & states["voided_at"].notna().to_numpy()] = "voided"
+    by_status = lifecycles_of(states["status"]).astype("object")
+    unknown = by_status.isna().to_numpy()
+    lifecycle: NDArray[Any] = np.where(unknown, "open", by_status.to_numpy(dtype=object, na_value="open"))
+    lifecycle[unknown & states["redeemed_at"].notna().to_numpy()] = "redeemed"
+    # After redemptions: an offer state with both activities is voided.
+    lifecycle[unknown & states["voided_at"].notna().to_numpy()] = "voided"
     ends_at = expiry_of(states)
+    # The service may still say "incomplete" after the expiry, so the date decides for known statuses too.
     lifecycle[(lifecycle == "open") & mask_of(ends_at <= as_of)] = "expired"
     return states.assign(lifecycle=pd.Categorical(lifecycle, dtype=LIFECYCLE_DTYPE), ends_at=ends_at)

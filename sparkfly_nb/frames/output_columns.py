@@ -1,4 +1,4 @@
-"""One column of an answer: from the cells of the records to numpy, and from numpy to the dtype of the column."""
+"""Columns of a response: convert the values of one field to numpy arrays, and the arrays to pandas dtypes."""
 
 from __future__ import annotations
 
@@ -20,72 +20,71 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+#: The dtype of every text column. The storage is fixed, so that frames are the same with and without pyarrow.
+#:
+#: Python's own strings also take less memory here, because equal texts in a column are one object.
 STRING: Final = pd.StringDtype("python")
-"""The dtype of every text column, named with its storage: the same frame whether or not pyarrow is installed.
 
-Python's own strings also take less memory here: most text columns repeat a few values, and equal texts are one object.
-"""
-
+#: The dtype of numbers with a fraction. No documented field has one, but a new field may.
 FRACTION: Final = "Float64"
-"""The dtype of numbers that are not whole; no field of the service has one by contract, a new one may."""
 EXAMPLES: Final = 3
+#: Integer columns that an older API description calls flags. True is read as 1.
 FLAG_AS_NUMBER: Final = frozenset({"offer_value_required"})
-"""Integer columns that an older description of the service calls flags: true is 1."""
 
+#: The integer that stands for NaT in numpy's datetime64.
 NOT_A_TIME: Final = np.iinfo(np.int64).min
-"""How numpy's datetime64 says missing, as a whole number."""
 FIRST_SECOND: Final = np.datetime64("1677-09-21T00:12:44", "s")
 LAST_SECOND: Final = np.datetime64("2262-04-11T23:47:16", "s")
 _RFC3339: Final = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)"
 RFC3339: Final = re.compile(_RFC3339, re.ASCII | re.IGNORECASE)
 RFC3339_LINES: Final = re.compile(rf"(?:{_RFC3339}\n)*", re.ASCII | re.IGNORECASE)
-OUT_OF_RANGE: Final = "outside the years 1677 to 2262, which are all that a frame can hold"
+OUT_OF_RANGE: Final = "outside the years 1677 to 2262, the range of a DataFrame's times"
 
+#: Dtypes that pandas stores as values and a mask.
 NUMPY_DTYPES: Final[dict[str, type]] = {INTEGER: np.int64, FLAG: bool, FRACTION: np.float64}
-"""Columns that are held as values and a mask."""
 NOTHING: Final = type(None)
+#: Why a value could not be read, by the dtype of its column.
 UNREADABLE: Final[dict[str, str]] = {
     INTEGER: "not a whole number of 64 bits",
     FLAG: "neither true nor false",
     TEXT: "not text",
-    TIME: "not a time with an offset, as in 2026-12-31T23:59:59Z",
+    TIME: "not a time with an offset, for example 2026-12-31T23:59:59Z",
     LIST: "not a list",
     FRACTION: "not a number",
 }
-"""Why a value is missing, by the dtype of its column."""
 TOO_DEEP: Final = "nested more than 253 levels deep"
+#: Python cannot pickle, copy or print lists and objects that are nested more deeply.
 LEVELS: Final = 253
-"""Deeper lists and objects cannot be pickled, copied or shown by Python; nobody means them."""
 
+#: A column in numpy: the values alone, or the values and a mask of the missing ones.
 Arrays = tuple["NDArray[Any]", ...]
-"""A column as numpy holds it: values alone, or values and where they are missing."""
 
 
-# ---- what could not be read ------------------------------------------------------------------------------------------
+# ---- values that could not be read -----------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class UnreadValues:
-    """The values of one column that became missing: how many, and the first few."""
+    """The number of values in one column that could not be read, with a few examples."""
 
     count: int = 0
     examples: dict[str, str] = field(default_factory=dict)
 
     def add(self, value: object, reason: str, times: int = 1) -> None:
-        """Count a value; keep it as an example while there are few."""
+        """Count a value, and keep it if there are fewer than three examples."""
         self.count += times
         if len(self.examples) < EXAMPLES:
             self.examples.setdefault(_short(value), reason)
 
     def join(self, other: UnreadValues) -> None:
-        """Add what another part of the same column counted."""
+        """Add the count and the examples of another part of the same column."""
         self.count += other.count
         for shown, reason in other.examples.items():
             if len(self.examples) < EXAMPLES:
                 self.examples.setdefault(shown, reason)
 
     def describe(self, column: str, where: str) -> str:
-        """Say it in one sentence."""
+        """Return the text of the warning, in one sentence."""
         values = "1 value" if self.count == 1 else f"{self.count:,} values"
         examples = "; ".join(f"{shown} is {reason}" for shown, reason in self.examples.items())
         return f"{where}: {values} of {column} could not be read and became missing: {examples}"
@@ -102,10 +101,10 @@ def _short(value: object) -> str:
 
 
 def json_text(value: object) -> str:
-    """Write a list or an object as compact JSON; an `InvalidInput` says that it cannot be written."""
+    """Return a list or dict as compact JSON, or raise `InvalidInput`."""
     try:
         return orjson.dumps(value).decode()
-    except orjson.JSONEncodeError:  # half surrogates, numbers over 64 bits, more than 254 levels
+    except orjson.JSONEncodeError:  # unpaired surrogates, numbers over 64 bits, or more than 254 levels
         try:
             return json.dumps(value, separators=(",", ":"))
         except (TypeError, ValueError, RecursionError):
@@ -113,33 +112,35 @@ def json_text(value: object) -> str:
 
 
 def texts_among(columns: Iterable[Iterable[Any]]) -> set[str]:
-    """Give each text of some columns once."""
+    """Return the distinct texts of several columns."""
     try:
         cells = set().union(*columns)
-    except TypeError:  # a list or an object among them
+    except TypeError:  # an unhashable list or dict
         cells = {cell for cells in columns for cell in cells if isinstance(cell, str)}
     return {cell for cell in cells if isinstance(cell, str)}
 
 
 def parse_times(texts: Collection[str]) -> tuple[dict[str, int], dict[str, str]]:
-    """Read many different RFC 3339 texts at once.
+    """Parse many RFC 3339 texts at once.
 
     Parameters
     ----------
     texts : collection of str
-        Each text once; a time without an offset is not read, since nothing says what it means.
+        Distinct texts. Times without an offset are ambiguous and are not read.
 
     Returns
     -------
     tuple of dict
-        Nanoseconds since 1970 in UTC by text; and, by text, why it could not be read.
+        Nanoseconds since 1970 in UTC, by text, and the reason why a text could not be read, by text.
     """
     lines = "\n".join(texts) + "\n"
-    if RFC3339_LINES.fullmatch(lines) and lines.count("\n") == len(texts):  # the rule: one match for all is much faster
+    # Usually every text matches. One match for all of them is much faster than one per text.
+    if RFC3339_LINES.fullmatch(lines) and lines.count("\n") == len(texts):
         likely = list(texts)
     else:
         likely = [text for text in texts if RFC3339.fullmatch(text)]
-    given = likely if lines.isupper() else [text.upper() for text in likely]  # RFC 3339 allows t and z, pandas does not
+    # RFC 3339 allows lowercase t and z, but pandas does not.
+    given = likely if lines.isupper() else [text.upper() for text in likely]
     stamps = pd.to_datetime(given, format="ISO8601", utc=True, errors="coerce").tz_localize(None).to_numpy()
     nanoseconds = nanoseconds_of(stamps)
     found = dict(zip(likely, nanoseconds.tolist(), strict=True))
@@ -154,17 +155,15 @@ def parse_times(texts: Collection[str]) -> tuple[dict[str, int], dict[str, str]]
 
 
 def nanoseconds_of(stamps: NDArray[Any]) -> NDArray[np.int64]:
-    """Bring datetime64 of any unit to nanoseconds; what does not fit becomes missing.
-
-    pandas 3 takes the unit that the values need, and knows the year 9999; numpy would wrap it around.
-    """
+    """Convert datetime64 of any unit to nanoseconds. Times that do not fit become missing."""
+    # pandas 3 chooses the unit by the values and can store the year 9999. numpy's conversion would overflow silently.
     seconds = stamps.astype("datetime64[s]")
     fits = (seconds > FIRST_SECOND) & (seconds < LAST_SECOND)
     return np.where(fits, stamps, np.datetime64("NaT", "s")).astype("datetime64[ns]").view(np.int64)
 
 
 def object_array(cells: Iterable[Any], rows: int) -> NDArray[Any]:
-    """Make an array of objects, without numpy looking into lists."""
+    """Return an array of objects. Unlike ``np.array``, it never turns lists into more dimensions."""
     return np.fromiter(cells, dtype=object, count=rows)
 
 
@@ -175,7 +174,7 @@ def _missing_mask(cells: Sequence[Any], kinds: set[type]) -> NDArray[np.bool_]:
 
 
 def _read_cells(cells: Sequence[Any], read: Callable[[Any], Any], unread: UnreadValues, reason: str) -> list[Any]:
-    """Read cell by cell what is not all of the expected type; what cannot be read becomes None and is counted."""
+    """Read the cells one by one. Cells that cannot be read become None and are counted."""
     values = []
     for cell in cells:
         value = None
@@ -194,7 +193,7 @@ def _flag_as_number(cell: Any) -> int:
 
 def _text_of(cell: Any) -> str:
     if isinstance(cell, (dict, list)):
-        return json_text(cell)  # custom_data is text by contract; an object there is kept as its JSON
+        return json_text(cell)  # custom_data is documented as text, but the service may send an object
     return cell if isinstance(cell, str) else as_text(cell)
 
 
@@ -213,7 +212,7 @@ _list_of = _exactly(list)
 
 
 def integers_of(name: str, cells: Sequence[Any], unread: UnreadValues) -> Arrays:
-    """Take whole numbers; digits in text and 1009.0 count, and a flag where an older description has one."""
+    """Read whole numbers, also from digits in text and ``1009.0``, and from flags in `FLAG_AS_NUMBER`."""
     arrays = _whole_numbers(cells)
     if arrays is None:
         read = _flag_as_number if name in FLAG_AS_NUMBER else as_integer
@@ -222,7 +221,7 @@ def integers_of(name: str, cells: Sequence[Any], unread: UnreadValues) -> Arrays
 
 
 def _whole_numbers(cells: Sequence[Any]) -> Arrays | None:
-    """Take cells that are all whole numbers of 64 bits or missing; None if one is something else."""
+    """Return the arrays if all cells are 64-bit whole numbers or missing; otherwise None."""
     kinds = set(map(type, cells))
     if not kinds <= {int, NOTHING}:
         return None
@@ -235,17 +234,17 @@ def _whole_numbers(cells: Sequence[Any]) -> Arrays | None:
 
 
 def flags_of(_name: str, cells: Sequence[Any], unread: UnreadValues) -> Arrays:
-    """Take flags; 0, 1 and texts are none."""
+    """Read flags. 0, 1 and texts are not accepted."""
     kinds = set(map(type, cells))
     if not kinds <= {bool, NOTHING}:
         cells = _read_cells(cells, _flag_of, unread, UNREADABLE[FLAG])
         kinds.add(NOTHING)
     missing = _missing_mask(cells, kinds)
-    return np.array(cells, dtype=bool), missing  # None counts as False below the mask
+    return np.array(cells, dtype=bool), missing  # the mask hides the False that None becomes
 
 
 def fractions_of(_name: str, cells: Sequence[Any], unread: UnreadValues) -> Arrays:
-    """Take floats."""
+    """Read floats."""
     if not set(map(type, cells)) <= {float, NOTHING}:
         cells = _read_cells(cells, _float_of, unread, UNREADABLE[FRACTION])
     missing = _missing_mask(cells, {NOTHING})
@@ -253,16 +252,16 @@ def fractions_of(_name: str, cells: Sequence[Any], unread: UnreadValues) -> Arra
 
 
 def lists_of(cells: Sequence[Any], unread: UnreadValues) -> Sequence[Any]:
-    """Take lists as they are; a missing one stays missing, for the service did not say that there are none."""
+    """Read lists. A missing list stays missing, because it may not mean an empty list."""
     if not set(map(type, cells)) <= {list, NOTHING}:
         cells = _read_cells(cells, _list_of, unread, UNREADABLE[LIST])
     return without_deep(cells, unread)
 
 
 def without_deep(cells: Sequence[Any], unread: UnreadValues) -> Sequence[Any]:
-    """Leave out lists and objects that are nested too deeply, and count them."""
+    """Return the cells without lists and objects that are nested too deeply, and count those."""
     try:
-        orjson.dumps(cells)  # the quickest way to know: it gives up at 254 levels
+        orjson.dumps(cells)  # the fastest check: orjson raises at 254 levels
     except orjson.JSONEncodeError:
         return _read_cells(cells, _shallow, unread, TOO_DEEP)
     return cells
@@ -276,6 +275,7 @@ def _shallow(cell: Any) -> Any:
 
 def _is_deep(cell: Any) -> bool:
     held = [cell]
+    # Level by level instead of recursively, which would fail on the very values to be found.
     for _ in range(LEVELS):
         nested = [value for value in held if isinstance(value, (list, dict))]
         held = [inner for value in nested for inner in (value.values() if isinstance(value, dict) else value)]
@@ -283,17 +283,29 @@ def _is_deep(cell: Any) -> bool:
 
 
 def texts_of(cells: Sequence[Any], unread: UnreadValues) -> Sequence[str | None]:
-    """Take texts, whole numbers as their digits, and lists and objects as their JSON."""
+    """Read texts. Whole numbers become their digits, lists and objects their JSON."""
     if not set(map(type, cells)) <= {str, NOTHING}:
         cells = _read_cells(cells, _text_of, unread, UNREADABLE[TEXT])
     return cells
 
 
 def times_of(cells: Sequence[Any], parsed: Mapping[Any, int], bad: Mapping[str, str], unread: UnreadValues) -> Arrays:
-    """Look the times up; `parsed` knows None as well, and no bad text."""
+    """Look up the times of the cells.
+
+    Parameters
+    ----------
+    cells : sequence
+        The values of the field.
+    parsed : Mapping
+        Nanoseconds by text and, for missing cells, by None.
+    bad : Mapping
+        The reason why a text could not be read, by text.
+    unread : UnreadValues
+        Counts the cells that could not be read.
+    """
     try:
         return (np.fromiter(map(parsed.__getitem__, cells), dtype=np.int64, count=len(cells)),)
-    except (KeyError, TypeError):  # a bad text, or a cell that cannot be looked up at all
+    except (KeyError, TypeError):  # a bad text, or something other than text
         values = []
         for cell in cells:
             known = isinstance(cell, str) or cell is None
@@ -308,14 +320,14 @@ def times_of(cells: Sequence[Any], parsed: Mapping[Any, int], bad: Mapping[str, 
 
 
 def typed_array(dtype: str, arrays: Arrays) -> Any:
-    """Make the pandas array of a column from what numpy holds.
+    """Build the pandas array of a column from numpy arrays.
 
     Parameters
     ----------
     dtype : str
         One of `schema.DTYPES`, or `FRACTION`.
     arrays : tuple of numpy arrays
-        Numbers and flags: values, and where they are missing. Times: nanoseconds since 1970. Others: objects.
+        Numbers and flags: values and mask. Times: nanoseconds since 1970. Others: objects.
     """
     values = arrays[0]
     if dtype == FRACTION:
@@ -332,7 +344,7 @@ def typed_array(dtype: str, arrays: Arrays) -> Any:
 
 
 def empty_arrays(dtype: str, rows: int) -> Arrays:
-    """Give a column of nothing but missing values."""
+    """Return the arrays of a column in which every value is missing."""
     if dtype in NUMPY_DTYPES:
         return np.zeros(rows, dtype=NUMPY_DTYPES[dtype]), np.ones(rows, dtype=bool)
     if dtype == TIME:
@@ -341,7 +353,7 @@ def empty_arrays(dtype: str, rows: int) -> Arrays:
 
 
 def inferred_array(objects: NDArray[Any]) -> Any:
-    """Type a column that no table knows, by all its values: one kind of scalar, or objects as they came."""
+    """Choose the dtype of a field that no table lists: that of its scalars if all have one type, otherwise object."""
     cells = objects.tolist()
     kinds = set(map(type, cells)) - {NOTHING}
     if kinds == {str}:

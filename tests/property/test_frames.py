@@ -60,6 +60,7 @@ def fields(tz):
     }
 
 
+#: Operations, the columns that a frame has for sure, and some that it may have.
 ASKED = [
     ("issue", ("member_id",), ("member_identifier", "external_ref_id", "activates_at", "expires_at")),
     ("issue", ("member_identifier",), ("member_id", "external_ref_id", "activates_at", "expires_at")),
@@ -72,7 +73,6 @@ ASKED = [
     ),
     ("redeem", ("member_id", "offer_state_id"), ("value", "is_reward", "expires_at", "offer_value_required")),
 ]
-"""Operations, the columns that a frame has for sure, and some that it may have."""
 KEYS = {"issue": ("member_id", "member_identifier"), "void": ("member_id", "member_identifier")}
 
 
@@ -137,7 +137,7 @@ EVERY_WRITER = [
 )
 @examples(6)
 @given(data=st.data())
-def test_a_column_of_any_dtype_is_read_cell_by_cell_or_each_wrong_cell_is_named(name, writer, tz, data):
+def test_column_of_any_dtype_is_read_or_each_bad_cell_is_reported(name, writer, tz, data):
     rows = data.draw(st.integers(1, 9 if "object" in writer.name else 4))
     column = data.draw(columns_of([writer], rows, st.sampled_from(("good", MISSING, BAD))))
     frame = pd.DataFrame({"member_id": 7, "offer_state_id": range(rows), name: column.series})
@@ -172,7 +172,7 @@ def on_the_wire(name, cell):
 )
 @examples(40)
 @given(data=st.data())
-def test_a_frame_is_planned_right_row_by_row_or_each_wrong_cell_is_named(operation, required, optional, data):
+def test_frame_is_planned_correctly_or_each_bad_cell_is_reported(operation, required, optional, data):
     tz = data.draw(st.sampled_from((None, BERLIN)), "tz")
     writers = fields(tz)
     drawn = data.draw(
@@ -219,7 +219,7 @@ def assert_report(error, plan, drawn):
 
 @examples(50)
 @given(data=st.data())
-def test_a_preview_has_a_verdict_for_each_row_under_its_label(data):
+def test_preview_has_verdict_for_each_row(data):
     drawn = data.draw(frames({"member_id": NUMBERS}, {name: fields(None)[name] for name in ASKED[0][2]}))
     plan = plan_of(drawn, "issue")
 
@@ -245,7 +245,7 @@ def test_a_preview_has_a_verdict_for_each_row_under_its_label(data):
 
 @examples(50)
 @given(data=st.data(), form=st.sampled_from(("frame", "series", "list")))
-def test_members_to_list_are_read_once_each_or_each_wrong_one_is_named(data, form):
+def test_members_to_list_are_deduplicated_or_each_bad_one_is_reported(data, form):
     drawn = data.draw(frames({"member_id": NUMBERS}, {"member_identifier": TEXTS}))
     before = fingerprint(drawn.frame)
     column = drawn.frame["member_id"]
@@ -269,7 +269,7 @@ AUDITED = ("member_identifier", "external_ref_id", "campaign_id", "offer_state_i
 
 @examples(60)
 @given(data=st.data())
-def test_a_plan_to_audit_is_read_row_by_row_or_each_wrong_cell_is_named(data):
+def test_plan_to_audit_is_read_or_each_bad_cell_is_reported(data):
     tz = data.draw(st.sampled_from((None, BERLIN)))
     writers = {**fields(tz), "campaign_id": TEXTS}
     drawn = data.draw(frames({"member_id": NUMBERS}, {name: writers[name] for name in AUDITED}))
@@ -324,7 +324,7 @@ def plainly(drawn):
 
 @examples(50)
 @given(data=st.data())
-def test_equal_rows_have_equal_digests_whatever_dtype_index_and_other_columns_they_have(data):
+def test_digest_is_independent_of_dtypes_index_and_other_columns(data):
     operation, required, optional = data.draw(st.sampled_from(ASKED))
     writers = fields(None)
     drawn = data.draw(frames({n: writers[n] for n in required}, {n: writers[n] for n in optional}, bad=False))
@@ -357,7 +357,7 @@ ROWS = st.lists(
 
 @examples(100)
 @given(ROWS, ROWS, st.booleans())
-def test_the_digest_tells_any_two_frames_apart_that_ask_for_something_else(one, other, nearly):
+def test_frames_with_different_rows_have_different_digests(one, other, nearly):
     if nearly and one:  # one cell differs
         other = [*one[:-1], {**one[-1], **dict(list((other or [{}])[0].items())[:1])}]
 
@@ -382,7 +382,7 @@ def test_the_digest_tells_any_two_frames_apart_that_ask_for_something_else(one, 
     st.text(max_size=3),
     st.text(max_size=3),
 )
-def test_no_two_rows_of_any_two_runs_share_a_reference(rows, run, other):
+def test_references_are_unique_across_rows_and_runs(rows, run, other):
     frame = pd.DataFrame(rows, columns=["member_id", "member_identifier"])
     plan = make_plan(OPERATIONS["issue"], frame, address=ADDRESS, campaign_id="S", allow_duplicates=True)
 
@@ -396,7 +396,7 @@ def test_no_two_rows_of_any_two_runs_share_a_reference(rows, run, other):
 
 @examples(60)
 @given(st.sampled_from(sorted(fields(None))), st.sampled_from(ASKED), st.sampled_from(("twice", "below", "tuples")))
-def test_a_column_that_stands_there_twice_is_refused_by_its_name(name, asked, how):
+def test_duplicate_column_is_rejected_by_name(name, asked, how):
     operation, required, optional = asked
     assume(name in (*required, *optional))
     names = [*required, name] if name in required else [*required, name, name]
@@ -451,7 +451,7 @@ def check(call, drawn, operation, service, **details):
 
 @examples(12)
 @given(data=st.data())
-def test_each_row_of_any_frame_ends_as_it_was_asked_in_the_store_of_the_service(shop, data):
+def test_each_row_of_any_frame_ends_as_requested_at_the_service(shop, data):
     session, service, names = shop
     ids = [member["member_id"] for member in service.members(6)]
     members = number_writers(numbers_among(ids))

@@ -55,7 +55,7 @@ def cells(writers):
 @pytest.mark.parametrize("kind", list(READERS))
 @examples(60)
 @given(data=st.data())
-def test_a_value_that_was_read_is_read_as_itself(kind, data):
+def test_reading_a_value_twice_changes_nothing(kind, data):
     given_value, _ = data.draw(cells(KINDS.get(kind, KINDS["integer"])[0]) | cells(TEXTS))
     try:
         read = READERS[kind](given_value, BERLIN)
@@ -68,7 +68,7 @@ def test_a_value_that_was_read_is_read_as_itself(kind, data):
 @pytest.mark.parametrize("kind", list(KINDS))
 @examples(100)
 @given(data=st.data())
-def test_a_column_that_was_read_is_read_as_itself_and_each_cell_as_it_is_read_alone(kind, data):
+def test_reading_a_column_twice_changes_nothing_and_matches_scalars(kind, data):
     writers, read, read_one = KINDS[kind]
     column = data.draw(columns_of(writers, data.draw(st.integers(0, 5)), st.sampled_from(("good", MISSING, BAD))))
 
@@ -92,7 +92,7 @@ def test_a_column_that_was_read_is_read_as_itself_and_each_cell_as_it_is_read_al
 @pytest.mark.parametrize("name", list(ENDPOINTS))
 @examples(60)
 @given(data=st.data())
-def test_what_a_single_call_sends_is_what_was_read(name, data):
+def test_single_call_sends_the_values_that_were_read(name, data):
     endpoint = ENDPOINTS[name]
     values = dict(VALUES[name])
     for field in endpoint.fields:
@@ -121,9 +121,7 @@ def test_what_a_single_call_sends_is_what_was_read(name, data):
     took_s=st.floats(0, 40), headers=st.lists(st.none() | st.sampled_from(("0", "7", "1e9", "99999999")), max_size=12),
     chance=st.floats(0, 1),
 )  # fmt: skip
-def test_no_call_is_tried_more_often_or_longer_than_its_policy_allows(
-    attempts, base_s, cap_s, budget_s, took_s, headers, chance
-):
+def test_retries_stay_within_attempts_and_budget_of_policy(attempts, base_s, cap_s, budget_s, took_s, headers, chance):
     policy = RetryPolicy(attempts=attempts, base_delay=base_s, max_delay=cap_s, total_time=budget_s)
     made, elapsed_s, asked = 0, 0.0, iter(headers)
     while True:
@@ -141,7 +139,7 @@ def test_no_call_is_tried_more_often_or_longer_than_its_policy_allows(
 
 @examples(60)
 @given(data=st.data())
-def test_a_column_of_any_dtype_is_written_harmlessly_or_refused_by_its_name(tmp_path_factory, data):
+def test_column_of_any_dtype_is_written_safely_or_rejected_by_name(tmp_path_factory, data):
     writers = [*NUMBERS, *TEXTS, *FLAGS, *TIMES]
     column = data.draw(columns_of(writers, data.draw(st.integers(1, 4)), st.sampled_from(("good", MISSING, BAD))))
     folder = tmp_path_factory.mktemp("csv")
@@ -166,7 +164,7 @@ TIME = st.integers(0, 3).map(lambda day: f"2026-06-0{day + 1}T00:00:00.000000001
 
 @examples(6)
 @given(data=st.data())
-def test_an_audit_of_any_plan_is_written_verified_and_read_back_as_it_was(tmp_path_factory, data):
+def test_audit_of_any_plan_round_trips_through_folder(tmp_path_factory, data):
     plan = data.draw(
         frames(
             {"member_id": number_writers(numbers_among(IDS))},

@@ -43,32 +43,32 @@ def read(**fields):
 
 
 @pytest.mark.parametrize("columns", [OFFER_STATE, RECEIPT, RESULT], ids=["offer state", "receipt", "result"])
-def test_an_empty_answer_has_the_columns_and_dtypes_of_the_table(columns):
+def test_empty_frame_has_columns_and_dtypes_of_table(columns):
     frame = empty_frame(columns)
 
     assert {name: str(dtype).partition("[python")[0] for name, dtype in frame.dtypes.items()} == dict(columns)
     assert len(frame) == 0
 
 
-def test_a_full_answer_has_the_columns_and_dtypes_of_an_empty_one():
+def test_full_frame_has_columns_and_dtypes_of_empty_frame():
     pd.testing.assert_frame_equal(frame_of([STATE] * 3, where="test").iloc[:0], empty_frame())
 
 
 @pytest.mark.parametrize("columns", [RECEIPT, RESULT], ids=["receipt", "result"])
-def test_records_are_read_by_the_table_that_is_given(columns):
+def test_frame_has_columns_of_given_table(columns):
     frame = frame_of([{"member_id": 2}], columns, where="test")
 
     pd.testing.assert_frame_equal(frame.iloc[:0], empty_frame(columns))
 
 
-def test_text_columns_are_string_with_na_whatever_is_installed():
+def test_text_columns_use_python_strings_with_or_without_pyarrow():
     dtype = empty_frame()["status"].dtype
 
     assert dtype == "string"
     assert (dtype.storage, dtype.na_value) == ("python", pd.NA)
 
 
-def test_values_arrive_as_what_they_are():
+def test_values_keep_their_types():
     row = frame_of([STATE], where="test").iloc[0]
 
     assert (row.offer_state_id, row.status, row.offer_campaign_name) == (7, "incomplete", "")
@@ -78,17 +78,17 @@ def test_values_arrive_as_what_they_are():
 
 
 @pytest.mark.parametrize("record", [{}, dict.fromkeys(OFFER_STATE)], ids=["missing", "null"])
-def test_missing_and_null_fields_are_missing(record):
+def test_absent_and_null_fields_are_missing(record):
     assert frame_of([record], where="test").iloc[0].isna().all()
 
 
-def test_missing_lists_stay_apart_from_empty_ones():
+def test_missing_list_differs_from_empty_list():
     frame = frame_of([{"offer_tags": None}, {"offer_tags": []}], where="test")
 
     assert frame.offer_tags.tolist() == [None, []]
 
 
-def test_new_fields_become_columns_at_the_end_in_the_order_of_appearance():
+def test_unlisted_fields_become_columns_at_end_in_order_of_appearance():
     frame = frame_of([{"zeta": 1, **STATE}, {**STATE, "alpha": "x", "zeta": 2}, STATE], where="test")
 
     assert list(frame.columns) == [*OFFER_STATE, "zeta", "alpha"]
@@ -112,7 +112,7 @@ def test_new_fields_become_columns_at_the_end_in_the_order_of_appearance():
     ],
     ids=repr,
 )
-def test_a_new_field_is_typed_by_all_its_values(values, dtype):
+def test_dtype_of_unlisted_field_depends_on_all_values(values, dtype):
     builder = FrameBuilder(where="test")
     for value in values:
         builder.add([{"new": value}])
@@ -124,17 +124,17 @@ def test_a_new_field_is_typed_by_all_its_values(values, dtype):
 
 
 @pytest.mark.parametrize("number", [2**53 + 1, 2**63 - 1, -(2**63)])
-def test_ids_of_64_bits_are_exact(number):
+def test_64_bit_ids_are_exact(number):
     assert frame_of([{"member_id": number}, {"member_id": None}], where="test").member_id[0] == number
 
 
 @pytest.mark.parametrize(("given_id", "number"), [("1009", 1009), (1009.0, 1009), ("9007199254740993", 2**53 + 1)])
-def test_ids_as_text_or_whole_floats_are_read(given_id, number):
+def test_ids_are_read_from_text_and_whole_floats(given_id, number):
     assert read(member_id=given_id).member_id == number
 
 
 @pytest.mark.parametrize(("required", "number"), [(48, 48), (True, 1), (False, 0), ("48", 48)])
-def test_the_value_required_may_be_a_number_or_a_flag(required, number):
+def test_offer_value_required_may_be_number_or_flag(required, number):
     assert read(offer_value_required=required).offer_value_required == number
 
 
@@ -149,7 +149,7 @@ def test_the_value_required_may_be_a_number_or_a_flag(required, number):
         ("2262-04-11T23:47:15.999999999Z", "2262-04-11T23:47:15.999999999"),
     ],
 )
-def test_times_are_read_to_the_nanosecond_and_brought_to_utc(text, utc):
+def test_times_are_read_to_the_nanosecond_and_converted_to_utc(text, utc):
     # a neighbour with another precision must not change the unit
     frame = frame_of([{"created_at": "2024-01-01T00:00:00Z"}, {"created_at": text}], where="test")
 
@@ -157,7 +157,7 @@ def test_times_are_read_to_the_nanosecond_and_brought_to_utc(text, utc):
     assert frame.created_at[1] == pd.Timestamp(utc, tz="UTC")
 
 
-def test_an_object_where_text_is_promised_is_kept_as_its_json():
+def test_object_in_text_field_is_kept_as_json():
     assert read(custom_data={"a": [1, None, "ü"]}).custom_data == '{"a":[1,null,"ü"]}'
 
 
@@ -183,7 +183,7 @@ def test_an_object_where_text_is_promised_is_kept_as_its_json():
         ("expires_at", "0001-01-01T00:00:00Z", "outside the years 1677 to 2262"),
     ],
 )
-def test_a_value_that_cannot_be_read_is_missing_and_the_rest_is_kept(column, value, reason):
+def test_unreadable_value_is_missing_and_other_values_are_kept(column, value, reason):
     with pytest.warns(DataWarning, match=f"1 value of {column} .* {reason}") as caught:
         frame = frame_of([{**STATE, column: value}, STATE], where="list_offer_states")
 
@@ -193,7 +193,7 @@ def test_a_value_that_cannot_be_read_is_missing_and_the_rest_is_kept(column, val
     pd.testing.assert_frame_equal(frame, other)
 
 
-def test_one_warning_per_column_counts_and_shows_three_short_examples():
+def test_warning_counts_values_per_column_and_shows_three_short_examples():
     records = [{"member_id": f"{'x' * 200}{number}", "value": None} for number in range(5000)] + [{"value": "?"}]
 
     with pytest.warns(DataWarning) as caught:
@@ -206,7 +206,7 @@ def test_one_warning_per_column_counts_and_shows_three_short_examples():
     assert all(len(text) < 400 for text in told)
 
 
-def test_examples_are_three_and_different():
+def test_warning_shows_three_distinct_examples():
     records = [{"member_id": word} for word in ["a", "a", "b", "c", "d"]]
 
     with pytest.warns(DataWarning) as caught:
@@ -215,14 +215,14 @@ def test_examples_are_three_and_different():
     assert [word in str(caught[0].message) for word in ("'a'", "'b'", "'c'", "'d'")] == [True, True, True, False]
 
 
-def test_the_warning_points_at_the_line_of_the_caller():
+def test_warning_points_at_line_of_caller():
     with pytest.warns(DataWarning) as caught:
         frame_of([{"member_id": "x"}], where="test")
 
     assert caught[0].filename == __file__
 
 
-def test_pages_of_any_size_and_shape_give_the_frame_of_one_page():
+def test_page_size_does_not_change_the_frame():
     records = [{**STATE, "value": key, "created_at": f"2024-01-01T00:00:{key % 60:02}Z"} for key in range(5000)]
     records[10] = {"offer_state_id": 10}
     records[4000] = {**STATE, "late": "field"}
@@ -235,18 +235,18 @@ def test_pages_of_any_size_and_shape_give_the_frame_of_one_page():
     pd.testing.assert_frame_equal(builder.frame(), frame_of(records, where="test"))
 
 
-def test_more_new_fields_than_a_frame_takes_are_counted_and_the_others_kept():
+def test_unlisted_fields_beyond_the_limit_are_counted_in_warning():
     names = [f"new {number}" for number in range(NEW_FIELDS + 2)]
 
     with pytest.warns(
-        DataWarning, match="2 values of new fields could not be read .*'new 1000' is more than the 1,000"
+        DataWarning, match="2 values of new fields could not be read .*'new 1000' is beyond the limit of 1,000"
     ):
         frame = frame_of([{**STATE, **dict.fromkeys(names, 1)}, STATE], where="test")
 
     assert list(frame.columns) == [*OFFER_STATE, *names[:NEW_FIELDS]]
 
 
-def test_new_fields_of_all_parts_together_are_no_more_than_a_frame_takes(monkeypatch):
+def test_limit_of_unlisted_fields_applies_to_all_parts_together(monkeypatch):
     monkeypatch.setattr(frames_module, "NEW_FIELDS", 3)
     parts = []
     for names in ("abc", "cde"):
@@ -254,18 +254,18 @@ def test_new_fields_of_all_parts_together_are_no_more_than_a_frame_takes(monkeyp
         builder.add([dict.fromkeys(names, 1)])
         parts.append(builder.part())
 
-    with pytest.warns(DataWarning, match="list_many: 2 values of new fields could .* 'd' is more .*; 'e' is more"):
+    with pytest.warns(DataWarning, match="list_many: 2 values of new fields could .* 'd' is beyond .*; 'e' is beyond"):
         frame = join_parts(parts, where="list_many")
 
     assert list(frame.columns) == [*OFFER_STATE, "a", "b", "c"]
     assert frame[["a", "c"]].to_numpy().tolist() == [[1, 1], [pd.NA, 1]]
 
 
-def test_records_without_any_field_are_rows_still():
+def test_records_without_fields_are_rows():
     assert len(frame_of([{}, {}], {}, where="test")) == 2
 
 
-def test_rows_that_are_columns_already_stand_among_records_in_their_order():
+def test_added_columns_and_records_keep_their_order():
     builder = FrameBuilder(where="test")
     builder.add([{**STATE, "offer_state_id": 1}])
     builder.add_columns([("offer_state_id", [2, 3]), ("status", ["voided", None]), ("new", [4, 5])], 2)
@@ -278,7 +278,7 @@ def test_rows_that_are_columns_already_stand_among_records_in_their_order():
     pd.testing.assert_frame_equal(builder.frame(), frame_of(expected, where="test"))
 
 
-def test_a_builder_is_empty_after_it_handed_over_or_was_cleared():
+def test_builder_is_empty_after_frame_and_clear():
     builder = FrameBuilder(where="test")
     builder.add([STATE])
     builder.frame()
@@ -290,7 +290,7 @@ def test_a_builder_is_empty_after_it_handed_over_or_was_cleared():
     assert len(builder) == 0
 
 
-def test_parts_travel_as_pickles_and_are_joined_in_their_order_with_one_warning_per_column():
+def test_pickled_parts_are_joined_in_order_with_one_warning_per_column():
     records = [{**STATE, "offer_state_id": key} for key in range(3000)]
     records[5]["member_id"] = "first"
     records[2500]["member_id"] = "second"
@@ -309,7 +309,7 @@ def test_parts_travel_as_pickles_and_are_joined_in_their_order_with_one_warning_
         pd.testing.assert_frame_equal(joined, frame_of(records, where="list_many"))
 
 
-def test_a_part_is_small():
+def test_pickled_part_is_small():
     builder = FrameBuilder(where="test")
     builder.add([{**STATE, "offer_state_id": key, "offer_name": "Free coffee" * 10} for key in range(2000)])
 
@@ -317,7 +317,7 @@ def test_a_part_is_small():
 
 
 @pytest.mark.parametrize("column", ["external_ref_id", "new"])
-def test_equal_texts_are_one_object(column):
+def test_equal_texts_share_one_object(column):
     records = [orjson.loads(orjson.dumps({**STATE, column: "sxjbvnG"})) for _ in range(100)]
     records += [{**STATE, column: None}]
 
@@ -338,7 +338,7 @@ def shared(monkeypatch):
 
 
 @pytest.mark.parametrize(("different", "times"), [(3, 1), (5, 3), (7, 3)])
-def test_texts_that_repeat_are_one_object_page_after_page(shared, different, times):
+def test_repeated_texts_share_one_object_across_pages(shared, different, times):
     first = {text: text for text in reversed(shared.of([*fresh(different, times), None]))}
 
     for page in (fresh(1, 2), [*fresh(different, 1), None], fresh(different, 1)):
@@ -347,7 +347,7 @@ def test_texts_that_repeat_are_one_object_page_after_page(shared, different, tim
         assert all(text is first[text] for text in found)
 
 
-def test_a_column_in_which_texts_seldom_repeat_is_left_as_it_is(shared):
+def test_column_with_few_repeated_texts_is_not_deduplicated(shared):
     first = shared.of(fresh(5, 2))
 
     assert all(text is not first[at % 5] for at, text in enumerate(shared.of(fresh(5, 2))))
@@ -355,7 +355,7 @@ def test_a_column_in_which_texts_seldom_repeat_is_left_as_it_is(shared):
     assert shared.of(page) is page
 
 
-def test_of_too_many_texts_none_is_remembered_and_their_repeating_is_counted_anew(shared):
+def test_text_cache_starts_over_when_full(shared):
     first = shared.of(fresh(9, 3))
 
     second = shared.of(fresh(5, 2))
@@ -365,7 +365,7 @@ def test_of_too_many_texts_none_is_remembered_and_their_repeating_is_counted_ane
     assert shared.of(page) is page, "too few of those that came since have repeated"
 
 
-def test_a_page_of_known_texts_is_one_array_of_the_objects_seen_first(shared):
+def test_page_of_known_texts_reuses_first_objects(shared):
     first = shared.of([*fresh(5, 2), None])
 
     found = shared.known([None, *fresh(5, 1)], 6)
@@ -374,7 +374,7 @@ def test_a_page_of_known_texts_is_one_array_of_the_objects_seen_first(shared):
     assert all(text is seen for text, seen in zip(found[1:], first, strict=False))
 
 
-def test_a_page_of_known_texts_counts_as_texts_that_repeat(shared):
+def test_page_of_known_texts_counts_as_repeated_texts(shared):
     first = shared.of(fresh(5, 1))
     for _ in range(2):
         shared.known(fresh(5, 1), 5)
@@ -384,7 +384,7 @@ def test_a_page_of_known_texts_counts_as_texts_that_repeat(shared):
     assert all(text is seen for text, seen in zip(found, first, strict=False))
 
 
-def test_a_column_in_which_no_text_repeats_takes_nothing_from_the_others(monkeypatch):
+def test_column_of_unique_texts_does_not_affect_other_columns(monkeypatch):
     monkeypatch.setattr(frames_module, "TRIAL_TEXTS", 4)
     monkeypatch.setattr(frames_module, "CHUNK_ROWS", 10)
     builder = FrameBuilder(OFFER_STATE, where="test")
@@ -396,13 +396,13 @@ def test_a_column_in_which_no_text_repeats_takes_nothing_from_the_others(monkeyp
 
 
 @pytest.mark.parametrize("other", ["new", 7, True, 1.5, ["a"], {"a": 1}])
-def test_a_page_with_anything_but_known_texts_is_read_cell_by_cell(shared, other):
+def test_page_with_unknown_values_is_not_taken_from_cache(shared, other):
     shared.of(["7", "True", "a", None])
 
     assert shared.known(["a", other], 2) is None
 
 
-def test_what_is_no_text_is_read_as_ever_behind_a_page_of_known_texts(monkeypatch):
+def test_non_text_values_are_read_after_pages_of_known_texts(monkeypatch):
     monkeypatch.setattr(frames_module, "CHUNK_ROWS", 2)
     builder = FrameBuilder(OFFER_STATE, where="test")
     for page in (["a", None], ["a", "a"], ["a", 7], ["a", False]):
@@ -414,7 +414,7 @@ def test_what_is_no_text_is_read_as_ever_behind_a_page_of_known_texts(monkeypatc
     assert frame["status"].fillna("-").tolist() == ["a", "-", "a", "a", "a", "7", "a", "-"]
 
 
-def test_an_empty_list_of_one_frame_is_none_of_another():
+def test_frames_do_not_share_empty_lists():
     first, second = (frame_of([STATE], where="test") for _ in range(2))
 
     assert first.offer_activities[0] is not second.offer_activities[0]
@@ -443,7 +443,7 @@ RECORDS = st.lists(st.dictionaries(NAMES, JSON, max_size=6), max_size=6)
 @example([{"\ud800": "\udfff", "status": "\ud800"}])
 @example([{"created_at": "2023-01-01T00:00:00+99:99"}, {"created_at": "2023-01-01T24:00:00Z"}])
 @example([{"custom_data": ["\ud800", 2**90]}])
-def test_no_json_makes_more_than_a_warning(records):
+def test_any_json_causes_at_most_a_warning(records):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", DataWarning)
@@ -453,7 +453,7 @@ def test_no_json_makes_more_than_a_warning(records):
     pd.testing.assert_series_equal(frame.dtypes[: len(OFFER_STATE)], empty_frame().dtypes)
 
 
-def test_a_value_nested_too_deeply_for_text_is_missing():
+def test_too_deeply_nested_value_in_text_field_is_missing():
     deep: list = []
     for _ in range(100_000):  # the newest Python writes much deeper nesting than orjson reads
         deep = [deep]
@@ -470,7 +470,7 @@ def nested(times, wrap):
 @pytest.mark.parametrize(
     ("times", "wrap"), [(254, lambda value: [value]), (127, lambda value: [{"a": value}])], ids=["lists", "objects"]
 )
-def test_a_value_nested_too_deeply_to_be_pickled_or_shown_is_missing_and_the_rest_is_kept(column, times, wrap):
+def test_too_deeply_nested_value_is_missing_and_other_values_are_kept(column, times, wrap):
     kept = nested(50, wrap)
     records = [{column: cell} for cell in (kept, nested(times, wrap), nested(2 * times, wrap), ["\ud800"])]
 
@@ -482,7 +482,7 @@ def test_a_value_nested_too_deeply_to_be_pickled_or_shown_is_missing_and_the_res
     repr(frame)
 
 
-def test_the_deepest_value_that_is_kept_can_be_pickled_and_shown():
+def test_most_deeply_nested_kept_value_can_be_pickled_and_printed():
     deepest = nested(253, lambda value: [value])
     frame = frame_of([{"offer_tags": deepest, "surprise": deepest}], where="test")
 

@@ -62,7 +62,7 @@ STATES = [
 ]  # fmt: skip
 
 
-def test_a_frame_of_every_dtype_comes_back_equal(path):
+def test_frame_with_every_dtype_round_trips(path):
     frame = frame_of(STATES, where="test")
 
     write_csv(frame, path)
@@ -70,7 +70,7 @@ def test_a_frame_of_every_dtype_comes_back_equal(path):
     pd.testing.assert_frame_equal(read_csv(path, OFFER_STATE), frame)
 
 
-def test_an_empty_frame_comes_back_equal(path):
+def test_empty_frame_round_trips(path):
     written = write_csv(empty_frame(), path)
 
     assert written.rows == 0
@@ -92,7 +92,7 @@ def test_cells_are_written_exactly_and_in_utc(path):
     assert set(second) == {""}
 
 
-def test_plain_pandas_reads_the_file_right(path):
+def test_pandas_reads_the_file_correctly(path):
     frame = texts(*HOSTILE)
 
     write_csv(frame, path)
@@ -103,7 +103,7 @@ def test_plain_pandas_reads_the_file_right(path):
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
-def test_no_hostile_text_is_run_and_each_comes_back(text, path):
+def test_hostile_texts_are_neutralized_and_round_trip(text, path):
     frame = texts(text, None, f"{text}{text}")
 
     write_csv(frame, path)
@@ -120,7 +120,7 @@ TEXT = st.text(SIGNS, max_size=12) | st.text(max_size=12) | st.text(st.character
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(TEXT | st.none(), TEXT | st.none()), max_size=8), TEXT)
 @example([("'", ""), (None, None)], "=1+1")
-def test_any_text_comes_back_and_none_is_run(path, cells, name):
+def test_any_text_is_neutralized_and_round_trips(path, cells, name):
     name = f"{name} of this column".encode(errors="replace").decode()  # pandas cannot hold all names
     columns = {"key": "Int64", "text": "string", name: "string"}
     frame = frame_of([{"key": -1, "text": one, name: two} for one, two in cells], columns, where="test")
@@ -134,11 +134,11 @@ def test_any_text_comes_back_and_none_is_run(path, cells, name):
 
 
 @given(TEXT, TEXT)
-def test_two_texts_never_share_a_cell(one, other):
+def test_different_texts_have_different_cells(one, other):
     assert (text_cell(one) == text_cell(other)) == (one == other)
 
 
-def test_a_frame_of_one_column_keeps_its_missing_cells(path):
+def test_one_column_frame_keeps_missing_cells(path):
     frame = texts("", None, "a", None)[["text"]]
 
     write_csv(frame, path)
@@ -148,7 +148,7 @@ def test_a_frame_of_one_column_keeps_its_missing_cells(path):
 
 @given(st.lists(st.floats(), max_size=5))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_fractions_come_back_to_the_last_bit(path, numbers):
+def test_floats_round_trip_exactly(path, numbers):
     frame = pd.DataFrame({"rate": pd.array([None if np.isnan(x) else x for x in numbers], dtype="Float64")})
 
     write_csv(frame, path)
@@ -156,7 +156,7 @@ def test_fractions_come_back_to_the_last_bit(path, numbers):
     pd.testing.assert_frame_equal(read_csv(path, {"rate": "Float64"}), frame, check_exact=True)
 
 
-def test_columns_of_pandas_own_dtypes_are_written_as_what_they_are(path):
+def test_columns_of_other_pandas_dtypes_are_written_exactly(path):
     moment = dt.datetime(2024, 1, 1, 13, tzinfo=dt.timezone(dt.timedelta(hours=1)))
     frame = pd.DataFrame(
         {
@@ -183,7 +183,7 @@ def test_columns_of_pandas_own_dtypes_are_written_as_what_they_are(path):
     ]  # fmt: skip
 
 
-def test_columns_that_no_table_knows_come_back_as_text(path):
+def test_unlisted_columns_are_read_as_text(path):
     write_csv(frame_of([{"new": 5, "list": [1]}], {}, where="test"), path)
 
     frame = read_csv(path, {})
@@ -192,27 +192,27 @@ def test_columns_that_no_table_knows_come_back_as_text(path):
     assert frame.to_numpy().tolist() == [["5", "[1]"]]
 
 
-def test_names_of_columns_are_made_harmless_and_come_back(path):
+def test_column_names_are_neutralized_and_round_trip(path):
     write_csv(pd.DataFrame({"=1+1": [1], "a,b\n": [2], "": [3]}), path)
 
     assert rows_as_a_spreadsheet_reads_them(path)[0] == ["'=1+1", "a,b\n", ""]
     assert list(read_csv(path, {"=1+1": "Int64"}).columns) == ["=1+1", "a,b\n", ""]
 
 
-def test_the_count_and_the_digest_are_those_of_the_file(path):
+def test_write_csv_returns_row_count_and_sha256(path):
     written = write_csv(texts("a", "b"), path)
 
     assert written.rows == 2
     assert written.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_file_has_no_byte_order_mark_and_ends_its_rows_with_cr_lf(path):
+def test_file_has_no_byte_order_mark_and_crlf_line_endings(path):
     write_csv(texts("ä"), path)
 
     assert path.read_bytes() == "key,text\r\n0,ä\r\n".encode()
 
 
-def test_frames_are_appended_and_come_back_as_one(path):
+def test_appended_frames_are_read_back_as_one(path):
     frame = texts(*(HOSTILE * 100))
 
     with CsvWriter(path, TEXTS) as writer:
@@ -224,7 +224,7 @@ def test_frames_are_appended_and_come_back_as_one(path):
     pd.testing.assert_frame_equal(read_csv(path, TEXTS), frame)
 
 
-def test_a_column_that_a_later_frame_brings_is_empty_in_the_rows_before(path):
+def test_column_added_later_is_empty_in_earlier_rows(path):
     with CsvWriter(path, TEXTS) as writer:
         writer.append(texts(*HOSTILE))
         writer.append(pd.DataFrame({"late": ["=x"], "key": [-1]}))
@@ -245,7 +245,7 @@ class Stop(Exception):
 
 
 @pytest.mark.parametrize("wide", [False, True])
-def test_an_interrupted_file_leaves_the_old_one_and_nothing_else(path, wide):
+def test_interrupted_write_keeps_old_file_and_leaves_no_other(path, wide):
     path.write_text("old")
 
     with pytest.raises(Stop), CsvWriter(path, TEXTS) as writer:  # noqa: PT012 - the block is what is tested
@@ -256,7 +256,7 @@ def test_an_interrupted_file_leaves_the_old_one_and_nothing_else(path, wide):
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-def test_a_value_that_cannot_be_written_is_named_and_leaves_nothing(path):
+def test_unwritable_value_names_column_and_leaves_no_file(path):
     frame = pd.DataFrame({"at": pd.to_datetime(["2024-01-01"])})
 
     with pytest.raises(InvalidInput, match=r"states\.csv: column at: the times have no time zone"):
@@ -266,12 +266,12 @@ def test_a_value_that_cannot_be_written_is_named_and_leaves_nothing(path):
 
 
 @pytest.mark.parametrize("value", [10**5000, {10**5000}], ids=["number", "set"])
-def test_a_number_that_python_does_not_write_down_is_named(path, value):
+def test_number_too_long_for_python_to_print_names_column(path, value):
     with pytest.raises(InvalidInput, match=r"states\.csv: column n: a very long (int|set) cannot be written"):
         write_csv(pd.DataFrame({"n": pd.Series([value], dtype=object)}), path)
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+def test_full_disk_raises_and_leaves_no_file(tmp_path):
     resource = pytest.importorskip("resource")
     signal = pytest.importorskip("signal")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -290,7 +290,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["missing/states.csv", "folder"])
-def test_a_place_that_cannot_hold_the_file_is_told(tmp_path, place):
+def test_write_to_missing_folder_or_folder_raises(tmp_path, place):
     (tmp_path / "folder").mkdir()
 
     with pytest.raises(AuditFileError, match="was not written"):
@@ -299,7 +299,7 @@ def test_a_place_that_cannot_hold_the_file_is_told(tmp_path, place):
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_link_is_replaced_and_what_it_points_to_is_not_touched(tmp_path):
+def test_link_is_replaced_and_its_target_is_unchanged(tmp_path):
     (tmp_path / "target").write_text("untouched")
     (tmp_path / "states.csv").symlink_to(tmp_path / "target")
 
@@ -309,8 +309,8 @@ def test_a_link_is_replaced_and_what_it_points_to_is_not_touched(tmp_path):
     assert not (tmp_path / "states.csv").is_symlink()
 
 
-def test_two_columns_of_one_name_are_refused(path):
-    with pytest.raises(InvalidInput, match="more than one column is called a"):
+def test_duplicate_column_names_are_rejected(path):
+    with pytest.raises(InvalidInput, match="more than one column is named a"):
         write_csv(pd.DataFrame([[1, 2]], columns=["a", "a"]), path)
 
 
@@ -322,14 +322,14 @@ def test_two_columns_of_one_name_are_refused(path):
         (b'key,text\r\n1,"a\r\n', "is not a CSV file|ends in the middle of a row"),
         (b"key,text\r\n1,a,b\r\n", "is not a CSV file"),
         (b"key,text\r\n1,\xff\r\n", "is not a CSV file"),
-        (b"key,key\r\n1,2\r\n", "named twice"),
-        (b"key\r\n1\r\n", "lacks the columns text"),
+        (b"key,key\r\n1,2\r\n", "two columns have the same name"),
+        (b"key\r\n1\r\n", "has no column named text"),
         (b"key,text\r\n1.5,a\r\n", "1 value of key could not be read.*'1.5'.*the file was changed"),
         (b"key,text\r\n1-2,a\r\n", "1 value of key could not be read"),
         (b"key,text\r\n9223372036854775808,a\r\n", "1 value of key could not be read"),
     ],
 )
-def test_a_damaged_file_is_refused(path, content, words):
+def test_damaged_file_is_rejected(path, content, words):
     path.write_bytes(content)
 
     with pytest.raises(AuditFileError, match=words):
@@ -340,13 +340,13 @@ def test_a_damaged_file_is_refused(path, content, words):
     ("dtype", "cell"),
     [("boolean", "True"), ("Float64", "x"), ("object", "x"), ("object", "{}"), ("datetime64[ns, UTC]", "2024-01-01")],
 )
-def test_a_cell_that_is_not_what_its_column_promises_is_refused(path, dtype, cell):
+def test_cell_that_does_not_match_dtype_is_rejected(path, dtype, cell):
     path.write_text(f"column\n{cell}\n")
 
     with pytest.raises(AuditFileError, match="1 value of column could not be read"):
         read_csv(path, {"column": dtype})
 
 
-def test_a_file_that_is_not_there_is_told(path):
+def test_missing_file_is_reported(path):
     with pytest.raises(AuditFileError, match="cannot be read"):
         read_csv(path, TEXTS)

@@ -30,7 +30,7 @@ def told(*values, reason="not text"):
     return unread.describe("status", "list_offer_states")
 
 
-def test_what_could_not_be_read_is_counted_and_shown_in_one_sentence():
+def test_unread_values_are_described_in_one_sentence():
     start = "list_offer_states: 2 values of status could not be read and became missing: "
 
     assert told(7, 1.5) == start + "7 is not text; 1.5 is not text"
@@ -39,7 +39,7 @@ def test_what_could_not_be_read_is_counted_and_shown_in_one_sentence():
     assert told(True) == "list_offer_states: 1 value of status could not be read and became missing: True is not text"
 
 
-def test_three_examples_are_shown_and_equal_ones_once():
+def test_description_shows_three_distinct_examples():
     assert told(1, 1, 2, 3, 4).endswith("missing: 1 is not text; 2 is not text; 3 is not text")
 
 
@@ -54,11 +54,11 @@ def test_three_examples_are_shown_and_equal_ones_once():
         ("ü", r"'\xfc'"),
     ],
 )
-def test_an_example_is_short_and_plain(value, shown):
+def test_example_is_short_and_ascii(value, shown):
     assert told(value).endswith(f"missing: {shown} is not text")
 
 
-def test_a_long_text_is_cut_before_it_is_shown():
+def test_long_text_is_truncated_before_repr():
     class Counted(str):
         longest = 0
 
@@ -74,7 +74,7 @@ def test_a_long_text_is_cut_before_it_is_shown():
     assert Counted.longest == 60
 
 
-def test_parts_of_a_column_add_up_and_show_three_examples_together():
+def test_joined_counts_add_up_and_share_three_examples():
     first, second = UnreadValues(), UnreadValues()
     first.add("a", "odd", times=5)
     first.add("b", "odd")
@@ -95,16 +95,16 @@ def test_parts_of_a_column_add_up_and_show_three_examples_together():
         ([2**70, 1], f"[{2**70},1]"),
     ],
 )
-def test_lists_and_objects_are_written_compactly_whatever_they_hold(value, text):
+def test_lists_and_objects_are_written_as_compact_json(value, text):
     assert json_text(value) == text
 
 
-def test_what_is_no_json_is_named_by_its_kind():
+def test_value_that_json_cannot_represent_is_named_by_type():
     with pytest.raises(InvalidInput, match=r"^set cannot be written as JSON$"):
         json_text({1})
 
 
-def test_numbers_as_text_are_read_beside_flags():
+def test_numbers_flags_and_digits_are_read_as_integers():
     unread = UnreadValues()
     values, missing = integers_of("offer_value_required", [True, "48.0", 1.5, None, False], unread)
 
@@ -113,14 +113,14 @@ def test_numbers_as_text_are_read_beside_flags():
     assert unread.count == 1
 
 
-def test_texts_are_kept_as_they_are_beside_numbers():
+def test_texts_are_unchanged_and_numbers_become_digits():
     unread = UnreadValues()
 
     assert texts_of(["", " a ", 7, None, False], unread) == ["", " a ", "7", None, None]
     assert list(unread.examples.items()) == [("False", "not text")]
 
 
-def test_fractions_are_floats_and_nothing_else():
+def test_fractions_accept_only_floats():
     unread = UnreadValues()
     values, missing = fractions_of("new", [0.5, None, "0.5", 1, -2.0], unread)
 
@@ -133,24 +133,24 @@ def test_fractions_are_floats_and_nothing_else():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("1677-09-21T00:12:44Z", "outside the years 1677 to 2262, which are all that a frame can hold"),
-        ("1677-01-01T00:00:00Z", "outside the years 1677 to 2262, which are all that a frame can hold"),
-        ("2262-04-11T23:47:16Z", "outside the years 1677 to 2262, which are all that a frame can hold"),
-        ("2262-12-31T00:00:00Z", "outside the years 1677 to 2262, which are all that a frame can hold"),
-        ("2262-13-31T00:00:00Z", "outside the years 1677 to 2262, which are all that a frame can hold"),
-        ("2261-13-31T00:00:00Z", "not a time with an offset, as in 2026-12-31T23:59:59Z"),
-        ("1678-13-31T00:00:00Z", "not a time with an offset, as in 2026-12-31T23:59:59Z"),
-        ("1500", "not a time with an offset, as in 2026-12-31T23:59:59Z"),
+        ("1677-09-21T00:12:44Z", "outside the years 1677 to 2262, the range of a DataFrame's times"),
+        ("1677-01-01T00:00:00Z", "outside the years 1677 to 2262, the range of a DataFrame's times"),
+        ("2262-04-11T23:47:16Z", "outside the years 1677 to 2262, the range of a DataFrame's times"),
+        ("2262-12-31T00:00:00Z", "outside the years 1677 to 2262, the range of a DataFrame's times"),
+        ("2262-13-31T00:00:00Z", "outside the years 1677 to 2262, the range of a DataFrame's times"),
+        ("2261-13-31T00:00:00Z", "not a time with an offset, for example 2026-12-31T23:59:59Z"),
+        ("1678-13-31T00:00:00Z", "not a time with an offset, for example 2026-12-31T23:59:59Z"),
+        ("1500", "not a time with an offset, for example 2026-12-31T23:59:59Z"),
     ],
 )
-def test_a_time_that_a_frame_cannot_hold_is_told_from_one_that_is_none(text, reason):
+def test_time_out_of_range_has_other_reason_than_invalid_time(text, reason):
     assert parse_times({text, "2026-01-01T00:00:00Z"}) == (
         {"2026-01-01T00:00:00Z": 1_767_225_600 * 10**9},
         {text: reason},
     )
 
 
-def test_times_of_which_a_frame_can_hold_none_are_all_told():
+def test_times_that_are_all_out_of_range_are_reported():
     texts = ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"]
 
     assert parse_times(texts) == ({}, dict.fromkeys(texts, OUT_OF_RANGE))
@@ -160,11 +160,11 @@ def test_times_of_which_a_frame_can_hold_none_are_all_told():
     ("text", "nanoseconds"),
     [("1677-09-21T00:12:45Z", -9_223_372_035 * 10**9), ("2262-04-11T23:47:15Z", 9_223_372_035 * 10**9)],
 )
-def test_the_first_and_the_last_second_that_a_frame_holds_are_read(text, nanoseconds):
+def test_first_and_last_second_in_range_are_read(text, nanoseconds):
     assert parse_times({text}) == ({text: nanoseconds}, {})
 
 
-def test_a_time_that_is_none_is_shown_as_it_came():
+def test_invalid_time_is_shown_as_received():
     unread = UnreadValues()
     (times,) = times_of(["soon", None, [1], 7], {None: NOT_A_TIME}, {"soon": "odd"}, unread)
 
