@@ -40,10 +40,10 @@ class Word(str, enum.Enum):
 
 # ---- cells -----------------------------------------------------------------------------------------------------------
 
+#: Every way in which a cell of an object column is missing.
 NOTHINGS = st.sampled_from(
     (None, float("nan"), np.float64("nan"), pd.NA, pd.NaT, np.datetime64("NaT", "s"), Decimal("NaN"), Decimal("sNaN"))
 )
-"""Every way in which a cell of an object column is missing."""
 SURROGATES = st.text(st.characters(codec=None, categories=("Cs",)), min_size=1, max_size=2)
 CONTROLS = st.text(st.sampled_from("\x00\t\n\r\x1b\x7f"), min_size=1, max_size=2)
 SHOWN_TEXTS = st.text(
@@ -53,6 +53,7 @@ SHOWN_TEXTS = st.text(
     max_size=12,
 ).filter(str.strip)
 NO_TEXTS = SURROGATES | CONTROLS | st.sampled_from(("", "  ", "\u2003"))
+#: Cells that are neither a number, nor a text, nor a flag, nor a time.
 NO_VALUES = st.sampled_from(
     (
         b"1009", 1j, pd.Timedelta("1s"), np.timedelta64(5, "s"), pd.Period("2026-01"), pd.Interval(0, 1), dt.time(12),
@@ -60,9 +61,8 @@ NO_VALUES = st.sampled_from(
         Decimal("Infinity"), 2.0**60, slice(3), range(2),
     )
 )  # fmt: skip
-"""Cells that are neither a number, nor a text, nor a flag, nor a time."""
+#: Numbers that Python does not even write down; made when drawn, for the same goes for Hypothesis.
 LONG = st.integers(5000, 5001).map(lambda digits: 10**digits)
-"""Numbers that Python does not even write down; made when drawn, for the same goes for Hypothesis."""
 HUGE = LONG | st.sampled_from((2**63, -(2**63) - 1, 2**64, 10**30, Decimal(2**63), "9" * 25, np.uint64(2**63)))
 
 
@@ -317,8 +317,8 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 FIRST_S, LAST_S = (
     int((dt.datetime(year, 1, 1, tzinfo=dt.timezone.utc) - EPOCH).total_seconds()) for year in (1678, 2262)
 )
+#: Near the hour that clocks in Berlin show twice.
 CLOSE_S = int((dt.datetime(2027, 10, 31, tzinfo=dt.timezone.utc) - EPOCH).total_seconds())
-"""Near the hour that clocks in Berlin show twice."""
 
 
 def instants(unit: str) -> st.SearchStrategy[int]:

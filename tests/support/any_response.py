@@ -15,13 +15,13 @@ FULL_STATE = {
     "activates_at": None, "expires_at": "2030-01-01T00:00:00+02:00", "custom_data": None, "offer_activities": [],
     "offer_name": "Free coffee", "campaign_id": 1, "campaign_xid": "SUMMER26", "credential_identifier": "VK32",
 }  # fmt: skip
+#: A right answer of each kind.
 RIGHT = {
     "receipt": {"offer_state": RECEIPT},
     "offer_state": {"offer_state": FULL_STATE, "errors": {}},
     "offer_states": {**INDEX, "offer_states": [{"offer_state": FULL_STATE}]},
     "nothing": {},
 }
-"""A right answer of each kind."""
 NAMES = st.sampled_from(
     ["offer_state", "offer_states", "offer_state_id", "id", "member_id", "error", "errors", "message", "trace", "page",
      "per_page", "total_entries", "total_pages", "created_at", "offer_tags", "surprise", "", "\x00", "\ud800"]
