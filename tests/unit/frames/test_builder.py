@@ -1,4 +1,4 @@
-"""Records of the service become typed frames, whatever shape they come in."""
+"""Build typed frames from the records of the service."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import pickle
 import string
 import warnings
 
-import orjson
 import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sparkfly_nb.errors import DataWarning
-from sparkfly_nb.frames import builder as frames_module
+from sparkfly_nb.frames import builder as builder_module
 from sparkfly_nb.frames.builder import NEW_FIELDS, FrameBuilder, empty_frame, frame_of, join_parts
 from sparkfly_nb.schema import OFFER_STATE, RECEIPT, RESULT, TIME
 
@@ -38,7 +37,7 @@ STATE = {
 
 
 def read(**fields):
-    """Read one record that holds these fields only, and give its row."""
+    """Return the row for a record with these fields."""
     return frame_of([fields], where="test").iloc[0]
 
 
@@ -150,7 +149,7 @@ def test_offer_value_required_may_be_number_or_flag(required, number):
     ],
 )
 def test_times_are_read_to_the_nanosecond_and_converted_to_utc(text, utc):
-    # a neighbour with another precision must not change the unit
+    # A value with another precision in the same column must not change the unit.
     frame = frame_of([{"created_at": "2024-01-01T00:00:00Z"}, {"created_at": text}], where="test")
 
     assert frame.created_at.dtype == TIME
@@ -199,11 +198,11 @@ def test_warning_counts_values_per_column_and_shows_three_short_examples():
     with pytest.warns(DataWarning) as caught:
         frame_of(records, where="list_offer_states")
 
-    told = [str(warning.message) for warning in caught]
-    assert [text.partition(" could")[0] for text in told] == [
+    messages = [str(warning.message) for warning in caught]
+    assert [text.partition(" could")[0] for text in messages] == [
         "list_offer_states: 5,000 values of member_id", "list_offer_states: 1 value of value",
     ]  # fmt: skip
-    assert all(len(text) < 400 for text in told)
+    assert all(len(text) < 400 for text in messages)
 
 
 def test_warning_shows_three_distinct_examples():
@@ -247,7 +246,7 @@ def test_unlisted_fields_beyond_the_limit_are_counted_in_warning():
 
 
 def test_limit_of_unlisted_fields_applies_to_all_parts_together(monkeypatch):
-    monkeypatch.setattr(frames_module, "NEW_FIELDS", 3)
+    monkeypatch.setattr(builder_module, "NEW_FIELDS", 3)
     parts = []
     for names in ("abc", "cde"):
         builder = FrameBuilder(where="worker")
@@ -316,104 +315,6 @@ def test_pickled_part_is_small():
     assert len(pickle.dumps(builder.part())) < 2000 * 38 * 8
 
 
-@pytest.mark.parametrize("column", ["external_ref_id", "new"])
-def test_equal_texts_share_one_object(column):
-    records = [orjson.loads(orjson.dumps({**STATE, column: "sxjbvnG"})) for _ in range(100)]
-    records += [{**STATE, column: None}]
-
-    assert len({id(text) for text in frame_of(records, where="test")[column].dropna()}) == 1
-
-
-def fresh(different, times):
-    """Give so many different texts, each so many times and each time as another object."""
-    return [f"text {number}" for _ in range(times) for number in range(different)]
-
-
-@pytest.fixture
-def shared(monkeypatch):
-    """The texts of a column, of which 8 are remembered, or 4 if they seldom repeat."""
-    monkeypatch.setattr(frames_module, "TRIAL_TEXTS", 4)
-    monkeypatch.setattr(frames_module, "SHARED_TEXTS", 8)
-    return frames_module._Shared()
-
-
-@pytest.mark.parametrize(("different", "times"), [(3, 1), (5, 3), (7, 3)])
-def test_repeated_texts_share_one_object_across_pages(shared, different, times):
-    first = {text: text for text in reversed(shared.of([*fresh(different, times), None]))}
-
-    for page in (fresh(1, 2), [*fresh(different, 1), None], fresh(different, 1)):
-        found = shared.of(page)
-        assert found == page
-        assert all(text is first[text] for text in found)
-
-
-def test_column_with_few_repeated_texts_is_not_deduplicated(shared):
-    first = shared.of(fresh(5, 2))
-
-    assert all(text is not first[at % 5] for at, text in enumerate(shared.of(fresh(5, 2))))
-    page = fresh(5, 2)
-    assert shared.of(page) is page
-
-
-def test_text_cache_starts_over_when_full(shared):
-    first = shared.of(fresh(9, 3))
-
-    second = shared.of(fresh(5, 2))
-    assert all(text is not first[at % 5] and text is second[at % 5] for at, text in enumerate(second))
-    shared.of(fresh(5, 2))
-    page = fresh(5, 2)
-    assert shared.of(page) is page, "too few of those that came since have repeated"
-
-
-def test_page_of_known_texts_reuses_first_objects(shared):
-    first = shared.of([*fresh(5, 2), None])
-
-    found = shared.known([None, *fresh(5, 1)], 6)
-
-    assert found.tolist() == [None, *first[:5]]
-    assert all(text is seen for text, seen in zip(found[1:], first, strict=False))
-
-
-def test_page_of_known_texts_counts_as_repeated_texts(shared):
-    first = shared.of(fresh(5, 1))
-    for _ in range(2):
-        shared.known(fresh(5, 1), 5)
-
-    found = shared.of([*fresh(5, 1), "new"])
-
-    assert all(text is seen for text, seen in zip(found, first, strict=False))
-
-
-def test_column_of_unique_texts_does_not_affect_other_columns(monkeypatch):
-    monkeypatch.setattr(frames_module, "TRIAL_TEXTS", 4)
-    monkeypatch.setattr(frames_module, "CHUNK_ROWS", 10)
-    builder = FrameBuilder(OFFER_STATE, where="test")
-    for number in range(50):
-        other = {"external_ref_id": f"r-{number}", "credential_identifier": f"VK{number}"}
-        builder.add([{**other, "status": "".join(["in", "complete"])}])
-
-    assert len({id(text) for text in builder.frame()["status"]}) == 1
-
-
-@pytest.mark.parametrize("other", ["new", 7, True, 1.5, ["a"], {"a": 1}])
-def test_page_with_unknown_values_is_not_taken_from_cache(shared, other):
-    shared.of(["7", "True", "a", None])
-
-    assert shared.known(["a", other], 2) is None
-
-
-def test_non_text_values_are_read_after_pages_of_known_texts(monkeypatch):
-    monkeypatch.setattr(frames_module, "CHUNK_ROWS", 2)
-    builder = FrameBuilder(OFFER_STATE, where="test")
-    for page in (["a", None], ["a", "a"], ["a", 7], ["a", False]):
-        builder.add([{"offer_state_id": 1, "status": status} for status in page])
-
-    with pytest.warns(DataWarning, match="1 value of status could not be read"):
-        frame = builder.frame()
-
-    assert frame["status"].fillna("-").tolist() == ["a", "-", "a", "a", "a", "7", "a", "-"]
-
-
 def test_frames_do_not_share_empty_lists():
     first, second = (frame_of([STATE], where="test") for _ in range(2))
 
@@ -455,7 +356,7 @@ def test_any_json_causes_at_most_a_warning(records):
 
 def test_too_deeply_nested_value_in_text_field_is_missing():
     deep: list = []
-    for _ in range(100_000):  # the newest Python writes much deeper nesting than orjson reads
+    for _ in range(100_000):  # json.dumps in the newest Python allows much deeper nesting than orjson does
         deep = [deep]
 
     with pytest.warns(DataWarning, match="a list is not text"):

@@ -1,4 +1,4 @@
-"""CSV files are exact, harmless in a spreadsheet, whole or absent, and come back as the frame that was written."""
+"""CSV files are exact, safe in a spreadsheet, complete or absent, and are read back as the same frame."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def path(tmp_path):
 
 
 def texts(*values):
-    """Give a frame with these texts and a key, typed as the package types them."""
+    """Return a frame with a key and these texts."""
     return frame_of([{"key": key, "text": value} for key, value in enumerate(values)], TEXTS, where="test")
 
 
@@ -113,15 +113,15 @@ def test_hostile_texts_are_neutralized_and_round_trip(text, path):
     pd.testing.assert_frame_equal(read_csv(path, TEXTS), frame)
 
 
-SIGNS = st.sampled_from(list("=+-@'\"\\,;\r\n\t \x00\ud800\ufeff\uff1da0u😀"))
-TEXT = st.text(SIGNS, max_size=12) | st.text(max_size=12) | st.text(st.characters(codec=None), max_size=6)
+CHARACTERS = st.sampled_from(list("=+-@'\"\\,;\r\n\t \x00\ud800\ufeff\uff1da0u😀"))
+TEXT = st.text(CHARACTERS, max_size=12) | st.text(max_size=12) | st.text(st.characters(codec=None), max_size=6)
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(TEXT | st.none(), TEXT | st.none()), max_size=8), TEXT)
 @example([("'", ""), (None, None)], "=1+1")
 def test_any_text_is_neutralized_and_round_trips(path, cells, name):
-    name = f"{name} of this column".encode(errors="replace").decode()  # pandas cannot hold all names
+    name = f"{name} of this column".encode(errors="replace").decode()  # pandas cannot store every name
     columns = {"key": "Int64", "text": "string", name: "string"}
     frame = frame_of([{"key": -1, "text": one, name: two} for one, two in cells], columns, where="test")
 
@@ -181,15 +181,6 @@ def test_columns_of_other_pandas_dtypes_are_written_exactly(path):
          "P0DT1H0M0S", "-5.50"],
         ["-2", str(2**64 - 1), "", "false", "", "", "'=b", '{"a":true}', "true", "", "1000"],
     ]  # fmt: skip
-
-
-def test_unlisted_columns_are_read_as_text(path):
-    write_csv(frame_of([{"new": 5, "list": [1]}], {}, where="test"), path)
-
-    frame = read_csv(path, {})
-
-    assert frame.dtypes.tolist() == ["string", "string"]
-    assert frame.to_numpy().tolist() == [["5", "[1]"]]
 
 
 def test_column_names_are_neutralized_and_round_trip(path):
@@ -312,41 +303,3 @@ def test_link_is_replaced_and_its_target_is_unchanged(tmp_path):
 def test_duplicate_column_names_are_rejected(path):
     with pytest.raises(InvalidInput, match="more than one column is named a"):
         write_csv(pd.DataFrame([[1, 2]], columns=["a", "a"]), path)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "is not a CSV file"),
-        (b"key,text\r\n1,a", "ends in the middle of a row"),
-        (b'key,text\r\n1,"a\r\n', "is not a CSV file|ends in the middle of a row"),
-        (b"key,text\r\n1,a,b\r\n", "is not a CSV file"),
-        (b"key,text\r\n1,\xff\r\n", "is not a CSV file"),
-        (b"key,key\r\n1,2\r\n", "two columns have the same name"),
-        (b"key\r\n1\r\n", "has no column named text"),
-        (b"key,text\r\n1.5,a\r\n", "1 value of key could not be read.*'1.5'.*the file was changed"),
-        (b"key,text\r\n1-2,a\r\n", "1 value of key could not be read"),
-        (b"key,text\r\n9223372036854775808,a\r\n", "1 value of key could not be read"),
-    ],
-)
-def test_damaged_file_is_rejected(path, content, words):
-    path.write_bytes(content)
-
-    with pytest.raises(AuditFileError, match=words):
-        read_csv(path, TEXTS)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "cell"),
-    [("boolean", "True"), ("Float64", "x"), ("object", "x"), ("object", "{}"), ("datetime64[ns, UTC]", "2024-01-01")],
-)
-def test_cell_that_does_not_match_dtype_is_rejected(path, dtype, cell):
-    path.write_text(f"column\n{cell}\n")
-
-    with pytest.raises(AuditFileError, match="1 value of column could not be read"):
-        read_csv(path, {"column": dtype})
-
-
-def test_missing_file_is_reported(path):
-    with pytest.raises(AuditFileError, match="cannot be read"):
-        read_csv(path, TEXTS)

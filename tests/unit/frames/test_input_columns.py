@@ -1,5 +1,5 @@
 # ruff: noqa: PD011 - values is a field of ReadColumn
-"""A column of a person's frame is read whatever its dtype, and each bad cell is named with what to do."""
+"""Read columns of a user's frame of any dtype, with problem and fix for each bad cell."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ INDEX = ["c", "a", "b"]
 UTC = "datetime64[ns, UTC]"
 
 
-def told(column):
-    """Give what was said of each bad cell, by its position."""
+def messages(column):
+    """Return the message for each bad cell, by position."""
     return {problem.position: f"{problem.problem}; {problem.fix}" for problem in column.problems}
 
 
@@ -113,13 +113,13 @@ def test_database_decimals_are_read_and_decimal_nan_is_missing():
 def test_bad_whole_number_is_reported_and_missing(series, words):
     column = read_integers(series)
 
-    assert list(told(column)) == [1]
-    assert words in told(column)[1]
+    assert list(messages(column)) == [1]
+    assert words in messages(column)[1]
     assert column.values.tolist() == [1, pd.NA]
 
 
 def test_column_of_flags_is_rejected_as_ids():
-    assert list(told(read_integers(pd.Series([True, None, False], dtype="boolean")))) == [0, 2]
+    assert list(messages(read_integers(pd.Series([True, None, False], dtype="boolean")))) == [0, 2]
 
 
 def test_texts_are_kept_and_whole_numbers_become_digits():
@@ -153,7 +153,7 @@ def test_identifiers_that_pandas_read_as_numbers_become_text(dtype):
 def test_bad_text_is_reported_and_missing(cell, words):
     column = read_texts(pd.Series(["fine", cell], dtype=object))
 
-    assert words in told(column)[1]
+    assert words in messages(column)[1]
     assert column.values.tolist() == ["fine", pd.NA]
 
 
@@ -162,7 +162,7 @@ def test_flags_are_read_and_other_values_are_reported():
 
     assert column.values.dtype == "boolean"
     assert column.values.tolist() == [True, False, pd.NA, pd.NA, pd.NA]
-    assert told(column) == {3: "1 is not a flag; use True or False", 4: "'true' is not a flag; use True or False"}
+    assert messages(column) == {3: "1 is not a flag; use True or False", 4: "'true' is not a flag; use True or False"}
 
 
 @pytest.mark.parametrize("dtype", ["bool", "boolean"])
@@ -199,7 +199,7 @@ NAIVE = [
 def test_time_without_offset_is_rejected_without_zone(cell):
     column = read_times(pd.Series([cell], dtype=object))
 
-    assert "has no time zone; add an offset" in told(column)[0]
+    assert "has no time zone; add an offset" in messages(column)[0]
     assert column.values.isna().all()
 
 
@@ -222,7 +222,7 @@ def test_datetime_columns_are_read_with_and_without_zone(unit):
     assert of_berlin.values.tolist() == [pd.Timestamp("2024-07-01T10:00Z"), pd.NaT]
     assert aware.values.tolist() == [pd.Timestamp("2024-07-01T03:00Z"), pd.NaT]
     assert {str(of_berlin.values.dtype), str(aware.values.dtype), str(refused.values.dtype)} == {UTC}
-    assert list(told(refused)) == [0]
+    assert list(messages(refused)) == [0]
 
 
 @pytest.mark.parametrize("local", ["2024-10-27T02:30:00", "2024-03-31T02:30:00"], ids=["twice", "skipped"])
@@ -232,8 +232,8 @@ def test_skipped_or_repeated_hour_is_reported(local, as_texts):
 
     column = read_times(series if as_texts else series.astype("datetime64[ns]"), tz=BERLIN)
 
-    assert list(told(column)) == [0]
-    assert "does not exist or occurs twice in Europe/Berlin" in told(column)[0]
+    assert list(messages(column)) == [0]
+    assert "does not exist or occurs twice in Europe/Berlin" in messages(column)[0]
     assert column.values[1] == pd.Timestamp("2023-12-31T23:00Z")
 
 
@@ -260,9 +260,9 @@ def test_repeated_hour_with_fold_gives_two_times():
 def test_bad_time_is_reported_and_missing(cell, words):
     column = read_times(pd.Series([cell, "2024-01-01T00:00:00Z"], dtype=object), tz=BERLIN)
 
-    assert list(told(column)) == [0]
-    assert any(word in told(column)[0] for word in words.split("|"))
-    assert "You might want" not in told(column)[0]
+    assert list(messages(column)) == [0]
+    assert any(word in messages(column)[0] for word in words.split("|"))
+    assert "You might want" not in messages(column)[0]
     assert column.values.isna().tolist() == [True, False]
 
 

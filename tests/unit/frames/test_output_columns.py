@@ -1,4 +1,4 @@
-"""One column of an answer, cell by cell: what is read, what is missing, and how that is said."""
+"""Read one column of a response: values, missing values, and the text of the warning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sparkfly_nb.schema import TIME
 LONG = "x" * 200
 
 
-def told(*values, reason="not text"):
+def described(*values, reason="not text"):
     unread = UnreadValues()
     for value in values:
         unread.add(value, reason)
@@ -33,14 +33,16 @@ def told(*values, reason="not text"):
 def test_unread_values_are_described_in_one_sentence():
     start = "list_offer_states: 2 values of status could not be read and became missing: "
 
-    assert told(7, 1.5) == start + "7 is not text; 1.5 is not text"
-    assert told({"a": 1}, [1]) == start + "an object is not text; a list is not text"
-    assert told(*range(1500)).startswith("list_offer_states: 1,500 values of status could")
-    assert told(True) == "list_offer_states: 1 value of status could not be read and became missing: True is not text"
+    assert described(7, 1.5) == start + "7 is not text; 1.5 is not text"
+    assert described({"a": 1}, [1]) == start + "an object is not text; a list is not text"
+    assert described(*range(1500)).startswith("list_offer_states: 1,500 values of status could")
+    assert (
+        described(True) == "list_offer_states: 1 value of status could not be read and became missing: True is not text"
+    )
 
 
 def test_description_shows_three_distinct_examples():
-    assert told(1, 1, 2, 3, 4).endswith("missing: 1 is not text; 2 is not text; 3 is not text")
+    assert described(1, 1, 2, 3, 4).endswith("missing: 1 is not text; 2 is not text; 3 is not text")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_description_shows_three_distinct_examples():
     ],
 )
 def test_example_is_short_and_ascii(value, shown):
-    assert told(value).endswith(f"missing: {shown} is not text")
+    assert described(value).endswith(f"missing: {shown} is not text")
 
 
 def test_long_text_is_truncated_before_repr():
@@ -69,7 +71,7 @@ def test_long_text_is_truncated_before_repr():
             Counted.longest = max(Counted.longest, len(self))
             return super().__repr__()
 
-    told(Counted("x" * 10**6))
+    described(Counted("x" * 10**6))
 
     assert Counted.longest == 60
 

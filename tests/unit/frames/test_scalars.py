@@ -1,4 +1,4 @@
-"""What a person may give for one value, and what is sent."""
+"""Read single values from a user, and write them for the service."""
 
 from __future__ import annotations
 
