@@ -1,4 +1,4 @@
-"""What is read stays what it is: read again, read alone or in a column, sent, written to a file and read back."""
+"""Values keep their meaning when they are read again, read in a column, sent, or written to a file and read back."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import datetime as dt
 import orjson
 import pandas as pd
 import pytest
-from any_frame import (
+from any_column import (
     BAD,
     BERLIN,
     MISSING,
     NO_VALUES,
     columns_of,
     flag_writers,
-    frames,
     number_writers,
     numbers_among,
     text_writers,
     time_writers,
 )
+from any_frame import frames
 from audit_world import World, assert_same, state
 from depth import examples
 from hypothesis import assume, event, given
@@ -47,7 +47,7 @@ KINDS = {
 
 
 def cells(writers):
-    """Draw what a person may give for one value, and whether it means anything."""
+    """Draw a value as a user may enter it, with its meaning."""
     objects = next(writer for writer in writers if writer.name.startswith("object"))
     return st.sampled_from(("good", BAD)).flatmap(objects.cells)
 

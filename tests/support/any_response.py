@@ -1,4 +1,4 @@
-"""Answers as a service might give them, for property tests: right ones, almost right ones, and anything else."""
+"""Responses that a service might send, for property tests: correct ones, almost correct ones, and anything else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FULL_STATE = {
     "activates_at": None, "expires_at": "2030-01-01T00:00:00+02:00", "custom_data": None, "offer_activities": [],
     "offer_name": "Free coffee", "campaign_id": 1, "campaign_xid": "SUMMER26", "credential_identifier": "VK32",
 }  # fmt: skip
-#: A right answer of each kind.
+#: A correct response of each kind.
 RIGHT = {
     "receipt": {"offer_state": RECEIPT},
     "offer_state": {"offer_state": FULL_STATE, "errors": {}},
@@ -45,7 +45,7 @@ DEEP = st.sampled_from((200, 400, 900, 1020, 1100, 100_000))
 
 @st.composite
 def mutated(draw: Any, right: Any) -> Any:
-    """Draw a right answer with something wrong in it: of another type, missing, doubled, or unknown."""
+    """Draw a correct response with one to three errors: a wrong type, a missing, repeated or unknown field."""
     tree = {"": copy.deepcopy(right)}
     for _ in range(draw(st.integers(1, 3))):
         place: Any = tree
@@ -73,7 +73,7 @@ def mutated(draw: Any, right: Any) -> Any:
 
 @st.composite
 def spelled(draw: Any, value: Any) -> bytes:
-    """Draw how JSON comes over the wire: as it should, or spoiled on the way."""
+    """Draw the bytes of a JSON body: correct, cut, in another encoding, or with bytes added."""
     body = json.dumps(value, ensure_ascii=draw(st.booleans()) or "\\ud" in json.dumps(value)).encode(errors="replace")
     how = draw(st.sampled_from(("right",) * 5 + ("cut", "mark", "byte", "twice", "latin")))
     if how == "cut":
@@ -90,7 +90,7 @@ def spelled(draw: Any, value: Any) -> bytes:
 
 @st.composite
 def deep_bodies(draw: Any) -> bytes:
-    """Draw an answer with one field that is nested deeply."""
+    """Draw a response with one deeply nested field."""
     depth = draw(DEEP)
     name = draw(
         st.sampled_from(
@@ -115,7 +115,7 @@ def deep_bodies(draw: Any) -> bytes:
 
 
 def bodies(kind: str) -> st.SearchStrategy[bytes]:
-    """Draw any body in answer to an operation that answers this kind."""
+    """Draw any body for a response of this kind."""
     right = RIGHT[kind]
     return st.one_of(
         st.just(json.dumps(right).encode()),
