@@ -132,6 +132,7 @@ class ApiError(SparkflyError):
     """
 
     def __init__(self, status: int, reason: str, *, trace: str | None, method: str, path: str) -> None:
+        # First, because logs and notebooks cut long messages, and support needs the trace ID.
         lead = f"[trace {trace}] " if trace else ""
         super().__init__(f"{lead}{status} on {method} {path}: {reason}")
         self.status = status

@@ -1,12 +1,12 @@
-"""Cells of a CSV file: exact, safe in a spreadsheet, and readable back to the same value.
+r"""Cells of a CSV file: exact, safe in a spreadsheet, and readable back to the same value.
 
 - Whole numbers are digits. Times are ISO 8601 in UTC, with a fraction only if it is not zero. Flags are ``true`` and
   ``false``. Lists and objects are JSON.
 - A missing value is an empty cell, and an empty text is two quotes. Only this package tells them apart.
 - Texts that a spreadsheet could run as a formula get an apostrophe in front. Texts that start with an apostrophe get
   one more, so that removing one apostrophe restores both.
-- NUL and unpaired surrogates cannot be in a CSV file. A text with such characters starts with an apostrophe and a
-  backslash, and has four hexadecimal digits in place of each.
+- NUL and unpaired surrogates cannot be written to a CSV file. A text with such characters starts with an apostrophe
+  and a backslash, and has an escape such as ``\u0000`` in place of each.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ __all__ = ["ROW_END", "Memo", "cells_of", "edited_blocks", "text_cell", "text_of
 
 #: The line ending of RFC 4180.
 ROW_END: Final = "\r\n"
+#: Number of bytes to read at once.
 BLOCK_BYTES: Final = 1 << 20
 
 #: Texts that are certainly safe and are written unchanged. All others are examined further.
@@ -40,6 +41,7 @@ PLAIN: Final = re.compile(r'[A-Za-z0-9\[{(][^",;\r\n\x00\ud800-\udfff]*')
 FORMULA: Final = re.compile(
     r"""[\t\r\n]|[\s"'`´‘’“”\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]*[=+\-@＝＋－＠]"""  # noqa: RUF001
 )
+#: Characters that need an escape.
 UNWRITABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 ESCAPED: Final = re.compile(r"\\(\\|u[0-9a-f]{4})")
 
@@ -100,7 +102,7 @@ _WRITERS: Final[tuple[tuple[Any, Callable[[Any], str]], ...]] = (
     ((bool, np.bool_), lambda flag: "true" if flag else "false"),
     ((int, np.integer), lambda number: str(int(number))),
     ((float, np.floating), lambda number: repr(float(number))),
-    (Decimal, lambda number: f"{number:f}"),
+    (Decimal, lambda number: f"{number:f}"),  # without an exponent
     (dt.datetime, _time_cell),
     ((dt.date, pd.Timedelta), lambda value: str(value.isoformat())),
 )

@@ -161,7 +161,7 @@ def _fractions(cells: list[str], unread: UnreadValues) -> Arrays:
 
 
 def _lists(cells: list[str], unread: UnreadValues) -> Arrays:
-    empty: list[Any] = []
+    empty: list[Any] = []  # one object for all empty lists, as in `FrameBuilder`
     parsed = [(empty if cell == "[]" else _parsed(json.loads, cell)) if cell else None for cell in cells]
     return (object_array(lists_of(parsed, unread), len(parsed)),)
 
@@ -181,7 +181,7 @@ def _times(cells: list[str], unread: UnreadValues) -> Arrays:
 
 def _texts(cells: list[str], _unread: UnreadValues) -> Arrays:
     memo = Memo(text_of)
-    memo[""] = None
+    memo[""] = None  # an empty text was replaced by EMPTY_MARK, so an empty cell is a missing value
     return (object_array(map(memo.__getitem__, cells), len(cells)),)
 
 

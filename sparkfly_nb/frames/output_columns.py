@@ -27,12 +27,14 @@ STRING: Final = pd.StringDtype("python")
 
 #: The dtype of numbers with a fraction. No documented field has one, but a new field may.
 FRACTION: Final = "Float64"
+#: Number of unreadable values that a warning shows.
 EXAMPLES: Final = 3
 #: Integer columns that an older API description calls flags. True is read as 1.
 FLAG_AS_NUMBER: Final = frozenset({"offer_value_required"})
 
 #: The integer that stands for NaT in numpy's datetime64.
 NOT_A_TIME: Final = np.iinfo(np.int64).min
+# Nanoseconds of 64 bits can represent the times between these seconds.
 FIRST_SECOND: Final = np.datetime64("1677-09-21T00:12:44", "s")
 LAST_SECOND: Final = np.datetime64("2262-04-11T23:47:16", "s")
 _RFC3339: Final = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)"
@@ -91,6 +93,7 @@ class UnreadValues:
 
 
 def _short(value: object) -> str:
+    # ASCII only, because the value comes from the service and could contain characters that terminals interpret.
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else "a list"
     shown = ascii(value[:60] if isinstance(value, str) else value)
@@ -229,7 +232,7 @@ def _whole_numbers(cells: Sequence[Any]) -> Arrays | None:
     filled = [0 if cell is None else cell for cell in cells] if NOTHING in kinds else cells
     try:
         return np.array(filled, dtype=np.int64), missing
-    except OverflowError:
+    except OverflowError:  # more than 64 bits
         return None
 
 

@@ -52,10 +52,10 @@ def test_column_of_any_dtype_is_read_or_each_bad_cell_is_reported(name, writer, 
     plan = make_plan(OPERATIONS["update"], frame, address=ADDRESS, tz=tz)
 
     assert fingerprint(frame) == before
-    refused = [at for at, cell in enumerate(column.meanings) if cell in (BAD, MISSING)]
-    assert [problem.position for problem in plan.problems] == refused
+    rejected = [at for at, cell in enumerate(column.meanings) if cell in (BAD, MISSING)]
+    assert [problem.position for problem in plan.problems] == rejected
     for at, cell in enumerate(column.meanings):
-        if at not in refused:
+        if at not in rejected:
             assert sent(plan.columns[name].iloc[at]) == cell
     if plan.problems:
         assert_report(report_of(plan, plan.problems), plan, Drawn(frame, {name: column.meanings}))
@@ -89,12 +89,12 @@ def test_frame_is_planned_correctly_or_each_bad_cell_is_reported(operation, requ
 
     plan = plan_of(drawn, operation, tz, allow_duplicates=allow_duplicates, **details)
 
-    event(f"{operation}: {'refused' if plan.problems else 'planned'}")
+    event(f"{operation}: {'rejected' if plan.problems else 'planned'}")
     assert fingerprint(drawn.frame) == before
     expected = expected_problems(drawn, operation, allow_duplicates=allow_duplicates)
-    told = [(problem.position, problem.column, problem.kind) for problem in plan.problems]
-    assert sorted(told) == sorted(expected), drawn.writers
-    assert [at for at, *_ in told] == sorted(at for at, *_ in told)
+    reported = [(problem.position, problem.column, problem.kind) for problem in plan.problems]
+    assert sorted(reported) == sorted(expected), drawn.writers
+    assert [at for at, *_ in reported] == sorted(at for at, *_ in reported)
     if plan.problems:
         assert_report(report_of(plan, plan.problems), plan, drawn)
     else:

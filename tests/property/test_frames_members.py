@@ -62,10 +62,10 @@ def test_plan_to_audit_is_read_or_each_bad_cell_is_reported(data):
         if two:
             assert "two columns have the same name" in str(error)
         elif bad:
-            told = [
+            reported = [
                 (column, repr(row)) for row, column in zip(error.report["row"], error.report["column"], strict=True)
             ]
-            assert sorted(told) == sorted((name, repr(drawn.label(at))) for name, at in bad)
+            assert sorted(reported) == sorted((name, repr(drawn.label(at))) for name, at in bad)
         elif nameless:
             assert f"row {drawn.frame.index[nameless[0]]}: member_id is missing" in str(error)
         else:

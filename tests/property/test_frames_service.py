@@ -35,15 +35,15 @@ def check(call, drawn, operation, service, **details):
     before, requests = made_at(service)
     untouched = fingerprint(drawn.frame)
     wrong = expected_problems(drawn, operation, allow_duplicates=True)
-    result, refusal = None, None
+    result, report = None, None
     try:
         result = call(drawn.frame, progress=False, **details)
     except InvalidRows as error:
-        refusal = error.report
+        report = error.report
     assert fingerprint(drawn.frame) == untouched
     if wrong:
-        told = {(repr(row), name) for row, name in zip(refusal["row"], refusal["column"], strict=True)}
-        assert told == {(repr(drawn.label(at)), name) for at, name, _ in wrong}
+        reported = {(repr(row), name) for row, name in zip(report["row"], report["column"], strict=True)}
+        assert reported == {(repr(drawn.label(at)), name) for at, name, _ in wrong}
         assert made_at(service) == (before, requests)
         return None, before
     assert result.index is drawn.frame.index
@@ -64,7 +64,7 @@ def test_each_row_of_any_frame_ends_as_requested_at_the_service(shop, data):
         session.issue_many, drawn, "issue", service, campaign_id="SUMMER26", run=next(names), allow_duplicates=True
     )
 
-    event("refused" if issued is None else f"issued {len(issued)}")
+    event("rejected" if issued is None else f"issued {len(issued)}")
     if issued is None:
         return
     assert len(truth) - len(known) == len(drawn)

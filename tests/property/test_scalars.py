@@ -123,11 +123,11 @@ def test_single_call_sends_the_values_that_were_read(name, data):
 )  # fmt: skip
 def test_retries_stay_within_attempts_and_budget_of_policy(attempts, base_s, cap_s, budget_s, took_s, headers, chance):
     policy = RetryPolicy(attempts=attempts, base_delay=base_s, max_delay=cap_s, total_time=budget_s)
-    made, elapsed_s, asked = 0, 0.0, iter(headers)
+    made, elapsed_s, retry_after = 0, 0.0, iter(headers)
     while True:
         made += 1
         elapsed_s += took_s
-        pause_s = policy.delay_s(made, elapsed_s, parse_retry_after(next(asked, None), 0.0), chance=chance)
+        pause_s = policy.delay_s(made, elapsed_s, parse_retry_after(next(retry_after, None), 0.0), chance=chance)
         if pause_s is None:
             break
         assert 0 <= pause_s <= max(cap_s, 60 + base_s)

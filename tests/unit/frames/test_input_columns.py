@@ -217,12 +217,12 @@ def test_datetime_columns_are_read_with_and_without_zone(unit):
 
     of_berlin = read_times(naive, tz=BERLIN)
     aware = read_times(naive.dt.tz_localize("Asia/Tokyo"))
-    refused = read_times(naive)
+    rejected = read_times(naive)
 
     assert of_berlin.values.tolist() == [pd.Timestamp("2024-07-01T10:00Z"), pd.NaT]
     assert aware.values.tolist() == [pd.Timestamp("2024-07-01T03:00Z"), pd.NaT]
-    assert {str(of_berlin.values.dtype), str(aware.values.dtype), str(refused.values.dtype)} == {UTC}
-    assert list(messages(refused)) == [0]
+    assert {str(of_berlin.values.dtype), str(aware.values.dtype), str(rejected.values.dtype)} == {UTC}
+    assert list(messages(rejected)) == [0]
 
 
 @pytest.mark.parametrize("local", ["2024-10-27T02:30:00", "2024-03-31T02:30:00"], ids=["twice", "skipped"])
