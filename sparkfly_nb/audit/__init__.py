@@ -1,4 +1,4 @@
-"""Audits: who was meant to get an offer, who has it, who used it, and what is wrong; read from the service itself."""
+"""Audits: who should have an offer, who has it, who used it, and what is wrong, as read from the service."""
 
 from .audit import Audit
 from .compare import Comparison

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..files import as_path
-from .audit_data import AuditContent
+from .audit_data import AuditData
 from .compare import Comparison, compare
 from .output.display import html_of, text_of
 from .output.folder_writer import write_folder, write_states
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Audit"]
 
 
-class Audit(AuditContent):
+class Audit(AuditData):
     """What the service shows of a campaign, against the plan and the ledger.
 
     Made by ``session.audit(...)`` and by `read_audit`; it does not change and asks the service nothing more.
@@ -30,9 +30,9 @@ class Audit(AuditContent):
 
     Attributes
     ----------
-    facts : Facts
+    metadata : AuditMetadata
         Scope, environment, address, user, time zone, and the times at which reading began and ended.
-    ground, store : Ground, StateStore
+    evidence, store : AuditEvidence, StateStore
         What the other methods compute from; for the modules of the audit.
     """
 

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
-    from .findings import Ground
+    from .findings import AuditEvidence
     from .scope import Scope
     from .state_store import StateStore
 
-__all__ = ["AuditContent", "Facts"]
+__all__ = ["AuditData", "AuditMetadata"]
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class AuditMetadata:
     """What an audit was: scope, place, person and time."""
 
     scope: Scope
@@ -36,12 +36,14 @@ class Facts:
     finished_at: pd.Timestamp
 
 
-class AuditContent:
+class AuditData:
     """The offer states of an audit, its plan, and the frames that are made of them: `Audit` without its outputs."""
 
-    def __init__(self, facts: Facts, ground: Ground, unread: pd.DataFrame, store: StateStore) -> None:
-        self.facts = facts
-        self.ground = ground
+    def __init__(
+        self, metadata: AuditMetadata, evidence: AuditEvidence, unread: pd.DataFrame, store: StateStore
+    ) -> None:
+        self.metadata = metadata
+        self.evidence = evidence
         self._unread = unread
         self.store = store
 
@@ -57,7 +59,7 @@ class AuditContent:
     @property
     def plan(self) -> pd.DataFrame:
         """Who was planned: one row per row of the members that were given, with ``planned`` decided for this scope."""
-        return self.ground.plan.copy()
+        return self.evidence.plan.copy()
 
     @property
     def unread(self) -> pd.DataFrame:
@@ -71,7 +73,7 @@ class AuditContent:
 
     @cached_property
     def _exceptions(self) -> pd.DataFrame:
-        return exceptions_of(self.ground)
+        return exceptions_of(self.evidence)
 
     def activities(self) -> pd.DataFrame:
         """Give one row per event of ``offer_activities``.
@@ -108,10 +110,10 @@ class AuditContent:
             The plan has no such column, or `expiring_days` is no such number.
         """
         return summary_of(
-            self.ground,
+            self.evidence,
             self._exceptions,
             self._unread,
-            as_of=self.facts.taken_at,
+            as_of=self.metadata.taken_at,
             by=by,
             expiring_days=expiring_days,
         )
@@ -143,4 +145,4 @@ class AuditContent:
             columns add up to the summary; a last row without ``period`` holds those whose time the service does not
             tell.
         """
-        return timeline_of(self.ground.states, freq=freq, tz=self.facts.tz)
+        return timeline_of(self.evidence.states, freq=freq, tz=self.metadata.tz)

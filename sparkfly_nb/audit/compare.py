@@ -15,7 +15,7 @@ from ..schema import TIME
 from .schema import CHANGE, TOTAL, typed
 
 if TYPE_CHECKING:
-    from .audit_data import AuditContent
+    from .audit_data import AuditData
 
 __all__ = ["Comparison", "compare"]
 
@@ -65,7 +65,7 @@ def _headline(comparison: Comparison) -> str:
     return ", ".join(f"{counts.get(change, 0):,} {change}" for change in ("appeared", "gone", "changed"))
 
 
-def compare(now: AuditContent, earlier: AuditContent) -> Comparison:
+def compare(now: AuditData, earlier: AuditData) -> Comparison:
     """Compare; see `Audit.compare`."""
     _refuse_other_scope(now, earlier)
     both = _read_in(now) & _read_in(earlier)
@@ -89,27 +89,27 @@ def compare(now: AuditContent, earlier: AuditContent) -> Comparison:
     return Comparison(states, _totals(states, now, earlier))
 
 
-def _refuse_other_scope(now: AuditContent, earlier: AuditContent) -> None:
-    ours, theirs = (replace(audit.facts.scope, run=None, members="", by_number=False) for audit in (now, earlier))
+def _refuse_other_scope(now: AuditData, earlier: AuditData) -> None:
+    ours, theirs = (replace(audit.metadata.scope, run=None, members="", by_number=False) for audit in (now, earlier))
     if ours != theirs:
         raise InvalidInput(
             f"compare: this audit is of {ours.describe()} and the earlier one of {theirs.describe()}, or of another "
             "time span; audit the same campaign, offer, since and until twice"
         )
-    if now.facts.address != earlier.facts.address:
+    if now.metadata.address != earlier.metadata.address:
         raise InvalidInput(
-            f"compare: this audit read {now.facts.address} and the earlier one {earlier.facts.address}: these are two "
+            f"compare: this audit read {now.metadata.address} and the earlier one {earlier.metadata.address}: these are two "
             "services"
         )
 
 
-def _read_in(audit: AuditContent) -> set[int]:
-    members = pd.concat([audit.ground.plan["member_id"], audit.ground.states["member_id"]])
-    return set(members.dropna().tolist()) - audit.ground.unread_ids
+def _read_in(audit: AuditData) -> set[int]:
+    members = pd.concat([audit.evidence.plan["member_id"], audit.evidence.states["member_id"]])
+    return set(members.dropna().tolist()) - audit.evidence.unread_ids
 
 
-def _known(audit: AuditContent, members: set[int]) -> pd.DataFrame:
-    states = audit.ground.states
+def _known(audit: AuditData, members: set[int]) -> pd.DataFrame:
+    states = audit.evidence.states
     chosen = mask_of(states["member_id"].isin(list(members))) & states["offer_state_id"].notna().to_numpy()
     return states[chosen].drop_duplicates("offer_state_id")
 
@@ -150,7 +150,7 @@ def _changed(name: str, old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     return typed(columns, CHANGE)
 
 
-def _totals(states: pd.DataFrame, now: AuditContent, earlier: AuditContent) -> pd.DataFrame:
+def _totals(states: pd.DataFrame, now: AuditData, earlier: AuditData) -> pd.DataFrame:
     keys = ["metric", "detail", "unit"]
     once = states.drop_duplicates(["offer_state_id", "change"])
     first = typed(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Ground", "exceptions_of", "is_issue_run"]
+__all__ = ["AuditEvidence", "exceptions_of", "is_issue_run"]
 
 DATES: Final = ("activates_at", "expires_at")
 SAME_TIME: Final = pd.Timedelta(seconds=1)
@@ -30,7 +30,7 @@ NOT_ISSUED: Final = ("unknown", "rejected", "planned")
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class AuditEvidence:
     """What findings stand on.
 
     Attributes
@@ -89,7 +89,7 @@ class _Findings:
         )
 
 
-def exceptions_of(ground: Ground) -> pd.DataFrame:
+def exceptions_of(evidence: AuditEvidence) -> pd.DataFrame:
     """Find everything that is wrong.
 
     Returns
@@ -98,14 +98,14 @@ def exceptions_of(ground: Ground) -> pd.DataFrame:
         The columns of `EXCEPTION`, in the order of `KINDS`, then by member and offer state.
     """
     findings = _Findings()
-    plan, states = ground.plan, ground.states
-    readable = plan[(plan["member_id"].notna() & ~plan["member_id"].isin(list(ground.unread_ids))).to_numpy()]
+    plan, states = evidence.plan, evidence.states
+    readable = plan[(plan["member_id"].notna() & ~plan["member_id"].isin(list(evidence.unread_ids))).to_numpy()]
     expected = readable[mask_of(readable["planned"])]
     held = states[(states["lifecycle"] != "voided").to_numpy()]
     _members_without(findings, expected, states, held)
     _planned_twice(findings, expected, held)
     _foreign(findings, plan, held)
-    pairs = _paired(expected, held, by_turn=ground.narrowed)
+    pairs = _paired(expected, held, by_turn=evidence.narrowed)
     _duplicates(findings, expected, held, pairs)
     _wrong(findings, expected, held, pairs)
     _redeemed_late(findings, states)

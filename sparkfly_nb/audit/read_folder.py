@@ -12,8 +12,8 @@ from ..frames.lifecycle import with_lifecycle
 from ..frames.scalars import as_time
 from ..schema import INTEGER, TEXT
 from .audit import Audit
-from .audit_data import Facts
-from .findings import Ground
+from .audit_data import AuditMetadata
+from .findings import AuditEvidence
 from .output.folder_writer import FILES, MANIFEST, zone_of
 from .output.manifest import open_plain, read_manifest
 from .schema import typed
@@ -92,26 +92,26 @@ def read_audit(folder: str | os.PathLike[str]) -> Audit:
         read_csv(path / name, manifest["files"][name]["columns"]) for name in ("states.csv", "plan.csv", "unread.csv")
     )
     try:
-        facts = _facts_of(manifest)
+        metadata = _metadata_of(manifest)
     except (ValueError, OverflowError) as error:
         raise AuditFileError(f"{path / MANIFEST} cannot be read: {error}") from None
     store = StateStore()
     store.add(states)
-    ground = Ground(
+    evidence = AuditEvidence(
         plan=plan,
-        states=with_lifecycle(store.narrow(), facts.taken_at),
+        states=with_lifecycle(store.narrow(), metadata.taken_at),
         unread_ids=frozenset(unread["member_id"].dropna().tolist()),
-        narrowed=facts.scope.is_narrowed,
+        narrowed=metadata.scope.is_narrowed,
     )
-    return Audit(facts, ground, unread, store)
+    return Audit(metadata, evidence, unread, store)
 
 
-def _facts_of(manifest: dict[str, Any]) -> Facts:
+def _metadata_of(manifest: dict[str, Any]) -> AuditMetadata:
     scope: dict[str, Any] = dict(manifest["scope"])
     for name in ("since", "until"):
         if scope[name] is not None:
             scope[name] = as_time(scope[name])
-    return Facts(
+    return AuditMetadata(
         scope=Scope(**scope),
         environment=manifest["environment"],
         address=manifest["address"],

@@ -14,11 +14,11 @@ from ..frames.lifecycle import mask_of, with_lifecycle
 from ..schema import UNREAD
 from ..settings import user_name
 from .audit import Audit
-from .audit_data import Facts
-from .findings import Ground, is_issue_run
+from .audit_data import AuditMetadata
+from .findings import AuditEvidence, is_issue_run
 from .members import read_plan
 from .schema import typed
-from .scope import Belonging, Scope, make_scope
+from .scope import CampaignMatch, Scope, make_scope
 from .state_store import StateStore, conformed
 
 if TYPE_CHECKING:
@@ -100,13 +100,13 @@ def audit_campaign(
         scope = replace(scope, campaign=_campaign_of(rows, run))
     scope = replace(scope, members=words)
     taken = pd.Timestamp(taken_at or dt.datetime.now(dt.timezone.utc)).tz_convert("UTC").as_unit("ns")
-    reading = _ServiceReading(scope, plan)
+    reading = _AuditBuilder(scope, plan)
     member_ids = sorted(plan["member_id"].dropna().unique().tolist())
     for states, unread in read_states(member_ids):
         reading.take(states, unread)
     return reading.finish(
         unlisted,
-        Facts(
+        AuditMetadata(
             scope=scope,
             environment=environment,
             address=address,
@@ -128,7 +128,7 @@ def _campaign_of(rows: pd.DataFrame, run: str) -> str | None:
     return campaigns[0] if campaigns else None
 
 
-class _ServiceReading:
+class _AuditBuilder:
     """An audit while it is read."""
 
     def __init__(self, scope: Scope, plan: pd.DataFrame) -> None:
@@ -169,7 +169,7 @@ class _ServiceReading:
         ids = list(members)
         self._unread.append(typed({"member_id": ids, "reason": [reason] * len(ids)}, UNREAD))
 
-    def finish(self, unlisted: pd.DataFrame, facts: Facts) -> Audit:
+    def finish(self, unlisted: pd.DataFrame, metadata: AuditMetadata) -> Audit:
         """Decide what belongs, over all parts together."""
         narrow = self._store.narrow()
         belonging = self._scope.decide(narrow)
@@ -188,13 +188,13 @@ class _ServiceReading:
         known = unread["member_id"].notna().to_numpy()
         again = unread.duplicated("member_id").to_numpy() & known
         unread = unread[~again].sort_values("member_id", kind="stable", ignore_index=True)
-        ground = Ground(
+        evidence = AuditEvidence(
             plan=_expectations(self._with_sightings(), self._scope, belonging),
-            states=with_lifecycle(store.narrow(), facts.taken_at),
+            states=with_lifecycle(store.narrow(), metadata.taken_at),
             unread_ids=frozenset(unread["member_id"].dropna().tolist()),
             narrowed=self._scope.is_narrowed,
         )
-        return Audit(facts, ground, unread, store)
+        return Audit(metadata, evidence, unread, store)
 
 
 def _in_order(states: pd.DataFrame) -> pd.DataFrame:
@@ -216,7 +216,7 @@ def _unsure(scope: Scope) -> str:
     )
 
 
-def _expectations(plan: pd.DataFrame, scope: Scope, belonging: Belonging) -> pd.DataFrame:
+def _expectations(plan: pd.DataFrame, scope: Scope, belonging: CampaignMatch) -> pd.DataFrame:
     """Say of each row of the plan whether the member is to hold an offer state of this campaign."""
     planned = plan["planned"].copy()
     recorded = plan[plan["outcome"].notna()]

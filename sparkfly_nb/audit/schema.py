@@ -1,4 +1,4 @@
-"""The columns of what an audit returns, the kinds of exception, the words for what became of an offer state."""
+"""The columns of the tables that an audit returns, and the kinds of exception."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ __all__ = [
     "SUMMARY",
     "TIMELINE_COUNTS",
     "TOTAL",
-    "Kind",
+    "ExceptionKind",
     "dtype_of",
     "typed",
 ]
 
+#: The columns of a plan that the audit interprets. Other columns are kept for grouping.
 PLAN: Final[dict[str, str]] = {
     "member_id": INTEGER,
-    "planned": FLAG,  # true: is to hold the offer; false: must not; missing: nothing is expected
+    "planned": FLAG,  # true: should have the offer; false: must not have it; missing: no expectation
     "member_identifier": TEXT,
     "campaign_id": TEXT,
     "external_ref_id": TEXT,
     "activates_at": TIME,
     "expires_at": TIME,
-    "outcome": TEXT,  # what the ledger says, where the plan comes from a run or a result frame
+    "outcome": TEXT,  # the outcome in the ledger, if the plan comes from a run or a result frame
     "offer_state_id": INTEGER,
-    "at_service": FLAG,  # whether the member holds the offer state that the ledger names, in scope or not
+    "at_service": FLAG,  # whether the service lists the recorded offer state for the member, in scope or not
 }
-"""What the audit understands of a plan; its other columns are kept for grouping."""
 
+#: One finding. ``void_many`` accepts these column names.
 EXCEPTION: Final[dict[str, str]] = {
     "kind": TEXT,
     "severity": TEXT,
@@ -48,14 +49,14 @@ EXCEPTION: Final[dict[str, str]] = {
     "expected": TEXT,
     "found": TEXT,
 }
-"""One finding; the column names are those that ``void_many`` takes."""
 
+#: One number of the summary. The grouping columns of the plan come before these columns.
 SUMMARY: Final[dict[str, str]] = {"metric": TEXT, "detail": TEXT, "value": FRACTION, "unit": TEXT}
-"""One number of the summary; a grouping column of the plan stands before these."""
 
+#: The columns of the timeline after ``period``, all ``Int64``.
 TIMELINE_COUNTS: Final = ("issued", "redeemed", "voided", "expired")
-"""The columns of the timeline after ``period``, all ``Int64``."""
 
+#: One event of ``offer_activities``. The event's own fields follow these columns.
 ACTIVITY: Final[dict[str, str]] = {
     "member_id": INTEGER,
     "offer_state_id": INTEGER,
@@ -63,8 +64,8 @@ ACTIVITY: Final[dict[str, str]] = {
     "activity": TEXT,
     "happened_at": TIME,
 }
-"""One event of ``offer_activities``; the event's own fields follow as found."""
 
+#: One difference between two audits.
 CHANGE: Final[dict[str, str]] = {
     "offer_state_id": INTEGER,
     "member_id": INTEGER,
@@ -73,8 +74,8 @@ CHANGE: Final[dict[str, str]] = {
     "from": TEXT,
     "to": TEXT,
 }
-"""One difference between two audits."""
 
+#: One number of the summary in two audits.
 TOTAL: Final[dict[str, str]] = {
     "metric": TEXT,
     "detail": TEXT,
@@ -83,39 +84,50 @@ TOTAL: Final[dict[str, str]] = {
     "change": FRACTION,
     "unit": TEXT,
 }
-"""One number of the summary in two audits."""
 
 
-class Kind(NamedTuple):
-    """One kind of exception."""
+class ExceptionKind(NamedTuple):
+    """The severity and meaning of one kind of exception."""
 
+    #: "error" or "warning".
     severity: str
+    #: A sentence for analysts.
     meaning: str
 
 
-KINDS: Final[dict[str, Kind]] = {
-    "missing": Kind("error", "planned, and the member holds none and never did"),
-    "duplicate": Kind("error", "more live offer states of one campaign than planned; one row per surplus one"),
-    "foreign": Kind("error", "held by a member for whom it is not planned"),
-    "redeemed_after_expiry": Kind("error", "redeemed later than it expired"),
-    "not_at_service": Kind("error", "the ledger records it, and the service shows otherwise"),
-    "ledger_says_not_issued": Kind("error", "the service has it, and the ledger says unknown, rejected or not sent"),
-    "not_in_ledger": Kind("warning", "the service has it, and no row of the run accounts for it"),
-    "wrong_dates": Kind("warning", "activates or expires at another time than planned"),
-    "wrong_reference": Kind("warning", "carries another reference than planned"),
-    "voided_though_planned": Kind("warning", "planned, and all that the member held is voided"),
-    "planned_twice": Kind("warning", "the member stands in the plan more than once, and is counted once"),
+#: The kinds of exception, in the order in which they are listed.
+KINDS: Final[dict[str, ExceptionKind]] = {
+    "missing": ExceptionKind("error", "The member is planned but never had an offer state."),
+    "duplicate": ExceptionKind(
+        "error",
+        "The member has more open or redeemed offer states of one campaign than planned. Each surplus one is a row.",
+    ),
+    "foreign": ExceptionKind("error", "The member has an offer state that is not planned for this member."),
+    "redeemed_after_expiry": ExceptionKind("error", "The offer state was redeemed after it expired."),
+    "not_at_service": ExceptionKind("error", "The ledger and the service disagree about a recorded offer state."),
+    "ledger_says_not_issued": ExceptionKind(
+        "error", "The offer state exists, but the ledger says unknown, rejected or planned."
+    ),
+    "not_in_ledger": ExceptionKind("warning", "The offer state exists, but no row of the run accounts for it."),
+    "wrong_dates": ExceptionKind("warning", "The offer state activates or expires at another time than planned."),
+    "wrong_reference": ExceptionKind("warning", "The offer state has another reference than planned."),
+    "voided_though_planned": ExceptionKind(
+        "warning", "The member is planned, but all of the member's offer states are voided."
+    ),
+    "planned_twice": ExceptionKind(
+        "warning", "The plan contains the member more than once. The member is counted once."
+    ),
 }
-"""The kinds of exception, in the order in which they are listed."""
 
 
 def dtype_of(name: str) -> Any:
-    """Give the pandas dtype of a name in a table: text names its storage, so that frames equal each other anywhere."""
+    """Return the pandas dtype for a dtype name in a table."""
+    # A plain "string" would get its storage from pandas options and installed libraries, and equal frames would differ.
     return STRING if name == TEXT else name
 
 
 def typed(columns: Mapping[str, Any], table: Mapping[str, str]) -> pd.DataFrame:
-    """Make a frame with the dtypes of a table out of its columns; a column that is not given is missing throughout."""
+    """Build a frame with the columns and dtypes of a table. Columns that are not given contain missing values."""
     rows = max((len(values) for values in columns.values()), default=0)
     return pd.DataFrame(
         {

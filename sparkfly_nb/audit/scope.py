@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["Belonging", "Scope", "make_scope"]
+__all__ = ["CampaignMatch", "Scope", "make_scope"]
 
 NO_NUMBER: Final = -1
 _T = TypeVar("_T")
@@ -95,14 +95,14 @@ class Scope:
             number.isna().to_numpy(),
         )
 
-    def decide(self, states: pd.DataFrame) -> Belonging:
+    def decide(self, states: pd.DataFrame) -> CampaignMatch:
         """Tell, over all candidates together, which belong to the campaign.
 
         A text is an XID if any offer state carries it as one, otherwise a number; a number is the other way round. An
         offer state that lacks its XID is told by the number that others of the campaign carry, and the reverse.
         """
         if self.campaign is None:
-            return Belonging(np.ones(len(states), dtype=bool), np.zeros(len(states), dtype=bool), frozenset())
+            return CampaignMatch(np.ones(len(states), dtype=bool), np.zeros(len(states), dtype=bool), frozenset())
         by_xid, by_number, no_xid, no_number = self._matches(states)
         as_number = by_number.any() and (self.by_number or not by_xid.any())
         if not by_number.any() and not by_xid.any():
@@ -116,11 +116,11 @@ class Scope:
             belongs, unsure = same_number | (no_number & same_xid), no_number & ~no_xid & (not xids)
         else:
             belongs, unsure = same_xid | (no_xid & same_number), no_xid & ~no_number & (not numbers)
-        return Belonging(belongs, unsure, frozenset(map(str, xids | numbers)))
+        return CampaignMatch(belongs, unsure, frozenset(map(str, xids | numbers)))
 
 
 @dataclass(frozen=True, slots=True)
-class Belonging:
+class CampaignMatch:
     """Which offer states belong to the campaign, which cannot be told, and the names that the campaign goes by."""
 
     belongs: NDArray[np.bool_]

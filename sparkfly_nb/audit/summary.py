@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .findings import Ground
+    from .findings import AuditEvidence
 
 __all__ = ["count_members", "groups_of", "incompleteness", "summary_of"]
 
@@ -25,7 +25,7 @@ DAY: Final = pd.Timedelta(days=1)
 MAX_DAYS: Final = 36_500
 
 
-class _Line(NamedTuple):
+class _Metric(NamedTuple):
     """One metric: its value by group."""
 
     metric: str
@@ -43,7 +43,7 @@ def incompleteness(unread: pd.DataFrame, plan: pd.DataFrame) -> str | None:
 
 
 def summary_of(
-    ground: Ground,
+    evidence: AuditEvidence,
     exceptions: pd.DataFrame,
     unread: pd.DataFrame,
     *,
@@ -55,21 +55,21 @@ def summary_of(
     if type(expiring_days) is not int or not 0 <= expiring_days <= MAX_DAYS:
         raise InvalidInput(f"summary: expiring_days is {shown(expiring_days)}; give whole days, up to {MAX_DAYS:,}")
     names = [by] if isinstance(by, str) else list(by or [])
-    members = _member_keys(ground.plan)
-    codes, labels = groups_of(ground.plan, names)
+    members = _member_keys(evidence.plan)
+    codes, labels = groups_of(evidence.plan, names)
     first = ~members.duplicated().to_numpy()
-    group_of = pd.Series(codes[first], index=ground.plan["member_id"].array[first])
+    group_of = pd.Series(codes[first], index=evidence.plan["member_id"].array[first])
     group_of = group_of[group_of.index.notna()]
     unread_codes = _codes(unread["member_id"], group_of, labels)
-    known_only_by_identifier = ground.plan["member_id"].isna().to_numpy()
+    known_only_by_identifier = evidence.plan["member_id"].isna().to_numpy()
     unread_codes[unread["member_id"].isna().to_numpy()] = codes[known_only_by_identifier]
     lines = list(
         _lines(
-            plan=ground.plan[first].assign(group=codes[first]),
-            states=ground.states.assign(group=_codes(ground.states["member_id"], group_of, labels)),
+            plan=evidence.plan[first].assign(group=codes[first]),
+            states=evidence.states.assign(group=_codes(evidence.states["member_id"], group_of, labels)),
             unread=unread.assign(group=unread_codes),
             exceptions=exceptions.assign(group=_codes(exceptions["member_id"], group_of, labels)),
-            unread_ids=ground.unread_ids,
+            unread_ids=evidence.unread_ids,
             as_of=as_of,
             days=expiring_days,
         )
@@ -77,7 +77,7 @@ def summary_of(
     last = len(labels) - 1  # for members who are in no group: shown if there are any
     present = [code for code in range(len(labels)) if code < last or any(_nonzero(line, code) for line in lines)]
     present = present or [0]
-    incomplete = incompleteness(unread, ground.plan)
+    incomplete = incompleteness(unread, evidence.plan)
     rows: list[tuple[Any, ...]] = [
         (
             None,
@@ -101,7 +101,7 @@ def summary_of(
     return pd.concat([grouping.astype(dict(labels.dtypes)), summary], axis=1)
 
 
-def _nonzero(line: _Line, code: int) -> bool:
+def _nonzero(line: _Metric, code: int) -> bool:
     return bool(line.counts.get(code, 0))
 
 
@@ -167,37 +167,37 @@ def _lines(
     unread_ids: frozenset[int],
     as_of: pd.Timestamp,
     days: int,
-) -> Iterator[_Line]:
+) -> Iterator[_Metric]:
     lifecycle = states["lifecycle"]
     held = (lifecycle != "voided").to_numpy()
     planned = mask_of(plan["planned"])
     read = (plan["member_id"].notna() & ~plan["member_id"].isin(list(unread_ids))).to_numpy()
     holding = plan["member_id"].isin(states["member_id"][held]).to_numpy()
-    yield _Line("members_planned", None, _sizes(plan, planned), "members")
-    yield _Line("members_holding", "planned", _sizes(plan, planned & holding), "members")
-    yield _Line("members_not_holding", "planned", _sizes(plan, planned & read & ~holding), "members")
-    yield _Line("members_unread", None, _sizes(unread), "members")
+    yield _Metric("members_planned", None, _sizes(plan, planned), "members")
+    yield _Metric("members_holding", "planned", _sizes(plan, planned & holding), "members")
+    yield _Metric("members_not_holding", "planned", _sizes(plan, planned & read & ~holding), "members")
+    yield _Metric("members_unread", None, _sizes(unread), "members")
     foreign = exceptions[(exceptions["kind"] == "foreign").to_numpy()].drop_duplicates("member_id")
-    yield _Line("members_foreign", "holding, not planned", _sizes(foreign), "members")
+    yield _Metric("members_foreign", "holding, not planned", _sizes(foreign), "members")
 
-    yield _Line("offer_states", None, _sizes(states), "offer states")
+    yield _Metric("offer_states", None, _sizes(states), "offer states")
     status = states["status"].fillna("(no status)")
     for word in sorted(status.unique()):
-        yield _Line("status", word, _sizes(states, mask_of(status == word)), "offer states")
+        yield _Metric("status", word, _sizes(states, mask_of(status == word)), "offer states")
     for word in lifecycle.cat.categories:
-        yield _Line("lifecycle", word, _sizes(states, (lifecycle == word).to_numpy()), "offer states")
+        yield _Metric("lifecycle", word, _sizes(states, (lifecycle == word).to_numpy()), "offer states")
 
     redeemed = (lifecycle == "redeemed").to_numpy()
     rate = _sizes(states, redeemed).reindex(_sizes(states, held).index, fill_value=0) / _sizes(states, held)
-    yield _Line("redemption_rate", "redeemed of those not voided", rate, "fraction")
+    yield _Metric("redemption_rate", "redeemed of those not voided", rate, "fraction")
     value = states[redeemed].groupby("group")["value"].sum()
-    yield _Line("value_redeemed", None, value, "offer units")
+    yield _Metric("value_redeemed", None, value, "offer units")
     soon = (lifecycle == "open").to_numpy() & mask_of(states["ends_at"] <= as_of + days * DAY)
-    yield _Line("expiring", f"within {days} days", _sizes(states, soon), "offer states")
+    yield _Metric("expiring", f"within {days} days", _sizes(states, soon), "offer states")
     timed = states[redeemed & states["redeemed_at"].notna().to_numpy() & states["created_at"].notna().to_numpy()]
     days_waited = (timed["redeemed_at"] - timed["created_at"]).dt.total_seconds() / DAY.total_seconds()
     median = days_waited.groupby(timed["group"]).median()
-    yield _Line("median_days_to_redemption", "issue to redemption, where an activity tells it", median, "days")
+    yield _Metric("median_days_to_redemption", "issue to redemption, where an activity tells it", median, "days")
     for severity in ("error", "warning"):
         chosen = mask_of(exceptions["severity"] == severity)
-        yield _Line("exceptions", severity, _sizes(exceptions, chosen), "findings")
+        yield _Metric("exceptions", severity, _sizes(exceptions, chosen), "findings")

@@ -77,7 +77,7 @@ def test_every_count_of_a_campaign_is_exact(service, session, members, campaign)
     audit = session.audit(campaign_id=campaign, members=members, **QUIET)
 
     truth = truth_of(service, campaign)
-    lifecycles = Counter(lifecycle_of(one, audit.facts.taken_at) for one in truth)
+    lifecycles = Counter(lifecycle_of(one, audit.metadata.taken_at) for one in truth)
     held = {one["member_id"] for one in truth if one["status"] != "voided"}
     found = numbers(audit)
     assert audit.complete
@@ -96,7 +96,7 @@ def test_every_exception_of_a_campaign_is_exact(service, session, members):
 
     of_member = defaultdict(list)
     for one in truth_of(service, "SUMMER26"):
-        of_member[one["member_id"]].append(lifecycle_of(one, audit.facts.taken_at))
+        of_member[one["member_id"]].append(lifecycle_of(one, audit.metadata.taken_at))
     expected = Counter()
     for member in members["member_id"]:
         lifecycles = Counter(of_member[member])

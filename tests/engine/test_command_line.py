@@ -66,7 +66,7 @@ def test_exceptions_end_with_1(service, connection, tmp_path, capsys):
 
     assert code == 1
     assert " missing" in capsys.readouterr().out
-    assert str(read_audit(tmp_path / "audit").facts.tz) == "Europe/Berlin"
+    assert str(read_audit(tmp_path / "audit").metadata.tz) == "Europe/Berlin"
 
 
 def test_an_incomplete_audit_is_written_and_ends_with_2(connection, tmp_path, capsys):

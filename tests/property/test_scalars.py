@@ -191,4 +191,4 @@ def test_audit_of_any_plan_round_trips_through_folder(tmp_path_factory, data):
     verify(folder)
     assert_same(audit, read_audit(folder))
     assert audit.plan["member_id"].tolist() == plan.of("member_id")
-    assert dt.datetime(2026, 7, 1, 12, tzinfo=dt.timezone.utc) == audit.facts.taken_at
+    assert dt.datetime(2026, 7, 1, 12, tzinfo=dt.timezone.utc) == audit.metadata.taken_at

@@ -12,42 +12,42 @@ from ...settings import ADDRESSES
 from ..summary import count_members, incompleteness
 
 if TYPE_CHECKING:
-    from ..audit_data import AuditContent
+    from ..audit_data import AuditData
 
 __all__ = ["campaign_name", "campaign_title", "headline", "html_of", "moment", "text_of"]
 
 FIRST_EXCEPTIONS: Final = 5
 
 
-def campaign_name(audit: AuditContent) -> str | None:
+def campaign_name(audit: AuditData) -> str | None:
     """Give the name that the service has for what was audited, where all offer states agree on it."""
-    scope = audit.facts.scope
+    scope = audit.metadata.scope
     if not scope.is_narrowed:
         return None
     column = "offer_campaign_name" if scope.campaign is not None else "offer_name"
-    names = [name.strip() for name in audit.ground.states[column].dropna().unique() if name.strip()]
+    names = [name.strip() for name in audit.evidence.states[column].dropna().unique() if name.strip()]
     return names[0] if len(names) == 1 else None
 
 
-def campaign_title(audit: AuditContent) -> str:
+def campaign_title(audit: AuditData) -> str:
     """Name what was audited."""
-    name, words = campaign_name(audit), audit.facts.scope.describe()
+    name, words = campaign_name(audit), audit.metadata.scope.describe()
     return in_words(f"{name} ({words})" if name else words[:1].upper() + words[1:])
 
 
-def moment(audit: AuditContent) -> str:
+def moment(audit: AuditData) -> str:
     """Say when it was taken, in its time zone."""
-    local = audit.facts.taken_at.tz_convert(audit.facts.tz)
+    local = audit.metadata.taken_at.tz_convert(audit.metadata.tz)
     return f"{local:%Y-%m-%d %H:%M} {local.tzname() or ''}".strip()
 
 
-def headline(audit: AuditContent) -> str:
+def headline(audit: AuditData) -> str:
     """Say first of all whether every member was read."""
-    plan = audit.ground.plan
+    plan = audit.evidence.plan
     return incompleteness(audit.unread, plan) or f"complete: all {count_members(plan):,} members were read"
 
 
-def _numbers(audit: AuditContent) -> pd.DataFrame:
+def _numbers(audit: AuditData) -> pd.DataFrame:
     """Give the summary as it is read by people: one text per number."""
     lines = audit.summary().iloc[1:]
     value = [_shown(metric, value) for metric, value in zip(lines["metric"], lines["value"], strict=True)]
@@ -66,14 +66,16 @@ def _shown(metric: str, value: Any) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
 
 
-def _where(audit: AuditContent) -> str:
-    facts = audit.facts
-    usual = ADDRESSES.get(facts.environment, "")
-    place = facts.environment if usual in (None, facts.address) else f"{facts.environment} at {facts.address}"
+def _where(audit: AuditData) -> str:
+    metadata = audit.metadata
+    usual = ADDRESSES.get(metadata.environment, "")
+    place = (
+        metadata.environment if usual in (None, metadata.address) else f"{metadata.environment} at {metadata.address}"
+    )
     return in_words(", ".join(part for part in (moment(audit), place.strip()) if part))
 
 
-def text_of(audit: AuditContent) -> str:
+def text_of(audit: AuditData) -> str:
     """Describe an audit in lines of text."""
     kinds = audit.exceptions()["kind"].value_counts(sort=False)
     found = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "none"
@@ -83,7 +85,7 @@ def text_of(audit: AuditContent) -> str:
     )
 
 
-def html_of(audit: AuditContent) -> str:
+def html_of(audit: AuditData) -> str:
     """Describe an audit for a notebook."""
     exceptions = audit.exceptions()
     kinds = exceptions.groupby(["kind", "severity"], sort=False).size().rename("count").reset_index()

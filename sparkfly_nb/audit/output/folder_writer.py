@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from ..audit_data import AuditContent
+    from ..audit_data import AuditData
 
 __all__ = ["FILES", "MANIFEST", "described", "write_folder", "write_states", "zone_of"]
 
@@ -62,7 +62,7 @@ def _write(path: Path, frame: pd.DataFrame) -> dict[str, Any]:
     return _entry(writer, _dtypes(frame))
 
 
-def _write_states_and_activities(audit: AuditContent, folder: Path) -> dict[str, dict[str, Any]]:
+def _write_states_and_activities(audit: AuditData, folder: Path) -> dict[str, dict[str, Any]]:
     """Write the two long files in one go through the offer states, some thousand at a time."""
     states, events = OFFER_STATE | audit.store.extra, audit.store.event_columns()
     with (
@@ -75,7 +75,7 @@ def _write_states_and_activities(audit: AuditContent, folder: Path) -> dict[str,
     return {"states.csv": _entry(state_writer, states), "activities.csv": _entry(event_writer, events)}
 
 
-def write_states(audit: AuditContent, path: Path) -> Path:
+def write_states(audit: AuditData, path: Path) -> Path:
     """Write the offer states alone as one CSV file."""
     _make_folder(path.parent)
     with CsvWriter(path, list(OFFER_STATE | audit.store.extra)) as writer:
@@ -84,7 +84,7 @@ def write_states(audit: AuditContent, path: Path) -> Path:
     return path
 
 
-def write_folder(audit: AuditContent, folder: Path) -> Path:
+def write_folder(audit: AuditData, folder: Path) -> Path:
     """Write the folder; the manifest goes first and comes last, so that half an audit never passes for one."""
     _make_folder(folder)
     try:
@@ -122,9 +122,9 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()
 
 
-def described(audit: AuditContent) -> dict[str, Any]:
+def described(audit: AuditData) -> dict[str, Any]:
     """Say what an audit is, for the manifest: no secret is in it, and an address has none by construction."""
-    facts, scope = audit.facts, audit.facts.scope
+    metadata, scope = audit.metadata, audit.metadata.scope
     kinds = audit.exceptions()["kind"].value_counts(sort=False)
     return {
         "format": FORMAT,
@@ -133,7 +133,7 @@ def described(audit: AuditContent) -> dict[str, Any]:
         "tool_version": __version__,
         "campaign": scope.campaign,
         "complete": audit.complete,
-        "members": count_members(audit.ground.plan),
+        "members": count_members(audit.evidence.plan),
         "members_unread": len(audit.unread),
         "offer_states": len(audit.store),
         "exceptions": {kind: int(kinds[kind]) for kind in KINDS if kind in kinds.index},
@@ -141,12 +141,12 @@ def described(audit: AuditContent) -> dict[str, Any]:
             name: to_rfc3339(value) if name in ("since", "until") and value is not None else value
             for name, value in asdict(scope).items()
         },
-        "taken_at": to_rfc3339(facts.taken_at),
-        "finished_at": to_rfc3339(facts.finished_at),
-        "tz": _zone_name(facts.tz, facts.taken_at),
-        "user": facts.user,
-        "environment": facts.environment,
-        "address": without_credentials(facts.address),
+        "taken_at": to_rfc3339(metadata.taken_at),
+        "finished_at": to_rfc3339(metadata.finished_at),
+        "tz": _zone_name(metadata.tz, metadata.taken_at),
+        "user": metadata.user,
+        "environment": metadata.environment,
+        "address": without_credentials(metadata.address),
     }
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from ..audit_data import AuditContent
+    from ..audit_data import AuditData
 
 __all__ = ["draw"]
 
@@ -67,9 +67,9 @@ class AuditFigure(Figure):
         return image.getvalue()
 
 
-def draw(audit: AuditContent, *, by: str | None, freq: str | None, path: str | os.PathLike[str] | None) -> Figure:
+def draw(audit: AuditData, *, by: str | None, freq: str | None, path: str | os.PathLike[str] | None) -> Figure:
     """Draw; see `Audit.plot`."""
-    if by is None and "segment" in audit.ground.plan.columns:
+    if by is None and "segment" in audit.evidence.plan.columns:
         by = "segment"
     with mpl.rc_context({"font.size": 9, "font.family": "DejaVu Sans", "hatch.linewidth": 0.5, "axes.titlesize": 10.5}):
         layout = ConstrainedLayoutEngine(
@@ -102,15 +102,15 @@ def _plain(text: str) -> str:
     return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text).replace("$", r"\$")
 
 
-def _draw_head(head: Any, page: Figure, audit: AuditContent) -> None:
+def _draw_head(head: Any, page: Figure, audit: AuditData) -> None:
     """Write the campaign and the date above, and at the foot whether anything is missing."""
-    facts, scope = audit.facts, audit.facts.scope.describe()
+    metadata, scope = audit.metadata, audit.metadata.scope.describe()
     name = campaign_name(audit)
     lines = textwrap.wrap(name or campaign_title(audit), TITLE_CHARACTERS, max_lines=2, placeholder=" ...")
     head.text(
         0.015, 0.95, _plain("\n".join(lines)), fontsize=14, fontweight="bold", ha="left", va="top", linespacing=1.25
     )
-    words = f"Audit of {moment(audit)}" + (f", {facts.environment}" if facts.environment else "")
+    words = f"Audit of {moment(audit)}" + (f", {metadata.environment}" if metadata.environment else "")
     words = f"{scope[:1].upper()}{scope[1:]}. {words}" if name else words
     head.text(0.015, 0.05, _plain(words), fontsize=9.5, ha="left", va="bottom", color="#3d3d3d")
     foot = headline(audit)
@@ -132,13 +132,13 @@ def _nothing(axes: Axes, words: str) -> None:
 # ---- by segment ------------------------------------------------------------------------------------------------------
 
 
-def _counts_by_group(audit: AuditContent, by: str | None) -> pd.DataFrame:
+def _counts_by_group(audit: AuditData, by: str | None) -> pd.DataFrame:
     """Count offer states by group and lifecycle; many small groups become one."""
-    states = audit.ground.states[["member_id", "lifecycle"]]
+    states = audit.evidence.states[["member_id", "lifecycle"]]
     if by is None:
         group = pd.Series("all members", index=states.index)
     else:
-        plan = audit.ground.plan.dropna(subset=["member_id"]).drop_duplicates("member_id")
+        plan = audit.evidence.plan.dropna(subset=["member_id"]).drop_duplicates("member_id")
         codes, labels = groups_of(plan, [by])
         names = labels[by].astype("object").map(str, na_action="ignore").fillna(f"no {by}")
         group_of = pd.Series(names.to_numpy()[codes], index=plan["member_id"].array)
@@ -152,7 +152,7 @@ def _counts_by_group(audit: AuditContent, by: str | None) -> pd.DataFrame:
     return counts
 
 
-def _draw_groups(axes: Axes, audit: AuditContent, by: str | None) -> None:
+def _draw_groups(axes: Axes, audit: AuditData, by: str | None) -> None:
     _clean(axes, f"What became of the offer, by {by}" if by else "What became of the offer")
     counts = _counts_by_group(audit, by)
     if counts.empty:
@@ -186,9 +186,9 @@ def _draw_groups(axes: Axes, audit: AuditContent, by: str | None) -> None:
 # ---- the funnel ------------------------------------------------------------------------------------------------------
 
 
-def _draw_funnel(axes: Axes, audit: AuditContent) -> None:
+def _draw_funnel(axes: Axes, audit: AuditData) -> None:
     _clean(axes, "From planned to redeemed")
-    plan, states = audit.ground.plan, audit.ground.states
+    plan, states = audit.evidence.plan, audit.evidence.states
     planned = plan["member_id"][mask_of(plan["planned"])].dropna().unique()
     if not len(planned):
         _nothing(axes, "no member is planned")
@@ -223,13 +223,13 @@ def _draw_funnel(axes: Axes, audit: AuditContent) -> None:
 # ---- the timeline ----------------------------------------------------------------------------------------------------
 
 
-def _readable_period(audit: AuditContent) -> str:
+def _readable_period(audit: AuditData) -> str:
     periods = audit.timeline("D")["period"].dropna()
     span = (periods.max() - periods.min()).days if len(periods) else 0
     return next((freq for freq, longest in DAYS_FOR if span <= longest), "Y")
 
 
-def _draw_timeline(place: Any, audit: AuditContent, freq: str | None) -> None:
+def _draw_timeline(place: Any, audit: AuditData, freq: str | None) -> None:
     freq = freq or _readable_period(audit)
     counts = audit.timeline(freq).dropna(subset=["period"])
     shown = [name for name in TIMELINE_COUNTS if counts[name].sum() or name in ("issued", "redeemed")]
@@ -265,5 +265,5 @@ def _typical_length(starts: pd.Series, word: str) -> pd.Timedelta:
     return pd.Timedelta(days=days)
 
 
-def _zone_name(audit: AuditContent) -> str:
-    return str(audit.facts.tz)
+def _zone_name(audit: AuditData) -> str:
+    return str(audit.metadata.tz)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ..audit_data import AuditContent
+    from ..audit_data import AuditData
 
 __all__ = ["write_excel", "write_parquet"]
 
@@ -34,7 +34,7 @@ UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\
 CUT: Final = " ... (cut by Excel's limit; whole in the CSV)"
 
 
-def write_parquet(audit: AuditContent, path: Path) -> Path:
+def write_parquet(audit: AuditData, path: Path) -> Path:
     """Write the offer states, chunk by chunk; see `Audit.to_parquet`."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - optional
@@ -65,7 +65,7 @@ def _lists_as_json(chunk: pd.DataFrame) -> pd.DataFrame:
     return chunk.assign(**{name: chunk[name].map(json_text, na_action="ignore") for name in lists})
 
 
-def write_excel(audit: AuditContent, path: Path) -> Path:
+def write_excel(audit: AuditData, path: Path) -> Path:
     """Write a workbook; see `Audit.to_excel`."""
     try:
         from openpyxl import Workbook  # noqa: PLC0415 - optional
@@ -102,10 +102,10 @@ def write_excel(audit: AuditContent, path: Path) -> Path:
     return path
 
 
-def _about(audit: AuditContent) -> pd.DataFrame:
-    facts = described(audit)
-    facts = {name: json_text(value) if isinstance(value, dict) else value for name, value in facts.items()}
-    return pd.DataFrame({"what": list(facts), "value": [None if v is None else str(v) for v in facts.values()]})
+def _about(audit: AuditData) -> pd.DataFrame:
+    metadata = described(audit)
+    metadata = {name: json_text(value) if isinstance(value, dict) else value for name, value in metadata.items()}
+    return pd.DataFrame({"what": list(metadata), "value": [None if v is None else str(v) for v in metadata.values()]})
 
 
 def _cells(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:

@@ -345,9 +345,9 @@ def test_findings_name_offer_states_that_exist_and_belong_to_the_member():
 def test_the_time_of_the_audit_decides_what_has_expired():
     held = state(1, expires_at=NOW.isoformat())
 
-    assert World([held]).audit([1]).ground.states["lifecycle"].tolist() == ["expired"]
+    assert World([held]).audit([1]).evidence.states["lifecycle"].tolist() == ["expired"]
     earlier = World([held]).audit([1], taken_at=NOW - pd.Timedelta(seconds=1))
-    assert earlier.ground.states["lifecycle"].tolist() == ["open"]
+    assert earlier.evidence.states["lifecycle"].tolist() == ["open"]
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_a_status_that_speaks_for_itself_decides_and_otherwise_the_activities(st
 
     audit = World([state(1, status, offer_activities=events)]).audit([1])
 
-    assert audit.ground.states["lifecycle"].tolist() == [lifecycle]
+    assert audit.evidence.states["lifecycle"].tolist() == [lifecycle]
 
 
 def test_members_in_the_plan_twice_are_counted_once_and_named():

@@ -99,7 +99,7 @@ def test_an_audit_comes_back_with_equal_frames(tmp_path):
 
     assert_same(audit, other)
     assert_frame_equal(audit.summary(by="segment"), other.summary(by="segment"))
-    assert other.facts == audit.facts
+    assert other.metadata == audit.metadata
     assert repr(other) == repr(audit)
 
 
@@ -118,7 +118,7 @@ def test_an_audit_of_a_run_comes_back_with_what_the_ledger_said(tmp_path):
     other = read_audit(audit.to_csv(tmp_path))
 
     assert_same(audit, other)
-    assert other.facts.scope == audit.facts.scope
+    assert other.metadata.scope == audit.metadata.scope
 
 
 @pytest.mark.parametrize("text", HOSTILE)
