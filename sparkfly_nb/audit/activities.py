@@ -1,4 +1,4 @@
-"""The events of offer states: ``offer_activities`` as one row per event, and when each state was redeemed or voided."""
+"""The events in ``offer_activities``: one row per event, and when offer states were redeemed or voided."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EventFields", "events_frame", "turning_points"]
 
+# The API does not document the fields of an event. These are the fields that usually contain its name and its time.
+#: Fields that may contain the name of an event, the most specific first.
 NAME_FIELDS: Final = ("activity_type", "type", "activity", "event_type", "event", "action", "name", "kind", "status")
-"""Where an event may say what happened, most telling first: the service documents no field of it."""
+#: Fields that may contain the time of an event, the most specific first.
 TIME_FIELDS: Final = (
     "occurred_at",
     "happened_at",
@@ -38,20 +40,21 @@ TIME_FIELDS: Final = (
     "date",
     "updated_at",
 )
-"""Where an event may say when it happened, most telling first."""
+#: Patterns for the names of events that end an offer state, by the column for their time.
 TURNS: Final[dict[str, re.Pattern[str]]] = {
     "redeemed_at": re.compile(r"redeem|redemption", re.IGNORECASE),
     "voided_at": re.compile(r"void", re.IGNORECASE),
 }
+#: A pattern for the names of redemptions and voids that failed or were undone.
 NO_TURN: Final = re.compile(r"fail|reject|denied|declin|error|revers|undo|unredeem|unvoid|attempt", re.IGNORECASE)
-"""Events that speak of a redemption or a void which did not happen, or which was undone."""
 
 
 def _events_of(cell: Any) -> list[dict[str, Any]]:
-    """Give the events of one offer state; wrapped ones are unwrapped, as the service wraps offer states."""
+    """Return the events of one offer state."""
     events = []
     for item in cell if isinstance(cell, list) else ():
         event = item
+        # The service wraps offer states in an object with one field, and may wrap events in the same way.
         if isinstance(item, dict) and len(item) == 1:
             (inner,) = item.values()
             event = inner if isinstance(inner, dict) else item
@@ -68,7 +71,7 @@ def _first_text(event: Mapping[str, Any], fields: tuple[str, ...]) -> str | None
 
 
 def _walk(states: pd.DataFrame) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Go through all events: the row of the offer state, the position from 1, the event."""
+    """Yield all events: the row of the offer state, the position from 1, the event."""
     for row, cell in enumerate(states["offer_activities"].to_numpy()):
         if cell is not None:
             for position, event in enumerate(_events_of(cell), 1):
@@ -76,7 +79,8 @@ def _walk(states: pd.DataFrame) -> Iterator[tuple[int, int, dict[str, Any]]]:
 
 
 def _instants(texts: list[str | None]) -> NDArray[np.datetime64]:
-    """Read times; a text that is no time becomes missing, and still stands in its own column."""
+    """Parse times. Text that is not a time becomes a missing value."""
+    # Unreadable text is not lost: the event's own column in `events_frame` still contains it.
     known, _ = parse_times({text for text in texts if text is not None})
     missing = int(np.datetime64("NaT", "ns").view(np.int64))
     nanoseconds = [missing if text is None else known.get(text, missing) for text in texts]
@@ -84,12 +88,12 @@ def _instants(texts: list[str | None]) -> NDArray[np.datetime64]:
 
 
 def turning_points(states: pd.DataFrame) -> dict[str, pd.DatetimeIndex]:
-    """Find when each offer state was redeemed and voided, by its last such event.
+    """Return when each offer state was redeemed and voided, according to its last such event.
 
     Returns
     -------
     dict
-        ``redeemed_at`` and ``voided_at`` in UTC, one per row of `states`; missing where no event says it.
+        ``redeemed_at`` and ``voided_at`` in UTC, one per row of `states`. Missing where no event contains the time.
     """
     rows: dict[str, list[int]] = {turn: [] for turn in TURNS}
     texts: dict[str, list[str | None]] = {turn: [] for turn in TURNS}
@@ -105,15 +109,16 @@ def turning_points(states: pd.DataFrame) -> dict[str, pd.DatetimeIndex]:
     for turn, at in rows.items():
         last = np.full(len(states), np.datetime64("NaT", "ns"))
         instants = _instants(texts[turn])
-        by_time = np.argsort(instants, kind="stable")  # missing times come last: take them out
+        by_time = np.argsort(instants, kind="stable")
         by_time = by_time[~np.isnat(instants[by_time])]
+        # Where an offer state has several events, the last assignment wins, and that is the latest event.
         last[np.array(at, dtype=np.intp)[by_time]] = instants[by_time]
         points[turn] = pd.DatetimeIndex(last).tz_localize("UTC")
     return points
 
 
 class EventFields:
-    """The fields that events were found to have, with the types of their values, over any number of chunks."""
+    """The fields found in events, with the types of their values, over any number of chunks."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, set[type]] = {}
@@ -121,7 +126,7 @@ class EventFields:
         self._has_warned = False
 
     def note(self, states: pd.DataFrame) -> None:
-        """Look at the events of some more offer states."""
+        """Record the fields of the events of more offer states."""
         kinds, are_full = self._kinds, False
         for _, _, event in _walk(states):
             self.events += 1
@@ -129,20 +134,22 @@ class EventFields:
                 if name not in kinds and len(kinds) >= NEW_FIELDS:
                     are_full = True
                     continue
+                # An integer beyond 64 bits does not fit into an Int64 column, so its column becomes text.
                 kinds.setdefault(name, set()).add(
                     type(value) if type(value) is not int or -(2**63) <= value < 2**63 else str
                 )
 
         if are_full and not self._has_warned:
             self._has_warned = True
-            words = f"offer_activities: events hold more than {NEW_FIELDS:,} different fields; the others are left out"
-            warnings.warn(words, DataWarning, stacklevel=2)
+            message = f"offer_activities: events have more than {NEW_FIELDS:,} different fields. The rest are omitted."
+            warnings.warn(message, DataWarning, stacklevel=2)
 
     def columns(self) -> dict[str, tuple[str, str]]:
-        """Give, by field, the column that holds it and its dtype; a name that the audit uses itself gets a prefix."""
+        """Return the column name and dtype for each field. A name that the audit itself uses gets a prefix."""
         taken = set(ACTIVITY)
         named = {}
         for name, kinds in self._kinds.items():
+            # Half surrogates cannot be encoded as UTF-8, which the files of the audit need.
             column = name.encode(errors="backslashreplace").decode() or "(no name)"
             while column in taken:
                 column = f"activity_{column}"
@@ -158,26 +165,26 @@ def _dtype(kinds: set[type]) -> str:
     return TEXT
 
 
-def _as_found(value: Any, dtype: str) -> Any:
+def _cell_of(value: Any, dtype: str) -> Any:
     if dtype != TEXT or value is None or isinstance(value, str):
         return value
     return json_text(value)
 
 
 def events_frame(states: pd.DataFrame, fields: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """Make one row per event.
+    """Build a frame with one row per event.
 
     Parameters
     ----------
     states : DataFrame
         Offer states with ``offer_activities``.
     fields : mapping
-        What `EventFields.columns` gives.
+        The result of `EventFields.columns`.
 
     Returns
     -------
     pandas.DataFrame
-        The columns of `ACTIVITY`, then the event's own fields; lists and objects in them as JSON.
+        The columns of `ACTIVITY`, then the event's own fields. Lists and objects are JSON.
     """
     rows, positions, names, times = [], [], [], []
     found: dict[str, list[Any]] = {name: [] for name in fields}
@@ -187,7 +194,7 @@ def events_frame(states: pd.DataFrame, fields: Mapping[str, tuple[str, str]]) ->
         names.append(_first_text(event, NAME_FIELDS))
         times.append(_first_text(event, TIME_FIELDS))
         for name, cells in found.items():
-            cells.append(_as_found(event.get(name), fields[name][1]))
+            cells.append(_cell_of(event.get(name), fields[name][1]))
     owners = states[["member_id", "offer_state_id"]].take(rows)
     return typed(
         {

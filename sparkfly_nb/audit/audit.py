@@ -1,4 +1,4 @@
-"""The audit itself: who was meant to get an offer, who has it, who used it, and what is wrong."""
+"""The result of an audit: who should have an offer, who has it, who used it, and what is wrong."""
 
 from __future__ import annotations
 
@@ -21,49 +21,49 @@ __all__ = ["Audit"]
 
 
 class Audit(AuditData):
-    """What the service shows of a campaign, against the plan and the ledger.
+    """The offer states of a campaign at the service, compared with the plan and the ledger.
 
-    Made by ``session.audit(...)`` and by `read_audit`; it does not change and asks the service nothing more.
+    ``session.audit(...)`` and `read_audit` return an audit. An audit does not change and sends no more requests.
 
-    Words: an offer state is *open*, *redeemed*, *expired* (and was not used) or *voided*. *Held* is what is not voided;
-    *live* is what is open or redeemed.
+    The lifecycle of an offer state is *open*, *redeemed*, *expired* (without being redeemed) or *voided*. A member
+    *holds* the offer states that are not voided.
 
     Attributes
     ----------
     metadata : AuditMetadata
         Scope, environment, address, user, time zone, and the times at which reading began and ended.
     evidence, store : AuditEvidence, StateStore
-        What the other methods compute from; for the modules of the audit.
+        The data that the methods compute from. Internal.
     """
 
     def compare(self, earlier: Audit) -> Comparison:
-        """Say what changed since an earlier audit of the same scope.
+        """Return what changed since an earlier audit of the same scope.
 
         Returns
         -------
         Comparison
-            ``states``, one row per difference; ``totals``, the summary in both.
+            ``states`` has one row per difference. ``totals`` has the summary of both audits.
 
         Raises
         ------
         InvalidInput
-            The other audit has another scope.
+            The earlier audit has another scope or read another service.
         """
         return compare(self, earlier)
 
     def plot(
         self, by: str | None = None, *, freq: str | None = None, path: str | os.PathLike[str] | None = None
     ) -> Figure:
-        """Draw status by segment, the timeline, and the funnel from planned to redeemed.
+        """Draw the lifecycle by segment, the funnel from planned to redeemed, and the timeline.
 
         Parameters
         ----------
         by : str, optional
-            The column of the plan for the first picture; by default ``segment`` where there is one.
+            The column of the plan for the first chart. Default: ``segment``, if the plan has that column.
         freq : str, optional
-            The period of the timeline, as in `timeline`; by default days, weeks or months, whatever is readable.
+            The period of the timeline, as in `timeline`. Default: the shortest period, from days up, that is readable.
         path : path, optional
-            A file to write as well: ``.png``, ``.pdf`` or ``.svg``.
+            Also write the figure to this file: ``.png``, ``.pdf`` or ``.svg``.
 
         Returns
         -------
@@ -79,19 +79,19 @@ class Audit(AuditData):
         return draw(self, by=by, freq=freq, path=path)
 
     def to_csv(self, target: str | os.PathLike[str]) -> Path:
-        """Hand the audit over: a folder of CSV files with a manifest, or the offer states as one file.
+        """Write a folder of CSV files with a manifest, or only the offer states as one CSV file.
 
         Parameters
         ----------
         target : path
-            A name that ends in ``.csv`` is one file with the offer states. Any other is a folder: ``states.csv``,
+            If the name ends in ``.csv``: one file with the offer states. Otherwise a folder with ``states.csv``,
             ``summary.csv``, ``exceptions.csv``, ``timeline.csv``, ``activities.csv``, ``plan.csv``, ``unread.csv`` and
-            ``manifest.json``, which ``verify`` checks and ``read_audit`` reads.
+            ``manifest.json``. ``verify`` checks the folder, and ``read_audit`` reads it.
 
         Returns
         -------
         Path
-            What was written. Each file is whole or absent.
+            The file or folder. Each file is complete or absent.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class Audit(AuditData):
         return write_states(self, path) if path.suffix.lower() == ".csv" else write_folder(self, path)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
-        """Write the offer states as one Parquet file; lists as JSON.
+        """Write the offer states as one Parquet file, with lists as JSON.
 
         Raises
         ------
@@ -114,14 +114,14 @@ class Audit(AuditData):
         return write_parquet(self, as_path(path))
 
     def to_excel(self, path: str | os.PathLike[str]) -> Path:
-        """Write a workbook: summary, exceptions, timeline, offer states, activities, members that were not read.
+        """Write a workbook with summary, exceptions, timeline, offer states, activities and unread members.
 
         Raises
         ------
         ConfigurationError
             openpyxl is not installed.
         InvalidInput
-            There are more rows than a sheet holds.
+            There are more rows than fit on a sheet.
         AuditFileError
             The file cannot be written.
         """

@@ -1,4 +1,4 @@
-"""What an audit holds, and what is computed from it: everything but how it is shown, compared and handed over."""
+"""The data of an audit and the tables computed from it, without display, comparison and export."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["AuditData", "AuditMetadata"]
 
 @dataclass(frozen=True, slots=True)
 class AuditMetadata:
-    """What an audit was: scope, place, person and time."""
+    """The scope of an audit, the service that was read, the user and the times."""
 
     scope: Scope
     environment: str
@@ -37,7 +37,7 @@ class AuditMetadata:
 
 
 class AuditData:
-    """The offer states of an audit, its plan, and the frames that are made of them: `Audit` without its outputs."""
+    """The offer states of an audit, its plan, and the tables computed from them: `Audit` without its outputs."""
 
     def __init__(
         self, metadata: AuditMetadata, evidence: AuditEvidence, unread: pd.DataFrame, store: StateStore
@@ -49,16 +49,16 @@ class AuditData:
 
     @property
     def states(self) -> pd.DataFrame:
-        """One row per offer state in scope, with the columns of every other read, by member and offer state.
+        """One row per offer state in scope, sorted by member and offer state, with the columns of the other reads.
 
-        A new frame each time, so give it a name. A million offer states take about 1.5 GB as a frame; everything else
-        here, and the files, need much less: the audit keeps them packed.
+        Each access builds a new frame, so assign it to a variable. A million offer states take about 1.5 GB as a frame.
+        The other tables and the exports need much less, because the audit stores offer states compressed.
         """
         return self.store.frame()
 
     @property
     def plan(self) -> pd.DataFrame:
-        """Who was planned: one row per row of the members that were given, with ``planned`` decided for this scope."""
+        """The plan: one row per row of the given members. ``planned`` applies to the scope of this audit."""
         return self.evidence.plan.copy()
 
     @property
@@ -76,13 +76,13 @@ class AuditData:
         return exceptions_of(self.evidence)
 
     def activities(self) -> pd.DataFrame:
-        """Give one row per event of ``offer_activities``.
+        """Return one row per event in ``offer_activities``.
 
         Returns
         -------
         pandas.DataFrame
             ``member_id``, ``offer_state_id``, ``position`` (from 1), ``activity`` (what happened), ``happened_at``
-            (UTC), then the event's own fields as the service sends them; lists and objects in them as JSON.
+            (UTC), then the event's own fields as the service sends them. Lists and objects are JSON.
         """
         return pd.concat(list(self.store.event_chunks()), ignore_index=True)
 
@@ -92,22 +92,23 @@ class AuditData:
         Parameters
         ----------
         by : str or list of str, optional
-            Columns of the plan to group by. A member who stands there twice belongs to the group of the first row;
-            one who is not in the plan has no group.
+            Columns of the plan to group by. A member with several rows belongs to the group of the first row. A member
+            who is not in the plan has no group.
         expiring_days : int
-            What counts as expiring soon, in days from the audit on: 0 to 36,500.
+            Count offer states as expiring if they expire within this many days of the audit: 0 to 36,500. Default: 7.
 
         Returns
         -------
         pandas.DataFrame
             Tidy: the grouping columns, ``metric``, ``detail`` (``string``), ``value`` (``Float64``), ``unit``. The
-            first line says whether every member was read. ``redemption_rate`` is redeemed offer states by those that
-            are not voided; ``value_redeemed`` adds up ``value`` of redeemed ones, in the offer's own units.
+            first row shows whether every member was read. ``redemption_rate`` is the share of redeemed offer states
+            among those that are not voided. ``value_redeemed`` is the sum of ``value`` over redeemed offer states, in
+            the offer's own units.
 
         Raises
         ------
         InvalidInput
-            The plan has no such column, or `expiring_days` is no such number.
+            The plan has no such column, or `expiring_days` is out of range.
         """
         return summary_of(
             self.evidence,
@@ -119,30 +120,29 @@ class AuditData:
         )
 
     def exceptions(self) -> pd.DataFrame:
-        """Give everything that is wrong, one row per finding.
+        """Return everything that is wrong, one row per finding.
 
         Returns
         -------
         pandas.DataFrame
-            ``kind`` and ``severity`` (see `tables.KINDS`), ``member_id``, ``offer_state_id``, ``expected``, ``found``.
-            Nothing is said about members that could not be read.
+            ``kind`` and ``severity`` (see `schema.KINDS`), ``member_id``, ``offer_state_id``, ``expected``, ``found``.
+            Members that could not be read have no findings.
         """
         return self._exceptions.copy()
 
     def timeline(self, freq: str = "D") -> pd.DataFrame:
-        """Count what happened per period, in the time zone of the Session (otherwise UTC).
+        """Count events per period, in the time zone of the Session (default UTC).
 
         Parameters
         ----------
         freq : {"h", "D", "W", "M", "Q", "Y"}
-            The length of a period; weeks begin on Monday.
+            The length of a period. Weeks begin on Monday.
 
         Returns
         -------
         pandas.DataFrame
             ``period`` (its start, in the time zone), ``issued``, ``redeemed``, ``voided``, ``expired`` (``Int64``),
-            without gaps. Each offer state counts once as issued and at most once as one of the others, so that the
-            columns add up to the summary; a last row without ``period`` holds those whose time the service does not
-            tell.
+            without gaps. Each offer state counts once as issued and at most once as one of the others. The columns add
+            up to the summary. Offer states whose time is unknown are in a last row without ``period``.
         """
         return timeline_of(self.evidence.states, freq=freq, tz=self.metadata.tz)

@@ -1,4 +1,4 @@
-"""What changed between two audits of the same scope: per offer state, and in total."""
+"""The changes between two audits of the same scope, per offer state and in total."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "compare"]
 
+#: The compared columns of an offer state, the most important first.
 COMPARED: Final = (
     "lifecycle",
     "status",
@@ -32,22 +33,22 @@ COMPARED: Final = (
     "effective_activates_at",
     "effective_expires_at",
 )
-"""What is compared of an offer state, most telling first."""
-COMPUTED: Final = frozenset({"lifecycle"})
+#: Categorical columns. They are compared as text.
+CATEGORICAL: Final = frozenset({"lifecycle"})
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What changed between two audits.
+    """The changes between two audits.
 
     Attributes
     ----------
     states : DataFrame
         ``offer_state_id``, ``member_id``, ``change`` ("appeared", "gone", "changed"), ``column``, ``from``, ``to``.
-        Only members who were read in both are compared.
+        Only members who were read in both audits are compared.
     totals : DataFrame
-        The summary in both: ``metric``, ``detail``, ``earlier``, ``now``, ``change``, ``unit``; first, how many offer
-        states appeared, are gone and changed.
+        The summaries of both audits: ``metric``, ``detail``, ``earlier``, ``now``, ``change``, ``unit``. The first rows
+        count the offer states that appeared, are gone and changed.
     """
 
     states: pd.DataFrame
@@ -66,8 +67,8 @@ def _headline(comparison: Comparison) -> str:
 
 
 def compare(now: AuditData, earlier: AuditData) -> Comparison:
-    """Compare; see `Audit.compare`."""
-    _refuse_other_scope(now, earlier)
+    """Return the changes since an earlier audit; see `Audit.compare`."""
+    _check_same_scope(now, earlier)
     both = _read_in(now) & _read_in(earlier)
     later, before = (_known(audit, both) for audit in (now, earlier))
     before, later = (frame.set_index("offer_state_id") for frame in (before, later))
@@ -89,17 +90,18 @@ def compare(now: AuditData, earlier: AuditData) -> Comparison:
     return Comparison(states, _totals(states, now, earlier))
 
 
-def _refuse_other_scope(now: AuditData, earlier: AuditData) -> None:
+def _check_same_scope(now: AuditData, earlier: AuditData) -> None:
+    # The run, the members and the spelling of the campaign may differ: offer states are compared per member.
     ours, theirs = (replace(audit.metadata.scope, run=None, members="", by_number=False) for audit in (now, earlier))
     if ours != theirs:
         raise InvalidInput(
-            f"compare: this audit is of {ours.describe()} and the earlier one of {theirs.describe()}, or of another "
-            "time span; audit the same campaign, offer, since and until twice"
+            f"compare: the two audits have different scopes. This audit is of {ours.describe()}, the earlier one of "
+            f"{theirs.describe()} or of another time span. Both need the same campaign, offer, since and until."
         )
     if now.metadata.address != earlier.metadata.address:
         raise InvalidInput(
-            f"compare: this audit read {now.metadata.address} and the earlier one {earlier.metadata.address}: these are two "
-            "services"
+            f"compare: the two audits read different services: {now.metadata.address} and {earlier.metadata.address}. "
+            "Compare audits of the same service."
         )
 
 
@@ -121,7 +123,7 @@ def _texts(cells: pd.Series) -> list[str | None]:
 
 
 def _whole(change: str, states: pd.DataFrame, *, column: str) -> pd.DataFrame:
-    """Give one row per offer state that only one audit has, with what became of it there."""
+    """Return one row per offer state that only one audit has, with its lifecycle."""
     columns: dict[str, Any] = {
         "offer_state_id": states.index.array,
         "member_id": states["member_id"].array,
@@ -134,7 +136,7 @@ def _whole(change: str, states: pd.DataFrame, *, column: str) -> pd.DataFrame:
 
 def _changed(name: str, old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     before, after = old[name], new[name]
-    if name in COMPUTED:
+    if name in CATEGORICAL:
         before, after = before.astype("object"), after.astype("object")
     same = mask_of(before == after) | (before.isna() & after.isna()).to_numpy()
     rows = np.flatnonzero(~same)
@@ -163,7 +165,7 @@ def _totals(states: pd.DataFrame, now: AuditData, earlier: AuditData) -> pd.Data
     )
     ours, theirs = (audit.summary().iloc[1:] for audit in (now, earlier))
     merged = theirs.merge(ours, on=keys, how="outer", suffixes=("_earlier", "_now"), sort=False)
-    # In the order of the summary; a status that only one of the two knows stands beside the others.
+    # Keep the order of the summary. The outer join moves a status that only one audit has away from the others.
     names = pd.concat([ours, theirs])[["metric", "detail"]].fillna("")
     metrics = {metric: place for place, metric in enumerate(names["metric"].unique())}
     lines = {line: place for place, line in enumerate(names.drop_duplicates().itertuples(index=False, name=None))}
@@ -172,7 +174,7 @@ def _totals(states: pd.DataFrame, now: AuditData, earlier: AuditData) -> pd.Data
         for metric, detail in merged[["metric", "detail"]].fillna("").itertuples(index=False, name=None)
     ]
     merged = merged.iloc[sorted(range(len(merged)), key=place.__getitem__)]
-    # A status that only one of the two knows counted 0 in the other; a rate that is missing stays so.
+    # A status that only one audit has counted 0 in the other. A missing rate stays missing.
     counts = (merged["metric"] == "status").to_numpy()
     before, after = (
         merged["value_earlier"].mask(counts, merged["value_earlier"].fillna(0)),

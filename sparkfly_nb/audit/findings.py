@@ -1,4 +1,4 @@
-"""What is wrong: the plan, the ledger and the service compared, one row per finding."""
+"""The findings of an audit: differences between the plan, the ledger and the service, one row each."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 __all__ = ["AuditEvidence", "exceptions_of", "is_issue_run"]
 
 DATES: Final = ("activates_at", "expires_at")
+#: Times that differ by less than this are equal, because the service may drop fractions of a second.
 SAME_TIME: Final = pd.Timedelta(seconds=1)
-"""Times less than this apart are the same: the service may drop the fraction of a second."""
+#: The number of offer states that a duplicate lists. The others are counted.
 SHOWN_STATES: Final = 5
-"""Offer states that a duplicate names; the others are counted."""
+#: Outcomes with which the ledger does not record an existing offer state.
 NOT_ISSUED: Final = ("unknown", "rejected", "planned")
-"""Outcomes with which the ledger does not claim that there is an offer state."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEvidence:
-    """What findings stand on.
+    """The data that findings and the summary are computed from.
 
     Attributes
     ----------
     plan : DataFrame
-        The plan, one row per expected offer state; ``planned`` already tells whether this campaign is expected.
+        The plan, one row per expected offer state. ``planned`` applies to the scope of the audit.
     states : DataFrame
         Narrow columns of the offer states in scope, with ``lifecycle`` and ``ends_at``.
     unread_ids : set of int
-        Members about whom nothing can be said.
+        Members that could not be read. They have no findings.
     narrowed : bool
-        Whether a campaign or an offer says what a planned member is to hold.
+        Whether the scope names a campaign or an offer.
     """
 
     plan: pd.DataFrame
@@ -53,7 +53,7 @@ class AuditEvidence:
 
 @dataclass(slots=True)
 class _Findings:
-    """Findings, column by column."""
+    """Findings as columns, collected kind by kind."""
 
     columns: dict[str, list[Any]] = field(
         default_factory=lambda: {name: [] for name in EXCEPTION if name != "severity"}
@@ -90,7 +90,7 @@ class _Findings:
 
 
 def exceptions_of(evidence: AuditEvidence) -> pd.DataFrame:
-    """Find everything that is wrong.
+    """Return everything that is wrong.
 
     Returns
     -------
@@ -102,31 +102,33 @@ def exceptions_of(evidence: AuditEvidence) -> pd.DataFrame:
     readable = plan[(plan["member_id"].notna() & ~plan["member_id"].isin(list(evidence.unread_ids))).to_numpy()]
     expected = readable[mask_of(readable["planned"])]
     held = states[(states["lifecycle"] != "voided").to_numpy()]
-    _members_without(findings, expected, states, held)
-    _planned_twice(findings, expected, held)
-    _foreign(findings, plan, held)
-    pairs = _paired(expected, held, by_turn=evidence.narrowed)
-    _duplicates(findings, expected, held, pairs)
-    _wrong(findings, expected, held, pairs)
-    _redeemed_late(findings, states)
+    _add_missing(findings, expected, states, held)
+    _add_planned_twice(findings, expected, held)
+    _add_foreign(findings, plan, held)
+    # Without a campaign or an offer, a planned row may be for any of the member's offer states. Only a reference shows
+    # which one, so the rest stays unpaired.
+    pairs = _paired(expected, held, in_turn=evidence.narrowed)
+    _add_duplicates(findings, expected, held, pairs)
+    _add_wrong_values(findings, expected, held, pairs)
+    _add_redeemed_late(findings, states)
     if plan["outcome"].notna().any():
-        _against_ledger(findings, readable, states)
+        _add_ledger_differences(findings, readable, states)
     return findings.frame()
 
 
 def _state_words(states: pd.DataFrame) -> pd.Series:
-    """Describe offer states: their number and what the service calls them."""
+    """Describe offer states by their ID and the status at the service."""
     return "offer state " + _id_words(states) + " (" + states["status"].fillna("no status") + ")"
 
 
 def _id_words(states: pd.DataFrame) -> pd.Series:
-    return states["offer_state_id"].astype(dtype_of(TEXT)).fillna("without id")
+    return states["offer_state_id"].astype(dtype_of(TEXT)).fillna("without ID")
 
 
-# ---- who holds -------------------------------------------------------------------------------------------------------
+# ---- which members ---------------------------------------------------------------------------------------------------
 
 
-def _members_without(findings: _Findings, expected: pd.DataFrame, states: pd.DataFrame, held: pd.DataFrame) -> None:
+def _add_missing(findings: _Findings, expected: pd.DataFrame, states: pd.DataFrame, held: pd.DataFrame) -> None:
     once = expected.drop_duplicates("member_id")
     has_any = once["member_id"].isin(states["member_id"]).to_numpy()
     holds = once["member_id"].isin(held["member_id"]).to_numpy()
@@ -137,7 +139,7 @@ def _members_without(findings: _Findings, expected: pd.DataFrame, states: pd.Dat
         missing["member_id"],
         None,
         ["1 offer state"] * len(missing),
-        [_nothing_but(outcome, error) for outcome, error in zip(missing["outcome"], errors, strict=True)],
+        [_none_and_outcome(outcome, error) for outcome, error in zip(missing["outcome"], errors, strict=True)],
     )
     only_voided = states[states["member_id"].isin(once["member_id"][has_any & ~holds])]
     last = only_voided.sort_values("created_at", kind="stable").drop_duplicates("member_id", keep="last")
@@ -150,14 +152,14 @@ def _members_without(findings: _Findings, expected: pd.DataFrame, states: pd.Dat
     )
 
 
-def _nothing_but(outcome: Any, error: Any) -> str:
-    """Say that a member holds nothing, and what the ledger knows about it."""
+def _none_and_outcome(outcome: Any, error: Any) -> str:
+    """Describe that a member has no offer state, with the outcome and the error in the ledger."""
     if pd.isna(outcome):
         return "none"
     return f"none; ledger: {outcome}" + ("" if pd.isna(error) or error == outcome else f": {error}")
 
 
-def _planned_twice(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame) -> None:
+def _add_planned_twice(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame) -> None:
     rows = expected["member_id"].value_counts()
     repeated = rows[rows > 1]
     holds = held["member_id"].value_counts().reindex(repeated.index, fill_value=0)
@@ -165,14 +167,19 @@ def _planned_twice(findings: _Findings, expected: pd.DataFrame, held: pd.DataFra
         "planned_twice",
         repeated.index,
         None,
-        ["1 row of the plan"] * len(repeated),
-        [f"{planned} rows of the plan; holds {count}" for planned, count in zip(repeated, holds, strict=True)],
+        ["1 row in the plan"] * len(repeated),
+        [f"{planned} rows in the plan; has {_counted(count)}" for planned, count in zip(repeated, holds, strict=True)],
     )
 
 
-def _foreign(findings: _Findings, plan: pd.DataFrame, held: pd.DataFrame) -> None:
-    nothing_said = plan["planned"].isna()
-    allowed = plan["member_id"][nothing_said | mask_of(plan["planned"])]
+def _counted(states: int) -> str:
+    return "1 offer state" if states == 1 else f"{states:,} offer states"
+
+
+def _add_foreign(findings: _Findings, plan: pd.DataFrame, held: pd.DataFrame) -> None:
+    # A row without `planned` states no expectation, so whatever its member has is not a finding.
+    no_expectation = plan["planned"].isna()
+    allowed = plan["member_id"][no_expectation | mask_of(plan["planned"])]
     foreign = held[~held["member_id"].isin(allowed).to_numpy()]
     in_plan = foreign["member_id"].isin(plan["member_id"])
     findings.add(
@@ -184,13 +191,13 @@ def _foreign(findings: _Findings, plan: pd.DataFrame, held: pd.DataFrame) -> Non
     )
 
 
-# ---- which offer state answers which row of the plan -----------------------------------------------------------------
+# ---- which offer state belongs to which row of the plan --------------------------------------------------------------
 
 
-def _paired(expected: pd.DataFrame, held: pd.DataFrame, *, by_turn: bool) -> pd.DataFrame:
-    """Pair rows of the plan with held offer states, by reference first.
+def _paired(expected: pd.DataFrame, held: pd.DataFrame, *, in_turn: bool) -> pd.DataFrame:
+    """Pair rows of the plan with offer states that are not voided, by reference first.
 
-    Then in turn: what is redeemed, what is open, what has expired, the oldest of each first.
+    If `in_turn`, pair the remaining rows with redeemed, open, then expired offer states, the oldest of each first.
 
     Returns
     -------
@@ -207,7 +214,7 @@ def _paired(expected: pd.DataFrame, held: pd.DataFrame, *, by_turn: bool) -> pd.
     )
     reference = ["member_id", "external_ref_id"]
     by_reference = _in_turn(rows.dropna(subset=reference), states.dropna(subset=reference), reference)
-    if not by_turn:
+    if not in_turn:
         return by_reference
     rows = rows[~rows["row"].isin(by_reference["row"])]
     states = states[~states["state"].isin(by_reference["state"])]
@@ -215,60 +222,59 @@ def _paired(expected: pd.DataFrame, held: pd.DataFrame, *, by_turn: bool) -> pd.
 
 
 def _in_turn(rows: pd.DataFrame, states: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Pair the first with the first, the second with the second, within equal keys."""
+    """Pair rows and offer states with equal keys: the first with the first, the second with the second."""
     rows = rows[[*keys, "row"]].assign(turn=rows.groupby(keys).cumcount())
     states = states[[*keys, "state"]].assign(turn=states.groupby(keys).cumcount())
     return rows.merge(states, on=[*keys, "turn"])[["row", "state"]]
 
 
-def _is_live(states: pd.DataFrame) -> NDArray[np.bool_]:
+def _is_open_or_redeemed(states: pd.DataFrame) -> NDArray[np.bool_]:
     return states["lifecycle"].isin(["open", "redeemed"]).to_numpy()
 
 
-def _duplicates(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    """Find live offer states beyond the planned number.
-
-    What is redeemed cannot be taken back, so that it stays; then what answers the plan, then the oldest.
-    """
-    answers = np.zeros(len(held), dtype=bool)
-    answers[pairs["state"].to_numpy(dtype=np.intp)] = True
+def _add_duplicates(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame, pairs: pd.DataFrame) -> None:
+    """Find open or redeemed offer states beyond the planned number."""
+    is_paired = np.zeros(len(held), dtype=bool)
+    is_paired[pairs["state"].to_numpy(dtype=np.intp)] = True
     live = held.assign(
-        campaign=key_of_campaign(held), answers=answers, used=(held["lifecycle"] == "redeemed").to_numpy()
-    )[_is_live(held)]
+        campaign=key_of_campaign(held), is_paired=is_paired, used=(held["lifecycle"] == "redeemed").to_numpy()
+    )[_is_open_or_redeemed(held)]
     planned = live["member_id"].map(expected["member_id"].value_counts()).fillna(1).astype("int64").clip(lower=1)
     group = ["member_id", "campaign"]
+    # The surplus is at the end of each group, and somebody may void it. Redeemed offer states cannot be voided, so they
+    # come first, then those of the plan, then the oldest.
     live = live.assign(planned=planned).sort_values(
-        [*group, "used", "answers", "created_at", "offer_state_id"],
+        [*group, "used", "is_paired", "created_at", "offer_state_id"],
         ascending=[True, True, False, False, True, True],
         kind="stable",
     )
     by_campaign = live.groupby(group, dropna=False)["used"]
     live = live.assign(turn=by_campaign.cumcount(), count=by_campaign.transform("size"))
     crowded = live[live["count"] > live["planned"]]
-    those = _id_words(crowded) + " " + crowded["status"].fillna("no status")
-    together = those.groupby([crowded[name] for name in group], dropna=False).transform(_together)
+    names = _id_words(crowded) + " " + crowded["status"].fillna("no status")
+    together = names.groupby([crowded[name] for name in group], dropna=False).transform(_together)
     surplus = (crowded["turn"] >= crowded["planned"]).to_numpy()
     crowded, together = crowded[surplus], together[surplus]
     findings.add(
         "duplicate",
         crowded["member_id"],
         crowded["offer_state_id"],
-        [f"{number} live" for number in crowded["planned"]],
-        [f"{count} live: {words}" for count, words in zip(crowded["count"], together, strict=True)],
+        [f"{number} open or redeemed" for number in crowded["planned"]],
+        [f"{count} open or redeemed: {words}" for count, words in zip(crowded["count"], together, strict=True)],
     )
 
 
 def _together(words: pd.Series) -> str:
-    """Name some offer states in one text."""
+    """Join the first descriptions of offer states, and count the rest."""
     shown, rest = words.head(SHOWN_STATES), len(words) - SHOWN_STATES
     return ", ".join(shown) + (f" and {rest:,} more" if rest > 0 else "")
 
 
-# ---- what an offer state says ----------------------------------------------------------------------------------------
+# ---- values of an offer state ----------------------------------------------------------------------------------------
 
 
-def _wrong(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    """Compare dates and references of offer states with the rows of the plan that they answer."""
+def _add_wrong_values(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame, pairs: pd.DataFrame) -> None:
+    """Compare the dates and references of offer states with their rows of the plan."""
     wanted = expected.take(pairs["row"].to_numpy(dtype=np.intp)).reset_index(drop=True)
     actual = held.take(pairs["state"].to_numpy(dtype=np.intp)).reset_index(drop=True)
     for name in DATES:
@@ -297,7 +303,7 @@ def _dates(name: str, times: pd.Series) -> list[str]:
     return [f"{name} {to_rfc3339(time) if pd.notna(time) else 'none'}" for time in times]
 
 
-def _redeemed_late(findings: _Findings, states: pd.DataFrame) -> None:
+def _add_redeemed_late(findings: _Findings, states: pd.DataFrame) -> None:
     late = states[mask_of(states["redeemed_at"] > states["ends_at"]) & (states["lifecycle"] == "redeemed").to_numpy()]
     findings.add(
         "redeemed_after_expiry",
@@ -308,10 +314,10 @@ def _redeemed_late(findings: _Findings, states: pd.DataFrame) -> None:
     )
 
 
-# ---- what the ledger says --------------------------------------------------------------------------------------------
+# ---- the ledger ------------------------------------------------------------------------------------------------------
 
 
-def _against_ledger(findings: _Findings, readable: pd.DataFrame, states: pd.DataFrame) -> None:
+def _add_ledger_differences(findings: _Findings, readable: pd.DataFrame, states: pd.DataFrame) -> None:
     recorded = readable[readable["outcome"].notna()]
     named = recorded[recorded["offer_state_id"].notna()]
     issued = named[~mask_of(named["at_service"]) & ~named["outcome"].isin(NOT_ISSUED)]
@@ -320,7 +326,7 @@ def _against_ledger(findings: _Findings, readable: pd.DataFrame, states: pd.Data
         issued["member_id"],
         issued["offer_state_id"],
         "ledger: " + issued["outcome"],
-        ["the member does not hold it"] * len(issued),
+        ["the member does not have it"] * len(issued),
     )
     current = states.dropna(subset=["offer_state_id"]).drop_duplicates("offer_state_id").set_index("offer_state_id")
     for outcome, lifecycle in (("voided", "voided"), ("redeemed", "redeemed")):
@@ -346,15 +352,18 @@ def _against_ledger(findings: _Findings, readable: pd.DataFrame, states: pd.Data
         recorded["outcome"].isin(NOT_ISSUED).to_numpy() & recorded["external_ref_id"].notna().to_numpy()
     ]
     key = ["member_id", "external_ref_id"]
-    told = theirs.merge(unsettled[[*key, "outcome"]].drop_duplicates(key), on=key, how="left")
-    known = told["outcome"].notna().to_numpy()
+    matched = theirs.merge(unsettled[[*key, "outcome"]].drop_duplicates(key), on=key, how="left")
+    known = matched["outcome"].notna().to_numpy()
     for kind, rows, words in (
-        ("ledger_says_not_issued", told[known], "ledger: " + told["outcome"][known]),
-        ("not_in_ledger", told[~known], ["ledger: no row"] * int((~known).sum())),
+        ("ledger_says_not_issued", matched[known], "ledger: " + matched["outcome"][known]),
+        ("not_in_ledger", matched[~known], ["ledger: no row"] * int((~known).sum())),
     ):
         findings.add(kind, rows["member_id"], rows["offer_state_id"], words, _state_words(rows))
 
 
 def is_issue_run(recorded: pd.DataFrame) -> bool:
-    """Say whether the rows made new offer states: only then may the run be asked to account for all of them."""
+    """Return True if the recorded rows created offer states.
+
+    A run that voids or changes offer states does not account for all offer states of its members.
+    """
     return bool((recorded["outcome"] == "issued").any() or recorded["offer_state_id"].isna().any())

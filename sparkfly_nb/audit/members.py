@@ -1,4 +1,4 @@
-"""Who is audited: the plan, read from a frame, a list, a CSV or Parquet file, or the rows of a run."""
+"""The plan of an audit, read from a frame, a list, a CSV or Parquet file, or the rows of a run."""
 
 from __future__ import annotations
 
@@ -24,61 +24,60 @@ if TYPE_CHECKING:
 
 __all__ = ["Members", "read_plan"]
 
+#: A DataFrame, a Series, an Index, an array or a list of ids, or a path. `read_plan` checks the value.
 Members = Any
-"""A frame, a Series, an Index, an array or a list of ids, or a path; checked by `read_plan`."""
 
+#: The spellings of a flag in a file.
 FLAG_WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-"""How a file says a flag."""
 
 
 def read_plan(
     members: Members, run_rows: pd.DataFrame | None, *, tz: dt.tzinfo | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """Read who is audited, and what is expected of each.
+    """Read the audited members and what is expected of each member.
 
     Parameters
     ----------
     members : DataFrame, Series, Index, array, list, str or Path, optional
-        With ``member_id``. Of a frame or a file these columns are understood: ``planned`` (false for a control group
-        that must not hold the offer), ``activates_at``, ``expires_at``, ``external_ref_id``, ``campaign_id``, and
-        ``outcome`` with ``offer_state_id`` as `issue_many` gives them. Other columns are kept for grouping.
+        Member ids, or a table with a column ``member_id``. These columns are also used: ``planned`` (false for a
+        control group that must not have the offer), ``activates_at``, ``expires_at``, ``external_ref_id``,
+        ``campaign_id``, and ``outcome`` with ``offer_state_id`` as in the result of `issue_many`. Other columns are
+        kept for grouping.
     run_rows : DataFrame, optional
-        The recorded rows of a run: they are the plan then, and `members` are read as well, without being planned.
+        The recorded rows of a run. They become the plan. Other `members` are read too, but are not planned.
     tz : tzinfo, optional
-        The time zone of times that carry no offset.
+        The time zone of times without an offset.
 
     Returns
     -------
     tuple
-        The plan with the columns of `PLAN` and the others; the members that cannot be read, by `schema.UNREAD`,
-        because only their identifier is known (they stand in the plan without ``member_id``); where the members come
-        from, in words.
+        The plan, with the columns of `PLAN` and the other columns. The members that cannot be read because only their
+        identifier is known, with the columns of `schema.UNREAD`; the plan contains them without ``member_id``. A
+        description of where the members come from.
 
     Raises
     ------
     InvalidInput
-        Nothing says which members are meant, or a column cannot be read.
+        There are neither members nor a run, or a column cannot be read.
     """
-    given, words = (None, "") if members is None else _frame_of_members(members)
+    given, source = (None, "") if members is None else _frame_of_members(members)
     plan = None if given is None else _typed_plan(given, tz)
     if run_rows is not None:
         recorded = _typed_plan(run_rows, tz)
         plan = recorded if plan is None else _joined(recorded, plan)
-        words = f"the run and {words}" if words else "the run"
+        source = f"the run and {source}" if source else "the run"
     if plan is None:
-        raise InvalidInput(
-            "audit: nothing says which members are meant; give members=, or run= with a run of the ledger"
-        )
+        raise InvalidInput("audit needs members= or run=. Pass the members, or the name of a run in the ledger.")
     nameless = plan["member_id"].isna().to_numpy()
     if nameless.any() and plan.loc[nameless, "member_identifier"].isna().any():
         row = plan.index[nameless & plan["member_identifier"].isna().to_numpy()][0]
-        raise InvalidInput(f"audit: members: row {row}: member_id is missing; remove the row or fill it in")
+        raise InvalidInput(f"audit: members: row {row} has no member_id. Add the member_id or remove the row.")
     if len(plan) and nameless.all() and run_rows is None:
         raise InvalidInput(
-            "audit: members: the service lists offer states by member_id only, and only member_identifier is given; "
-            "pass the result of issue_many, which knows both, or run= with the name of the run"
+            "audit: members: the rows have no member_id, and the service lists offer states only by member_id. "
+            "Pass the result of issue_many, which has both ids, or run= with the name of the run."
         )
-    return plan.reset_index(drop=True), _unlisted(plan[nameless]), words
+    return plan.reset_index(drop=True), _unlisted(plan[nameless]), source
 
 
 def _frame_of_members(members: Members) -> tuple[pd.DataFrame, str]:
@@ -88,17 +87,21 @@ def _frame_of_members(members: Members) -> tuple[pd.DataFrame, str]:
     if isinstance(members, pd.DataFrame):
         if members.columns.nlevels > 1:
             raise InvalidInput(
-                "audit: members: the columns have names of several levels; give each one name, as in "
+                "audit: members: the columns have several levels. Flatten them, for example: "
                 "frame.columns = frame.columns.get_level_values(0)"
             )
         if len(set(map(_name_of, members.columns))) != len(members.columns):
-            raise InvalidInput("audit: members: two columns have the same name; rename one")
+            raise InvalidInput("audit: members: two columns have the same name. Rename one of them.")
         if "member_id" not in members.columns and "member_identifier" not in members.columns:
-            raise InvalidInput(f"audit: members: there is no column member_id among {_listed(members.columns)}")
+            raise InvalidInput(
+                f"audit: members: no column is named member_id (found: {_listed(members.columns)}). "
+                "Rename the column that contains the member ids."
+            )
         return members, "a frame"
     if isinstance(members, (dict, bytes)) or not hasattr(members, "__iter__"):
         raise InvalidInput(
-            f"audit: members: {type(members).__name__} is neither a frame, a list of ids nor a path to a CSV or Parquet"
+            f"audit: members: cannot read members from {type(members).__name__}. "
+            "Pass a DataFrame, a list of ids, or the path of a CSV or Parquet file."
         )
     ids = members if isinstance(members, pd.Series) else pd.Series(list(members), dtype="object")
     return ids.rename("member_id").to_frame(), "a list"
@@ -110,23 +113,24 @@ def _listed(names: pd.Index) -> str:
 
 
 def _frame_of_file(path: Path) -> pd.DataFrame:
-    """Read a file as text: ids keep every digit, and an empty cell is a missing one."""
+    """Read the members from a CSV or Parquet file."""
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
             frame = pd.read_parquet(path)
         else:
+            # As text, an id keeps every digit, and text such as "NA" stays text. Only an empty cell is missing.
             frame = pd.read_csv(path, dtype=dtype_of(TEXT), keep_default_na=False, na_values=[""], encoding="utf-8-sig")
     except ImportError:
         raise ConfigurationError('reading Parquet needs pyarrow: pip install "sparkfly-nb[parquet]"') from None
     except OSError as error:
-        raise InvalidInput(f"audit: members: {path} cannot be read: {error.strerror or error}") from None
+        raise InvalidInput(f"audit: members: cannot read {path}: {error.strerror or error}") from None
     except (ValueError, pd.errors.ParserError) as error:
-        raise InvalidInput(f"audit: members: {path.name} is neither CSV in UTF-8 nor Parquet: {error}") from None
+        raise InvalidInput(f"audit: members: {path.name} is neither UTF-8 CSV nor Parquet: {error}") from None
     return _frame_of_members(frame)[0]
 
 
 def _typed_plan(given: pd.DataFrame, tz: dt.tzinfo | None) -> pd.DataFrame:
-    """Give a frame the columns and dtypes of a plan; what cannot be read is refused, with every row named."""
+    """Convert a frame to the columns and dtypes of a plan. Raise an error that names every unreadable cell."""
     columns: dict[str, Any] = {}
     problems: list[InvalidCell] = []
     for name, dtype in PLAN.items():
@@ -135,25 +139,27 @@ def _typed_plan(given: pd.DataFrame, tz: dt.tzinfo | None) -> pd.DataFrame:
             columns[name] = cells.array
             problems += [InvalidCell(label_at(given.index, one.position), name, *one[1:]) for one in found]
     if problems:
-        raise invalid_rows("audit: members: they cannot be read as they are, so nothing was asked", problems)
+        raise invalid_rows("audit: members: some cells cannot be read, so no request was sent", problems)
     columns.setdefault("planned", [True] * len(given))
     plan = typed(columns, PLAN).set_axis(given.index, axis=0)
-    for at, column in enumerate(given.columns):  # by position: some names mean something else between brackets
+    # By position, because given[name] does not select a column for every name, such as a tuple or a boolean.
+    for at, column in enumerate(given.columns):
         if column not in PLAN:
             plan[_name_of(column)] = _neutral(given.iloc[:, at]).array
     return plan
 
 
 def _read_flags(cells: pd.Series) -> ReadColumn:
-    """Read flags; texts from a file that say one count as well."""
+    """Read flags, including the spellings in `FLAG_WORDS`."""
 
     def flag_of(cell: Any) -> Any:
         return FLAG_WORDS.get(cell.strip().lower(), cell) if isinstance(cell, str) else cell
 
-    said = object_array(map(flag_of, cells.tolist()), len(cells))
-    return read_flags(pd.Series(said, dtype="object", index=cells.index))
+    flags = object_array(map(flag_of, cells.tolist()), len(cells))
+    return read_flags(pd.Series(flags, dtype="object", index=cells.index))
 
 
+#: The parser for each dtype of a plan, except times, which also need a time zone.
 READ: Final[dict[str, Callable[[pd.Series], ReadColumn]]] = {
     INTEGER: read_integers,
     FLAG: _read_flags,
@@ -166,10 +172,10 @@ def _name_of(column: Any) -> str:
 
 
 def _neutral(cells: pd.Series) -> pd.Series:
-    """Give a column that the audit does not know a dtype that survives a CSV: number, flag, time or text."""
+    """Convert an unknown column to a dtype that a CSV file preserves: number, flag, time or text."""
     if isinstance(cells.dtype, pd.CategoricalDtype):
-        words = _neutral(pd.Series(cells.cat.categories)).array
-        return pd.Series(words.take(cells.cat.codes.to_numpy(), allow_fill=True), index=cells.index)
+        values = _neutral(pd.Series(cells.cat.categories)).array
+        return pd.Series(values.take(cells.cat.codes.to_numpy(), allow_fill=True), index=cells.index)
     if pd.api.types.is_bool_dtype(cells.dtype):
         return cells.astype(FLAG)
     if pd.api.types.is_integer_dtype(cells.dtype) and not pd.api.types.is_unsigned_integer_dtype(cells.dtype):
@@ -180,8 +186,8 @@ def _neutral(cells: pd.Series) -> pd.Series:
         try:
             return pd.Series(cells.dt.tz_convert("UTC")).astype(TIME)
         except pd.errors.OutOfBoundsDatetime:
-            pass  # some lie in years that only a text can hold
-    # not with map(): what it makes of texts cannot hold half surrogates
+            pass  # years beyond the range of nanosecond timestamps become text
+    # Series.map() infers a string dtype that cannot store half surrogates.
     texts = list(map(_as_plain_text, cells.tolist()))
     plain: pd.Series = pd.Series(texts, dtype=dtype_of(TEXT), index=cells.index)
     return plain
@@ -192,16 +198,17 @@ def _as_plain_text(value: Any) -> Any:
         return None
     try:
         return json_text(value) if isinstance(value, (list, dict)) else str(value)
-    except (ValueError, RecursionError):  # what JSON cannot hold, numbers of thousands of digits
+    except (ValueError, RecursionError):  # values that JSON cannot represent, or integers with thousands of digits
         return shown(value)
 
 
 def _joined(recorded: pd.DataFrame, read_too: pd.DataFrame) -> pd.DataFrame:
-    """Put a run's rows first, with the columns that only the members have, and the other members after them."""
+    """Add the extra columns of the members to the rows of a run, and append the members that are not in the run."""
     more = [name for name in read_too.columns if name not in recorded.columns]
     first = read_too.dropna(subset=["member_id"]).drop_duplicates("member_id")
     rows = recorded.merge(first[["member_id", *more]], on="member_id", how="left")
     others = read_too[~read_too["member_id"].isin(recorded["member_id"])]
+    # They are audited, but the run did not plan an offer for them.
     others = typed(
         {name: others[name].array for name in ("member_id", "member_identifier")}
         | {"planned": np.zeros(len(others), dtype=bool)},
@@ -211,7 +218,7 @@ def _joined(recorded: pd.DataFrame, read_too: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unlisted(rows: pd.DataFrame) -> pd.DataFrame:
-    """Name members that cannot be listed, because only the merchant's identifier is known."""
+    """List the members that cannot be read, because only the merchant's loyalty identifier is known."""
     reasons = [
         f"only member_identifier {identifier!r} is known" + ("" if is_missing(outcome) else f" (ledger: {outcome})")
         for identifier, outcome in zip(rows["member_identifier"], rows["outcome"], strict=True)

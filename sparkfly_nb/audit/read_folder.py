@@ -1,4 +1,4 @@
-"""Check a folder that was handed over, offline, and make the audit again from it."""
+"""Verify an exported audit folder offline, and read an audit from it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BLOCK_BYTES: Final = 1 << 20
 
 
 def verify(folder: str | os.PathLike[str]) -> pd.DataFrame:
-    """Check an audit that was handed over as a folder; nothing is asked of the service.
+    """Check that an exported audit folder is complete and unchanged. No requests are sent.
 
     Parameters
     ----------
@@ -43,19 +43,19 @@ def verify(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per file: ``file``, ``rows``, ``sha256``, all as the manifest says.
+        One row per file: ``file``, ``rows``, ``sha256``. All match the manifest.
 
     Raises
     ------
     AuditFileError
-        A file is missing, changed, has other rows than the manifest says or does not belong there; the message names
-        everything that is wrong.
+        A file is missing, was changed, has a different number of rows than in the manifest, or does not belong to the
+        audit. The message lists every problem.
     """
     path = as_path(folder)
     manifest = read_manifest(path)
     problems = list(_problems(path, manifest))
     if problems:
-        raise AuditFileError(f"{path} is not the audit that was written:\n" + "\n".join(problems))
+        raise AuditFileError(f"{path} is not the audit that was exported. Ask for a new copy.\n" + "\n".join(problems))
     files = manifest["files"]
     return typed(
         {
@@ -68,7 +68,7 @@ def verify(folder: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def read_audit(folder: str | os.PathLike[str]) -> Audit:
-    """Make an audit again from its folder, after checking it.
+    """Verify an exported audit folder and return its audit.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ def read_audit(folder: str | os.PathLike[str]) -> Audit:
     Returns
     -------
     Audit
-        Its frames are equal to those of the audit that was written; it refers to the same time.
+        Its tables equal those of the exported audit, and it has the same time.
 
     Raises
     ------
     AuditFileError
-        The folder is not what was written; see `verify`.
+        The folder is incomplete or was changed; see `verify`.
     """
     path = as_path(folder)
     verify(path)
@@ -94,7 +94,7 @@ def read_audit(folder: str | os.PathLike[str]) -> Audit:
     try:
         metadata = _metadata_of(manifest)
     except (ValueError, OverflowError) as error:
-        raise AuditFileError(f"{path / MANIFEST} cannot be read: {error}") from None
+        raise AuditFileError(f"cannot read {path / MANIFEST}: {error}") from None
     store = StateStore()
     store.add(states)
     evidence = AuditEvidence(
@@ -137,22 +137,29 @@ def _problems(folder: Path, manifest: dict[str, Any]) -> Iterator[str]:
             yield f"{name}: cannot be read: {error.strerror or error}"
             continue
         if digest != written["sha256"]:
-            yield f"{name}: changed after it was written ({rows:,} rows; the manifest says {written['rows']:,})"
+            yield f"{name}: changed after the export ({_row_counts(rows, written['rows'])})"
         elif rows != written["rows"]:
-            yield f"{name}: {rows:,} rows; the manifest says {written['rows']:,}"
+            yield f"{name}: {_row_counts(rows, written['rows'])}"
     allowed = {*FILES, MANIFEST}
     for entry in sorted(folder.iterdir()):
+        # File managers add hidden files such as .DS_Store. A hidden ".part" file is the rest of an interrupted write.
         if entry.name not in allowed and (not entry.name.startswith(".") or ".part" in entry.name):
             yield f"{entry.name}: does not belong to the audit"
 
 
+def _row_counts(found: int, written: int) -> str:
+    return f"{found:,} {'row' if found == 1 else 'rows'}, but {written:,} in the manifest"
+
+
 def _rows_and_digest(path: Path) -> tuple[int, str]:
-    """Count the rows of a CSV file, without its header, and give its SHA-256."""
+    """Return the number of rows in a CSV file, without its header, and its SHA-256."""
     digest, lines, quoted = hashlib.sha256(), 0, False
     with open_plain(path) as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
-            pieces = block.split(b'"')  # a quote within quotes is doubled, and changes nothing
+            # Line breaks between quotes belong to a cell, so only every other piece counts. A quote inside a cell is
+            # doubled. It ends and begins a quoted piece, which does not change the count.
+            pieces = block.split(b'"')
             lines += sum(piece.count(b"\n") for piece in pieces[quoted::2])
             quoted ^= len(pieces) % 2 == 0
     return lines - 1, digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What an audit looks at: which campaign, offer and time, and how offer states are told to belong to it."""
+"""The scope of an audit (campaign, offer and time span), and which offer states belong to it."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ if TYPE_CHECKING:
 
 __all__ = ["CampaignMatch", "Scope", "make_scope"]
 
+#: Matches no offer state. Used if the given campaign cannot be a number.
 NO_NUMBER: Final = -1
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is audited.
+    """The scope of an audit.
 
     Attributes
     ----------
     campaign : str or None
         The campaign's XID or number, as text.
     by_number : bool
-        Whether the campaign was given as a number rather than as text.
+        Whether the campaign was given as an int rather than a str.
     offer_id : int or None
-        The offer's key.
+        The ID of the offer.
     since, until : Timestamp or None
-        Offer states created from `since` on and before `until`, in UTC.
+        Offer states created at or after `since` and before `until`, in UTC.
     run : str or None
-        The run of the ledger that the plan comes from.
+        The run in the ledger whose rows are the plan.
     members : str
-        Where the members come from, in words.
+        A description of where the members come from.
     """
 
     campaign: str | None = None
@@ -55,7 +56,7 @@ class Scope:
 
     @property
     def number(self) -> int | None:
-        """The campaign as a number, where it can be one."""
+        """The campaign as a number, or None if it cannot be one."""
         text = self.campaign
         if text is None or not re.fullmatch("[0-9]{1,19}", text) or int(text) >= 2**63:
             return None
@@ -63,17 +64,20 @@ class Scope:
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether a campaign or an offer says what a planned member is to hold."""
+        """Whether the scope names a campaign or an offer."""
         return self.campaign is not None or self.offer_id is not None
 
     def describe(self) -> str:
-        """Say what is audited, for titles."""
+        """Describe the scope, for titles."""
         parts = [f"campaign {self.campaign}"] if self.campaign is not None else []
         parts += [f"offer {self.offer_id}"] if self.offer_id is not None else []
         return ", ".join(parts) or "all offer states"
 
     def candidates(self, states: pd.DataFrame) -> NDArray[np.bool_]:
-        """Mark what may belong: by offer and time for certain, by campaign as far as one offer state alone can tell."""
+        """Mark the offer states that match the offer and the time span and may be of the campaign.
+
+        Whether they are of the campaign depends on the other offer states; see `match_campaign`.
+        """
         chosen = np.ones(len(states), dtype=bool)
         if self.offer_id is not None:
             chosen &= mask_of(states["offer_id"] == self.offer_id)
@@ -95,11 +99,12 @@ class Scope:
             number.isna().to_numpy(),
         )
 
-    def decide(self, states: pd.DataFrame) -> CampaignMatch:
-        """Tell, over all candidates together, which belong to the campaign.
+    def match_campaign(self, states: pd.DataFrame) -> CampaignMatch:
+        """Find the offer states of the campaign among all candidates.
 
-        A text is an XID if any offer state carries it as one, otherwise a number; a number is the other way round. An
-        offer state that lacks its XID is told by the number that others of the campaign carry, and the reverse.
+        A str is an XID if any offer state has that XID, otherwise a number. An int is a number if any offer state has
+        that number, otherwise an XID. An offer state without an XID matches by the number of the campaign's other offer
+        states, and one without a number by their XID.
         """
         if self.campaign is None:
             return CampaignMatch(np.ones(len(states), dtype=bool), np.zeros(len(states), dtype=bool), frozenset())
@@ -113,18 +118,26 @@ class Scope:
         same_xid = mask_of(states["campaign_xid"].isin(list(xids)))
         same_number = mask_of(states["campaign_id"].isin(list(numbers)))
         if as_number:
-            belongs, unsure = same_number | (no_number & same_xid), no_number & ~no_xid & (not xids)
+            is_match, is_uncertain = same_number | (no_number & same_xid), no_number & ~no_xid & (not xids)
         else:
-            belongs, unsure = same_xid | (no_xid & same_number), no_xid & ~no_number & (not numbers)
-        return CampaignMatch(belongs, unsure, frozenset(map(str, xids | numbers)))
+            is_match, is_uncertain = same_xid | (no_xid & same_number), no_xid & ~no_number & (not numbers)
+        return CampaignMatch(is_match, is_uncertain, frozenset(map(str, xids | numbers)))
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignMatch:
-    """Which offer states belong to the campaign, which cannot be told, and the names that the campaign goes by."""
+    """Which offer states belong to the campaign.
 
-    belongs: NDArray[np.bool_]
-    unsure: NDArray[np.bool_]
+    Attributes
+    ----------
+    is_match, is_uncertain : ndarray of bool
+        The offer states that belong to the campaign, and those that may or may not belong to it.
+    names : set of str
+        The XIDs and numbers of the campaign.
+    """
+
+    is_match: NDArray[np.bool_]
+    is_uncertain: NDArray[np.bool_]
     names: frozenset[str]
 
 
@@ -137,17 +150,17 @@ def make_scope(
     run: str | None = None,
     tz: dt.tzinfo | None = None,
 ) -> Scope:
-    """Check what a person gave.
+    """Check the arguments of an audit and return its scope.
 
     Raises
     ------
     InvalidInput
-        A value cannot be read, or the times exclude everything.
+        A value is invalid, or `until` is not later than `since`.
     """
     begin = _given("since", since, lambda value: as_time(value, tz))
     end = _given("until", until, lambda value: as_time(value, tz))
     if begin is not None and end is not None and begin >= end:
-        raise InvalidInput("audit: until must be later than since")
+        raise InvalidInput("audit: until must be later than since.")
     campaign = _given("campaign_id", campaign_id, as_text)
     return Scope(
         campaign=campaign,

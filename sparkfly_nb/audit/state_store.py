@@ -1,4 +1,4 @@
-"""The offer states of an audit in little memory: what is computed with as columns, everything else packed by chunk."""
+"""The offer states of an audit in little memory: some columns for computing, everything compressed in chunks."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["NARROW", "StateStore", "conformed"]
 
+#: Offer states per compressed chunk. Smaller parts are joined first.
 CHUNK_ROWS: Final = 20_000
-"""Offer states per packed chunk; smaller parts of a source are put together first."""
 
+#: The columns of an offer state that findings, summary, timeline, comparison and plots need.
 NARROW: Final = (
     "offer_state_id",
     "member_id",
@@ -43,14 +44,14 @@ NARROW: Final = (
     "effective_activates_at",
     "effective_expires_at",
 )
-"""What counting, comparing and drawing need of an offer state."""
 
 
 def conformed(states: pd.DataFrame, extra: dict[str, str] | None = None) -> pd.DataFrame:
-    """Give the columns of `schema.OFFER_STATE` with their dtypes, then the extra ones; the same frame where it fits."""
+    """Convert offer states to the columns and dtypes of `schema.OFFER_STATE`, followed by the extra columns."""
     if extra is None:
         extra = {str(name): str(states[name].dtype) for name in states.columns if name not in OFFER_STATE}
     columns = OFFER_STATE | extra
+    # Most parts conform already, and converting every column is slow.
     if list(states.columns) == list(columns) and all(
         states[name].dtype == dtype_of(dtype) for name, dtype in columns.items()
     ):
@@ -67,7 +68,7 @@ def _column(states: pd.DataFrame, name: str, dtype: str) -> pd.Series:
         return cells.where(cells.notna(), None)
     if dtype == TIME:
         cells = cells.dt.tz_convert("UTC")
-    if dtype == TEXT and cells.dtype.kind != "O":  # a field that is of another kind elsewhere
+    if dtype == TEXT and cells.dtype.kind != "O":  # other chunks have text in this field
         cells = cells.astype("object")
     if dtype == TEXT:
         cells = cells.map(_as_text, na_action="ignore")
@@ -81,8 +82,8 @@ def _as_text(cell: Any) -> str:
 class StateStore:
     """Offer states that are added part by part, and read as narrow columns, chunk by chunk, or as one frame.
 
-    A million offer states with their texts, addresses and events take gigabytes as one frame, and some hundred
-    megabytes here.
+    A million offer states with text, addresses and events take gigabytes as one frame, but a few hundred megabytes
+    here.
     """
 
     def __init__(self) -> None:
@@ -97,14 +98,14 @@ class StateStore:
         return sum(map(len, self._narrow)) + self._waiting_rows
 
     def add(self, states: pd.DataFrame) -> None:
-        """Take some offer states."""
+        """Add offer states."""
         if len(states):
             self._waiting.append(states)
             self._waiting_rows += len(states)
         if self._waiting_rows >= CHUNK_ROWS:
-            self._settle()
+            self._flush()
 
-    def _settle(self) -> None:
+    def _flush(self) -> None:
         waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
         if waiting:
             self._append(waiting[0] if len(waiting) == 1 else pd.concat(map(conformed, waiting), ignore_index=True))
@@ -118,19 +119,19 @@ class StateStore:
                 kinds |= {str(known.dtype)} if len(known) else set()
                 continue
             kinds |= {LIST if isinstance(cell, list) else TEXT for cell in known}
-            states[name] = states[name].where(states[name].notna(), None)  # joining parts makes NaN of nothing
+            states[name] = states[name].where(states[name].notna(), None)  # concat turns None into NaN
         self._fields.note(states)
         self._narrow.append(states[list(NARROW)].assign(**turning_points(states)))
         self._packed.append(_pack(states))
 
     @property
     def extra(self) -> dict[str, str]:
-        """Columns that the service sent and no table knows, with their dtypes; what is of several kinds is text."""
+        """The columns that are not in `OFFER_STATE`, with their dtypes. A column with several types of values is text."""
         return {name: next(iter(kinds)) if len(kinds) == 1 else TEXT for name, kinds in self._extra.items()}
 
     def narrow(self) -> pd.DataFrame:
-        """Give the columns of `NARROW`, ``redeemed_at`` and ``voided_at`` of all offer states, in their order."""
-        self._settle()
+        """Return the columns of `NARROW`, ``redeemed_at`` and ``voided_at`` for all offer states, in their order."""
+        self._flush()
         if not self._narrow:
             nothing = empty_frame()
             self._narrow.append(nothing[list(NARROW)].assign(**turning_points(nothing)))
@@ -139,62 +140,62 @@ class StateStore:
         return self._narrow[0]
 
     def keep(self, rows: NDArray[np.bool_]) -> StateStore:
-        """Give a store of the rows that are marked; the same one when all are."""
-        self._settle()
+        """Return a store with the marked rows. If all rows are marked, that is this store."""
+        self._flush()
         if rows.all():
             return self
         kept, start = StateStore(), 0
         for chunk in self.chunks():
             kept.add(chunk[rows[start : start + len(chunk)]])
             start += len(chunk)
-        kept._settle()
+        kept._flush()
         return kept
 
     def chunks(self) -> Iterator[pd.DataFrame]:
-        """Go through the whole offer states, some thousand at a time, always with the same columns and dtypes."""
-        self._settle()
+        """Yield the offer states with all columns, in chunks that have the same columns and dtypes."""
+        self._flush()
         extra = self.extra
         for packed in self._packed:
             yield conformed(_unpack(packed), extra)
 
     def frame(self) -> pd.DataFrame:
-        """Give all offer states as one frame."""
+        """Return all offer states as one frame."""
         shared: dict[str, dict[Any, Any]] = {}
         chunks = [_share_texts(chunk, shared) for chunk in self.chunks()]
         return pd.concat(chunks, ignore_index=True) if chunks else self.empty()
 
     def empty(self) -> pd.DataFrame:
-        """Give a frame without rows, with the columns and dtypes of all others."""
+        """Return an empty frame with the columns and dtypes of the chunks."""
         return conformed(empty_frame(), self.extra)
 
     def event_columns(self) -> dict[str, str]:
-        """Give the columns of the events with their dtypes: what is common, then the events' own fields."""
-        self._settle()
+        """Return the columns of the events with their dtypes: those of `ACTIVITY`, then the events' own fields."""
+        self._flush()
         return ACTIVITY | dict(self._fields.columns().values())
 
     def count_events(self) -> int:
         """Count the events of all offer states."""
-        self._settle()
+        self._flush()
         return self._fields.events
 
     def events_in(self, chunk: pd.DataFrame) -> pd.DataFrame:
-        """Give the events of one chunk, with the same columns and dtypes for each."""
+        """Return the events of one chunk, with the same columns and dtypes for every chunk."""
         return events_frame(chunk, self._fields.columns())
 
     def event_chunks(self) -> Iterator[pd.DataFrame]:
-        """Go through the events, one frame per chunk of offer states; at least one frame."""
+        """Yield the events, one frame per chunk of offer states, after an empty frame that has the columns."""
         yield self.events_in(empty_frame())
         yield from map(self.events_in, self.chunks())
 
 
 def _share_texts(chunk: pd.DataFrame, shared: dict[str, dict[Any, Any]]) -> pd.DataFrame:
-    """Let equal texts of different chunks be one object in memory, in columns where they repeat."""
+    """Replace equal text in different chunks with one object, to save memory in the full frame."""
     replaced = {}
     for name in chunk.columns:
         if chunk[name].dtype == dtype_of(TEXT) and len(chunk):
             texts = chunk[name].to_numpy(dtype=object)
             known = shared.setdefault(str(name), {})
-            if len(known) < CHUNK_ROWS:
+            if len(known) < CHUNK_ROWS:  # with more distinct values, text seldom repeats and the table costs memory
                 cells = np.fromiter((known.setdefault(text, text) for text in texts), dtype=object, count=len(texts))
                 replaced[name] = pd.array(cells, dtype=dtype_of(TEXT), copy=False)
     return chunk.assign(**replaced)
@@ -206,5 +207,5 @@ def _pack(states: pd.DataFrame) -> bytes:
 
 
 def _unpack(packed: bytes) -> pd.DataFrame:
-    columns = pickle.loads(zlib.decompress(packed))  # noqa: S301 - packed by this object, never left the memory
+    columns = pickle.loads(zlib.decompress(packed))  # noqa: S301 - pickled by this object, never left memory
     return pd.DataFrame(columns, copy=False)

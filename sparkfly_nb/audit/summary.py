@@ -1,4 +1,4 @@
-"""The numbers of an audit, for all members or by a grouping column of the plan, as a tidy frame."""
+"""The summary of an audit as a tidy frame, for all members or by columns of the plan."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_DAYS: Final = 36_500
 
 
 class _Metric(NamedTuple):
-    """One metric: its value by group."""
+    """A line of the summary. `counts` contains the value of each group."""
 
     metric: str
     detail: str | None
@@ -35,11 +35,11 @@ class _Metric(NamedTuple):
 
 
 def incompleteness(unread: pd.DataFrame, plan: pd.DataFrame) -> str | None:
-    """Say that an audit is incomplete; None when it is complete."""
+    """Return a warning that an audit is incomplete, or None if it is complete."""
     if unread.empty:
         return None
     count = f"{len(unread):,} of {count_members(plan):,} members"
-    return f"INCOMPLETE: {count} could not be read, so every number here may be too low; see audit.unread"
+    return f"INCOMPLETE: {count} could not be read, so every number may be too low. See audit.unread."
 
 
 def summary_of(
@@ -51,9 +51,11 @@ def summary_of(
     by: str | Sequence[str] | None = None,
     expiring_days: int = 7,
 ) -> pd.DataFrame:
-    """Count; see `Audit.summary` for what comes back."""
+    """Count members and offer states; see `Audit.summary`."""
     if type(expiring_days) is not int or not 0 <= expiring_days <= MAX_DAYS:
-        raise InvalidInput(f"summary: expiring_days is {shown(expiring_days)}; give whole days, up to {MAX_DAYS:,}")
+        raise InvalidInput(
+            f"summary: expiring_days is {shown(expiring_days)}. Pass a whole number from 0 to {MAX_DAYS:,}."
+        )
     names = [by] if isinstance(by, str) else list(by or [])
     members = _member_keys(evidence.plan)
     codes, labels = groups_of(evidence.plan, names)
@@ -74,7 +76,7 @@ def summary_of(
             days=expiring_days,
         )
     )
-    last = len(labels) - 1  # for members who are in no group: shown if there are any
+    last = len(labels) - 1  # the group of members who are not in the plan, shown only if it is not empty
     present = [code for code in range(len(labels)) if code < last or any(_nonzero(line, code) for line in lines)]
     present = present or [0]
     incomplete = incompleteness(unread, evidence.plan)
@@ -96,7 +98,7 @@ def summary_of(
     summary = typed(dict(zip(SUMMARY, map(list, cells), strict=True)), SUMMARY)
     if not names:
         return summary
-    # No group has the number -1: the first line is for all.
+    # The first row is for all members. No group has the number -1, so reindex leaves its labels missing.
     grouping = labels.reindex([-1 if place is None else place for place in places]).reset_index(drop=True)
     return pd.concat([grouping.astype(dict(labels.dtypes)), summary], axis=1)
 
@@ -105,29 +107,29 @@ def _nonzero(line: _Metric, code: int) -> bool:
     return bool(line.counts.get(code, 0))
 
 
+#: Metrics that are missing rather than 0 for a group without offer states to compute them from.
 RATIOS: Final = frozenset({"redemption_rate", "median_days_to_redemption"})
-"""Metrics that are missing, rather than 0, where there is nothing to divide."""
 
 
 def _member_keys(plan: pd.DataFrame) -> pd.Series:
-    """Name each member of the plan: by its id, or by its identifier where no id is known."""
+    """Return the member_id of each row of the plan, or the member_identifier if the id is unknown."""
     ids = plan["member_id"].astype("object")
     return ids.where(plan["member_id"].notna(), plan["member_identifier"].astype("object"))
 
 
 def count_members(plan: pd.DataFrame) -> int:
-    """Count different members."""
+    """Count the distinct members of a plan."""
     return int(_member_keys(plan).nunique())
 
 
 def groups_of(plan: pd.DataFrame, names: Sequence[str]) -> tuple[NDArray[np.intp], pd.DataFrame]:
-    """Put the rows of a plan into numbered groups.
+    """Assign the rows of a plan to numbered groups.
 
     Returns
     -------
     tuple
-        The group of each row; the values of each group, in ascending order, missing ones last. The last group is for
-        members who are not in the plan.
+        The group of each row, and the labels of each group in ascending order, missing labels last. The last group is
+        also for members who are not in the plan.
 
     Raises
     ------
@@ -137,18 +139,19 @@ def groups_of(plan: pd.DataFrame, names: Sequence[str]) -> tuple[NDArray[np.intp
     absent = [name for name in names if name not in plan.columns]
     if absent:
         others = [name for name in plan.columns if name != "member_id"]
-        raise InvalidInput(f"summary: the plan has no column {absent[0]!r}; by= takes one of {', '.join(others)}")
+        raise InvalidInput(f"summary: the plan has no column {absent[0]!r}. Set by= to one of: {', '.join(others)}.")
     if not names:
         return np.zeros(len(plan), dtype=np.intp), pd.DataFrame(index=[0])
     labels = plan[list(names)].drop_duplicates().sort_values(list(names), na_position="last", ignore_index=True)
     places = plan[list(names)].merge(labels.assign(place=range(len(labels))), on=list(names), how="left")["place"]
+    # Members who are not in the plan share the group without labels. Add that group if the plan has no such rows.
     if not labels.isna().all(axis=1).any():
         labels = labels.reindex(range(len(labels) + 1))
     return places.to_numpy(dtype=np.intp), labels
 
 
 def _codes(member_ids: pd.Series, group_of: pd.Series, labels: pd.DataFrame) -> NDArray[np.intp]:
-    """Give the group of members; of those who are not in the plan, the last one, which has no label."""
+    """Return the group of each member. Members who are not in the plan are in the last group, which has no labels."""
     codes: NDArray[np.intp] = member_ids.map(group_of).fillna(len(labels) - 1).to_numpy(dtype=np.intp)
     return codes
 

@@ -1,4 +1,4 @@
-"""What happened when: offer states issued, redeemed, voided and expired per period of a time zone."""
+"""The timeline of an audit: offer states issued, redeemed, voided and expired per period in a time zone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PERIODS", "timeline_of"]
 
+#: The period of each allowed ``freq``: hour, day, week from Monday, month, quarter, year. Includes aliases of pandas.
 PERIODS: Final[dict[str, str]] = {
     "h": "h",
     "H": "h",
@@ -29,18 +30,17 @@ PERIODS: Final[dict[str, str]] = {
     "YE": "Y",
     "YS": "Y",
 }
-"""The lengths of a period: hour, day, week from Monday, month, quarter, year, and other spellings of pandas."""
 
 
 def timeline_of(states: pd.DataFrame, *, freq: str, tz: dt.tzinfo | str) -> pd.DataFrame:
-    """Count per period; see `Audit.timeline`."""
+    """Count events per period; see `Audit.timeline`."""
     if freq not in PERIODS:
-        raise InvalidInput(f"timeline: freq {freq!r} is not known; use one of h, D, W, M, Q, Y")
+        raise InvalidInput(f"timeline: unknown freq {freq!r}. Use one of h, D, W, M, Q, Y.")
     lifecycle = states["lifecycle"]
     moments = {
         "issued": states["created_at"],
-        # A redeemed or voided offer state does not change any more: its last change is the best that is known
-        # where no activity tells the time.
+        # A redeemed or voided offer state no longer changes, so its last update is the best estimate if no activity
+        # contains the time.
         "redeemed": states["redeemed_at"].fillna(states["updated_at"])[(lifecycle == "redeemed").to_numpy()],
         "voided": states["voided_at"].fillna(states["updated_at"])[(lifecycle == "voided").to_numpy()],
         "expired": states["ends_at"][(lifecycle == "expired").to_numpy()],
@@ -61,18 +61,19 @@ def timeline_of(states: pd.DataFrame, *, freq: str, tz: dt.tzinfo | str) -> pd.D
 
 
 def _starts(moments: pd.Series, period: str, tz: dt.tzinfo | str) -> pd.Series:
-    """Give the start of the period of each moment, as time of the zone."""
+    """Return the start of the period of each time, in the time zone."""
     local = moments.dt.tz_convert(tz)
     wall = local.dt.tz_localize(None)
     if period == "h":
-        starts: pd.Series = local - (wall - wall.dt.floor("h"))  # right in the hour that a clock change repeats as well
+        # Subtracting the minutes keeps the offset, which matters in the hour that a clock change repeats.
+        starts: pd.Series = local - (wall - wall.dt.floor("h"))
         return starts
     return _at_wall_time(wall.dt.to_period(period).dt.start_time, tz)
 
 
 def _at_wall_time(wall: pd.Series, tz: dt.tzinfo | str) -> pd.Series:
-    """Read wall clock times; where midnight does not exist the day starts later, where it is twice, at the first."""
-    ambiguous = pd.Series(True, index=wall.index).to_numpy()
+    """Localize wall clock times. A skipped midnight moves forward; a repeated midnight is the first of the two."""
+    ambiguous = pd.Series(True, index=wall.index).to_numpy()  # True means daylight saving time: the first of the two
     moments: pd.Series = wall.dt.tz_localize(tz, nonexistent="shift_forward", ambiguous=ambiguous)
     return moments
 
