@@ -126,7 +126,7 @@ class StateStore:
 
     @property
     def extra(self) -> dict[str, str]:
-        """The columns that are not in `OFFER_STATE`, with their dtypes. A column with several types of values is text."""
+        """The columns that are not in `OFFER_STATE`, with their dtypes. A column of mixed types is text."""
         return {name: next(iter(kinds)) if len(kinds) == 1 else TEXT for name, kinds in self._extra.items()}
 
     def narrow(self) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The audit as a call of the Session."""
+"""The audit methods of the Session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Audits"]
 
 
 class Audits(BulkReads):
-    """The part of the Session that audits."""
+    """The audit methods of the Session."""
 
     def audit(
         self,
@@ -30,7 +30,7 @@ class Audits(BulkReads):
         n_jobs: int | None = None,
         progress: bool = True,
     ) -> Audit:
-        """Audit a campaign from the service itself: who was meant to get the offer, who has it, and what is wrong.
+        """Read a campaign from the service and check who should have the offer, who has it, and what is wrong.
 
         Parameters
         ----------
@@ -39,29 +39,29 @@ class Audits(BulkReads):
         offer_id : int, optional
             Only offer states of this offer.
         members : DataFrame, Series, list, str or Path, optional
-            Who is audited: a plan with ``member_id`` (its dates, references and other columns are used), ids, or a
-            CSV or Parquet file.
+            The audited members: a plan with ``member_id`` (its dates, references and other columns are used), ids, or
+            a CSV or Parquet file.
         run : str, optional
-            A run of the ledger; its rows are the plan.
+            A run of the ledger. Its rows become the plan.
         since, until : str or datetime, optional
-            Only offer states created from `since` on and before `until`.
+            Only offer states created at or after `since` and before `until`.
         concurrency : int
-            Requests in flight, over all workers, 1 to 10,000.
+            Requests in flight over all workers, 1 to 10,000. Default: 64.
         n_jobs : int, optional
-            Workers, as joblib understands it; default 1, or what ``joblib.parallel_config`` says.
+            The number of workers, as in joblib. Default: the setting of ``joblib.parallel_config``, otherwise 1.
         progress : bool
-            Whether to show a bar that counts members.
+            Whether to show a progress bar that counts members. Default: True.
 
         Returns
         -------
         Audit
             With ``.states``, ``.summary()``, ``.exceptions()``, ``.timeline()``, ``.activities()``, ``.plot()`` and
-            ``.to_csv(...)``. Members that could not be read stand in ``.unread``.
+            ``.to_csv(...)``. ``.unread`` lists the members that could not be read.
 
         Raises
         ------
         InvalidInput
-            The members or the scope cannot be used; nothing was asked.
+            The members or the scope are invalid. No request was sent.
         LedgerError
             There is no such run.
 

@@ -1,1 +1,1 @@
-"""What an audit becomes: a folder, a workbook, plots, text and HTML."""
+"""The outputs of an audit: a folder, a workbook, plots, text and HTML."""

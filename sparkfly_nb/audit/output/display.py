@@ -1,4 +1,4 @@
-"""How an audit shows itself: a few lines of text, or a summary for a notebook."""
+"""The display of an audit: a few lines of text, or a summary for a notebook."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["campaign_name", "campaign_title", "headline", "html_of", "moment", "text_of"]
 
+#: The number of exceptions and of unread members that a notebook shows.
 FIRST_EXCEPTIONS: Final = 5
 
 
 def campaign_name(audit: AuditData) -> str | None:
-    """Give the name that the service has for what was audited, where all offer states agree on it."""
+    """Return the name of the campaign or offer at the service, or None if the offer states have different names."""
     scope = audit.metadata.scope
     if not scope.is_narrowed:
         return None
@@ -30,25 +31,25 @@ def campaign_name(audit: AuditData) -> str | None:
 
 
 def campaign_title(audit: AuditData) -> str:
-    """Name what was audited."""
+    """Return the title of an audit."""
     name, words = campaign_name(audit), audit.metadata.scope.describe()
     return in_words(f"{name} ({words})" if name else words[:1].upper() + words[1:])
 
 
 def moment(audit: AuditData) -> str:
-    """Say when it was taken, in its time zone."""
+    """Return the time of an audit, in its time zone."""
     local = audit.metadata.taken_at.tz_convert(audit.metadata.tz)
     return f"{local:%Y-%m-%d %H:%M} {local.tzname() or ''}".strip()
 
 
 def headline(audit: AuditData) -> str:
-    """Say first of all whether every member was read."""
+    """Return whether every member was read, as the first sentence about an audit."""
     plan = audit.evidence.plan
     return incompleteness(audit.unread, plan) or f"complete: all {count_members(plan):,} members were read"
 
 
 def _numbers(audit: AuditData) -> pd.DataFrame:
-    """Give the summary as it is read by people: one text per number."""
+    """Return the summary with formatted numbers."""
     lines = audit.summary().iloc[1:]
     value = [_shown(metric, value) for metric, value in zip(lines["metric"], lines["value"], strict=True)]
     names = [
@@ -68,6 +69,7 @@ def _shown(metric: str, value: Any) -> str:
 
 def _where(audit: AuditData) -> str:
     metadata = audit.metadata
+    # The address is shown only if it is not the usual one of the environment.
     usual = ADDRESSES.get(metadata.environment, "")
     place = (
         metadata.environment if usual in (None, metadata.address) else f"{metadata.environment} at {metadata.address}"
@@ -76,7 +78,7 @@ def _where(audit: AuditData) -> str:
 
 
 def text_of(audit: AuditData) -> str:
-    """Describe an audit in lines of text."""
+    """Return the text representation of an audit."""
     kinds = audit.exceptions()["kind"].value_counts(sort=False)
     found = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items()) or "none"
     return (
@@ -86,7 +88,7 @@ def text_of(audit: AuditData) -> str:
 
 
 def html_of(audit: AuditData) -> str:
-    """Describe an audit for a notebook."""
+    """Return the HTML representation of an audit."""
     exceptions = audit.exceptions()
     kinds = exceptions.groupby(["kind", "severity"], sort=False).size().rename("count").reset_index()
     weight = "bold; color: #b00020" if not audit.complete else "normal"
@@ -100,7 +102,7 @@ def html_of(audit: AuditData) -> str:
     ]
     if len(exceptions):
         rest = len(exceptions) - FIRST_EXCEPTIONS
-        parts.append(f"<b>The first</b>{_table(exceptions.head(FIRST_EXCEPTIONS).drop(columns='severity'))}")
+        parts.append(f"<b>First exceptions</b>{_table(exceptions.head(FIRST_EXCEPTIONS).drop(columns='severity'))}")
         if rest > 0:
             parts.append(f"<p>and {rest:,} more in <code>audit.exceptions()</code></p>")
     if not audit.complete:
@@ -109,6 +111,6 @@ def html_of(audit: AuditData) -> str:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    # what stands between two dollar signs is a price, and no formula for the page to typeset
+    # Otherwise notebooks typeset text between two dollar signs, such as prices, as a formula.
     with pd.option_context("display.max_colwidth", 120, "display.html.use_mathjax", False):
         return frame.to_html(index=False, na_rep="", border=0)

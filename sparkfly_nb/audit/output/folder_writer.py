@@ -1,4 +1,4 @@
-"""An audit as a folder that is handed over: CSV files with a manifest, checked offline, and read back as they were."""
+"""Write an audit as a folder of CSV files with a manifest. The folder can be verified offline and read back."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["FILES", "MANIFEST", "described", "write_folder", "write_states", "zone_of"]
 
 MANIFEST: Final = "manifest.json"
+#: Identifies a manifest of this package.
 FORMAT: Final = "sparkfly_nb audit"
 FORMAT_VERSION: Final = 1
+#: The files of a folder besides the manifest.
 FILES: Final = (
     "states.csv",
     "summary.csv",
@@ -41,18 +43,18 @@ FILES: Final = (
     "plan.csv",
     "unread.csv",
 )
-"""The files of a folder besides the manifest."""
 
 
 def _dtypes(frame: pd.DataFrame) -> dict[str, str]:
-    """Name the dtype of each column as it is read back; times are written in UTC, whatever their zone."""
+    """Return the dtype with which each column is read back."""
+    # The writer converts times to UTC, whatever their time zone.
     return {
         str(name): TIME if str(dtype).startswith("datetime64") else str(dtype) for name, dtype in frame.dtypes.items()
     }
 
 
 def _entry(writer: CsvWriter, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Say what the manifest says of a file."""
+    """Return the manifest entry of a written file."""
     return {"rows": writer.rows, "sha256": writer.sha256, "columns": dict(columns)}
 
 
@@ -63,7 +65,7 @@ def _write(path: Path, frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _write_states_and_activities(audit: AuditData, folder: Path) -> dict[str, dict[str, Any]]:
-    """Write the two long files in one go through the offer states, some thousand at a time."""
+    """Write the two long files chunk by chunk, in one pass over the offer states."""
     states, events = OFFER_STATE | audit.store.extra, audit.store.event_columns()
     with (
         CsvWriter(folder / "states.csv", list(states)) as state_writer,
@@ -76,7 +78,7 @@ def _write_states_and_activities(audit: AuditData, folder: Path) -> dict[str, di
 
 
 def write_states(audit: AuditData, path: Path) -> Path:
-    """Write the offer states alone as one CSV file."""
+    """Write only the offer states, as one CSV file."""
     _make_folder(path.parent)
     with CsvWriter(path, list(OFFER_STATE | audit.store.extra)) as writer:
         for chunk in audit.store.chunks():
@@ -85,12 +87,14 @@ def write_states(audit: AuditData, path: Path) -> Path:
 
 
 def write_folder(audit: AuditData, folder: Path) -> Path:
-    """Write the folder; the manifest goes first and comes last, so that half an audit never passes for one."""
+    """Write the folder; see `Audit.to_csv`."""
     _make_folder(folder)
+    # The old manifest is deleted first and the new one is written last. Without a manifest, an interrupted write cannot
+    # be mistaken for a complete audit.
     try:
         (folder / MANIFEST).unlink(missing_ok=True)
     except OSError as error:
-        raise AuditFileError(f"{folder / MANIFEST} cannot be replaced: {error.strerror or error}") from None
+        raise AuditFileError(f"cannot replace {folder / MANIFEST}: {error.strerror or error}") from None
     files = _write_states_and_activities(audit, folder)
     for name, frame in (
         ("summary.csv", audit.summary()),
@@ -110,20 +114,21 @@ def write_folder(audit: AuditData, folder: Path) -> Path:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # In a shared folder such as /tmp, another user could redirect the members' data with a link.
         if os.name == "posix" and folder.is_symlink() and folder.lstat().st_uid != os.getuid():
-            raise AuditFileError(f"{folder} is a link that somebody else made; give the folder that is meant")
+            raise AuditFileError(f"{folder} is a link that another user created. Pass the folder that it points to.")
     except OSError as error:
-        raise AuditFileError(f"{folder} cannot be a folder: {error.strerror or error}") from None
+        raise AuditFileError(f"cannot create the folder {folder}: {error.strerror or error}") from None
 
 
 def digest_of(manifest: Mapping[str, Any]) -> str:
-    """Give the SHA-256 of a manifest without this line, to notice that it was edited."""
+    """Return the SHA-256 of a manifest without its own digest. Shows whether the manifest was edited."""
     lines = {name: value for name, value in manifest.items() if name != "manifest_sha256"}
     return hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()
 
 
 def described(audit: AuditData) -> dict[str, Any]:
-    """Say what an audit is, for the manifest: no secret is in it, and an address has none by construction."""
+    """Return the description of an audit for the manifest. Contains no secrets."""
     metadata, scope = audit.metadata, audit.metadata.scope
     kinds = audit.exceptions()["kind"].value_counts(sort=False)
     return {
@@ -151,20 +156,21 @@ def described(audit: AuditData) -> dict[str, Any]:
 
 
 def without_credentials(address: str) -> str:
-    """Take user and password out of an address; settings refuse them anyway."""
+    """Remove user and password from an address."""
+    # Settings reject such an address. `audit_campaign` accepts any.
     scheme, mark, rest = address.partition("://")
     return scheme + mark + rest.rpartition("@")[2] if mark else rest or address
 
 
 def _zone_name(tz: dt.tzinfo, moment: pd.Timestamp) -> str:
-    """Name a time zone so that it can be found again: by its name, or by its offset."""
+    """Return the name of a time zone for `zone_of`, or its offset if it has no name."""
     name = getattr(tz, "key", None) or getattr(tz, "zone", None)
     offset = tz.utcoffset(moment.to_pydatetime(warn=False)) or dt.timedelta(0)
     return str(name or dt.timezone(offset))
 
 
 def zone_of(name: str) -> dt.tzinfo:
-    """Find a time zone by the name in a manifest.
+    """Return the time zone for a name in a manifest.
 
     Raises
     ------

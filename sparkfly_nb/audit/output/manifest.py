@@ -1,6 +1,6 @@
-"""The manifest of a folder that was handed over: read only where it is what this package writes.
+"""Read the manifest of an exported audit folder, and reject a manifest that this package did not write.
 
-Whoever changes a folder can write its checksums anew, so nothing in a manifest is believed before its shape is known.
+Anyone who changes a folder can also update its checksums. The structure of a manifest is therefore checked before use.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["open_plain", "read_manifest"]
 
+#: The size limit of a manifest. A larger file is not read into memory.
 MAX_BYTES: Final = 2**24
-FACTS: Final = ("taken_at", "finished_at", "tz", "user", "environment", "address")
+#: The fields of a manifest that must contain text.
+TEXT_FIELDS: Final = ("taken_at", "finished_at", "tz", "user", "environment", "address")
 NOTHING: Final = type(None)
+#: The fields of the scope with their allowed types.
 SCOPE: Final[dict[str, tuple[type, ...]]] = {
     "campaign": (str, NOTHING),
     "by_number": (bool,),
@@ -34,20 +37,21 @@ SCOPE: Final[dict[str, tuple[type, ...]]] = {
     "run": (str, NOTHING),
     "members": (str,),
 }
-NEEDED: Final[dict[str, Mapping[str, str]]] = {"states.csv": OFFER_STATE, "plan.csv": PLAN, "unread.csv": UNREAD}
-"""The columns without which the files that are read back are none."""
+#: The columns that must be present in the files that `read_audit` reads.
+REQUIRED: Final[dict[str, Mapping[str, str]]] = {"states.csv": OFFER_STATE, "plan.csv": PLAN, "unread.csv": UNREAD}
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a file for reading that is one: a pipe would never end, and a link leads out of the folder.
+    """Open a regular file for reading. Reject links, pipes and devices.
 
     Raises
     ------
     OSError
-        It is something else, or cannot be read.
+        The path is not a regular file, or cannot be read.
     """
+    # Reading a pipe may never end, and a link may lead out of the folder.
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise OSError(None, "it is a link or no file at all")
+        raise OSError(None, "the path is a link or not a file")
     return path.open("rb")
 
 
@@ -57,42 +61,42 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     AuditFileError
-        There is none, it was changed, or it is not what this version writes.
+        The manifest is missing, was changed, or was not written by this version.
     """
     path = folder / MANIFEST
     try:
         with open_plain(path) as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise AuditFileError(f"{path} is damaged: it is longer than {MAX_BYTES:,} bytes")
+            raise AuditFileError(f"{path} is damaged: the file is larger than {MAX_BYTES:,} bytes")
         manifest = json.loads(content.decode("utf-8"))
         digest = digest_of(manifest) if isinstance(manifest, dict) else None
     except FileNotFoundError:
         raise AuditFileError(
-            f"{folder} is no audit, or one that was not written to its end: there is no {MANIFEST}"
+            f"{folder} is not an audit or is incomplete: there is no {MANIFEST}. Export the audit again."
         ) from None
     except OSError as error:
-        raise AuditFileError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise AuditFileError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError):
-        raise AuditFileError(f"{path} is damaged: it is not JSON, or nested too deeply") from None
+        raise AuditFileError(f"{path} is damaged: the content is not JSON or is nested too deeply") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise AuditFileError(f"{path} is not the manifest of an audit")
     if manifest.get("format_version") != FORMAT_VERSION:
         raise AuditFileError(
-            f"{path} has format version {manifest.get('format_version')}, and this version of the tool reads "
-            f"{FORMAT_VERSION}; update sparkfly-nb"
+            f"{path} has format version {manifest.get('format_version')}, but this version of sparkfly-nb reads "
+            f"{FORMAT_VERSION}. Update sparkfly-nb."
         )
     if manifest.get("manifest_sha256") != digest:
-        raise AuditFileError(f"{path} was changed after it was written")
-    strange = _strange(manifest)
-    if strange:
-        raise AuditFileError(f"{path} was not written by this package: {strange} is not what it writes")
+        raise AuditFileError(f"{path} was changed after the export")
+    invalid = _first_invalid(manifest)
+    if invalid:
+        raise AuditFileError(f"{path} was not written by sparkfly-nb: {invalid} is invalid")
     return manifest
 
 
-def _strange(manifest: Mapping[str, Any]) -> str | None:
-    """Name the first part of a manifest that this package would not have written."""
-    for name in FACTS:
+def _first_invalid(manifest: Mapping[str, Any]) -> str | None:
+    """Return the name of the first invalid field of a manifest, or None if the manifest is valid."""
+    for name in TEXT_FIELDS:
         if not isinstance(manifest.get(name), str):
             return name
     scope, files = manifest.get("scope"), manifest.get("files")
@@ -107,16 +111,16 @@ def _strange(manifest: Mapping[str, Any]) -> str | None:
 
 
 def _is_entry(name: str, entry: Any) -> bool:
-    """Say whether this is what a manifest says of a file."""
+    """Return True if this is a valid manifest entry of a file."""
     if not isinstance(entry, dict) or type(entry.get("rows")) is not int or not isinstance(entry.get("sha256"), str):
         return False
     columns = entry.get("columns")
     return (
         isinstance(columns, dict)
         and all(dtype in READABLE for dtype in map(str, columns.values()))
-        and NEEDED.get(name, {}).items() <= columns.items()
+        and REQUIRED.get(name, {}).items() <= columns.items()
     )
 
 
+#: The dtypes with which a column can be read back.
 READABLE: Final = DTYPES | {FRACTION}
-"""The dtypes that a file can be read back with."""

@@ -1,6 +1,6 @@
-"""An audit on one page: what became of the offer by segment, the funnel from planned to redeemed, and the timeline.
+"""Draw an audit on one page: the lifecycle by segment, the funnel from planned to redeemed, and the timeline.
 
-Needs matplotlib, so that nothing else of the package imports this module before a picture is asked for.
+Needs matplotlib, an optional dependency. The package imports this module only when `Audit.plot` is called.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ try:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 except ImportError:
-    raise ConfigurationError('pictures need matplotlib: pip install "sparkfly-nb[plot]"') from None
+    raise ConfigurationError('plotting needs matplotlib: pip install "sparkfly-nb[plot]"') from None
 
 if TYPE_CHECKING:
     import os
@@ -38,28 +38,31 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
+#: The bar style of each lifecycle and of issued offer states.
 LOOKS: Final[dict[str, dict[str, Any]]] = {
-    # From dark to light, and hatched where it counts no more: apart in colour, in print without colour, and for people
-    # who do not tell red from green.
+    # From dark to light, and hatched for offer states that no longer count. The bars can be distinguished without color
+    # and with color blindness.
     "redeemed": {"facecolor": "#12436d", "edgecolor": "#12436d"},
     "open": {"facecolor": "#6fb1d9", "edgecolor": "#12436d"},
     "expired": {"facecolor": "#e8e4d8", "edgecolor": "#5c5647", "hatch": "///"},
     "voided": {"facecolor": "#ffffff", "edgecolor": "#5c5647", "hatch": "xxx"},
     "issued": {"facecolor": "#3d3d3d", "edgecolor": "#3d3d3d"},
 }
+#: The number of bars that fit on the page. The smallest groups beyond this number share one bar.
 MAX_GROUPS: Final = 15
-"""Bars that fit on the page; the smallest groups beyond that are drawn together."""
 LABEL_CHARACTERS: Final = 28
 TITLE_CHARACTERS: Final = 84
 A4_LANDSCAPE: Final = (11.69, 8.27)
+#: Periods of the timeline with the longest span, in days, for which the bars can be distinguished.
 DAYS_FOR: Final = (("D", 75), ("W", 500), ("M", 3000), ("Q", 9000))
-"""The period of the timeline, by the longest span in days for which its bars can be told apart."""
 PERIOD_WORDS: Final = {"h": "hour", "D": "day", "W": "week", "M": "month", "Q": "quarter", "Y": "year"}
 THOUSANDS: Final = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
 class AuditFigure(Figure):
-    """A figure that shows itself in a notebook without pyplot, whose list of open figures would keep it in memory."""
+    """A figure that notebooks display without pyplot."""
+
+    # pyplot keeps every figure in memory until it is closed.
 
     def _repr_png_(self) -> bytes:
         image = io.BytesIO()
@@ -68,7 +71,7 @@ class AuditFigure(Figure):
 
 
 def draw(audit: AuditData, *, by: str | None, freq: str | None, path: str | os.PathLike[str] | None) -> Figure:
-    """Draw; see `Audit.plot`."""
+    """Draw an audit; see `Audit.plot`."""
     if by is None and "segment" in audit.evidence.plan.columns:
         by = "segment"
     with mpl.rc_context({"font.size": 9, "font.family": "DejaVu Sans", "hatch.linewidth": 0.5, "axes.titlesize": 10.5}):
@@ -94,16 +97,17 @@ def _save(page: Figure, path: Path) -> None:
         with replacing(path) as aside:
             page.savefig(aside, dpi=150)
     except ValueError:
-        raise InvalidInput(f"plot: {path.name} must end in .png, .pdf or .svg") from None
+        raise InvalidInput(f"plot: the file name {path.name} must end in .png, .pdf or .svg.") from None
 
 
 def _plain(text: str) -> str:
-    """Keep a dollar sign a dollar sign, and leave out what no font draws."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in text).replace("$", r"\$")
+    """Escape dollar signs, which begin a formula in matplotlib, and replace unprintable characters with spaces."""
+    characters = (character if character.isprintable() or character == "\n" else " " for character in text)
+    return "".join(characters).replace("$", r"\$")
 
 
 def _draw_head(head: Any, page: Figure, audit: AuditData) -> None:
-    """Write the campaign and the date above, and at the foot whether anything is missing."""
+    """Draw the campaign and the time at the top, and at the bottom whether the audit is complete."""
     metadata, scope = audit.metadata, audit.metadata.scope.describe()
     name = campaign_name(audit)
     lines = textwrap.wrap(name or campaign_title(audit), TITLE_CHARACTERS, max_lines=2, placeholder=" ...")
@@ -123,8 +127,8 @@ def _clean(axes: Axes, title: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _nothing(axes: Axes, words: str) -> None:
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color="#5c5647", fontsize=11)
+def _draw_empty(axes: Axes, message: str) -> None:
+    axes.text(0.5, 0.5, message, transform=axes.transAxes, ha="center", va="center", color="#5c5647", fontsize=11)
     axes.set_xticks([])
     axes.set_yticks([])
 
@@ -133,7 +137,7 @@ def _nothing(axes: Axes, words: str) -> None:
 
 
 def _counts_by_group(audit: AuditData, by: str | None) -> pd.DataFrame:
-    """Count offer states by group and lifecycle; many small groups become one."""
+    """Count offer states by group and lifecycle. The smallest groups beyond `MAX_GROUPS` become one."""
     states = audit.evidence.states[["member_id", "lifecycle"]]
     if by is None:
         group = pd.Series("all members", index=states.index)
@@ -153,10 +157,10 @@ def _counts_by_group(audit: AuditData, by: str | None) -> pd.DataFrame:
 
 
 def _draw_groups(axes: Axes, audit: AuditData, by: str | None) -> None:
-    _clean(axes, f"What became of the offer, by {by}" if by else "What became of the offer")
+    _clean(axes, f"Offer states by {by}" if by else "Offer states")
     counts = _counts_by_group(audit, by)
     if counts.empty:
-        _nothing(axes, "no offer states")
+        _draw_empty(axes, "no offer states")
         return
     places = range(len(counts))
     start = pd.Series(0, index=counts.index)
@@ -191,7 +195,7 @@ def _draw_funnel(axes: Axes, audit: AuditData) -> None:
     plan, states = audit.evidence.plan, audit.evidence.states
     planned = plan["member_id"][mask_of(plan["planned"])].dropna().unique()
     if not len(planned):
-        _nothing(axes, "no member is planned")
+        _draw_empty(axes, "no member is planned")
         return
     of_planned = states[mask_of(states["member_id"].isin(planned))]
     held = (of_planned["lifecycle"] != "voided").to_numpy()
@@ -239,7 +243,7 @@ def _draw_timeline(place: Any, audit: AuditData, freq: str | None) -> None:
     word = PERIOD_WORDS.get(freq[0] if freq != "h" else "h", "period")
     _clean(rows[0], f"Offer states per {word} ({_zone_name(audit)})")
     if counts.empty:
-        _nothing(rows[0], "no offer states")
+        _draw_empty(rows[0], "no offer states")
         return
     starts = counts["period"].dt.tz_localize(None)
     ends = starts.shift(-1).fillna(starts.iloc[-1] + _typical_length(starts, word))

@@ -1,4 +1,4 @@
-"""An audit as one Parquet file or one Excel workbook."""
+"""Write an audit as one Parquet file or one Excel workbook."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ if TYPE_CHECKING:
 
 __all__ = ["write_excel", "write_parquet"]
 
+#: The maximum number of rows on a sheet of Excel, without the header.
 SHEET_ROWS: Final = 1_048_575
-"""Rows that a sheet holds below its header."""
+#: The maximum number of characters in a cell of Excel.
 CELL_CHARACTERS: Final = 32_767
+#: Excel stores 15 digits of a number. Integers from this size on are written as text.
 EXACT_BELOW: Final = 10**15
-"""Excel keeps 15 digits of a number: longer ids are written as text."""
+#: Characters that XML, and therefore a workbook, cannot contain. They are written as escape sequences.
 UNWRITABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""Characters that a workbook cannot hold; they are written as their number."""
-CUT: Final = " ... (cut by Excel's limit; whole in the CSV)"
+CUT: Final = " ... (cut at Excel's limit; the CSV export has the full text)"
 
 
 def write_parquet(audit: AuditData, path: Path) -> Path:
-    """Write the offer states, chunk by chunk; see `Audit.to_parquet`."""
+    """Write the offer states chunk by chunk; see `Audit.to_parquet`."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - optional
         from pyarrow import parquet  # noqa: PLC0415
@@ -56,7 +57,7 @@ def write_parquet(audit: AuditData, path: Path) -> Path:
             for chunk in audit.store.chunks():
                 writer.write_table(pa.Table.from_pandas(_lists_as_json(chunk), schema=schema, preserve_index=False))
     except pa.ArrowException as error:
-        raise AuditFileError(f"{path} was not written, and nothing was left behind: {error}") from None
+        raise AuditFileError(f"{path} was not written: {error}. No partial file is left.") from None
     return path
 
 
@@ -75,7 +76,7 @@ def write_excel(audit: AuditData, path: Path) -> Path:
     rows = max(len(audit.store), audit.store.count_events())
     if rows > SHEET_ROWS:
         raise InvalidInput(
-            f"to_excel: {rows:,} rows are more than the {SHEET_ROWS:,} that a sheet holds; use to_csv or to_parquet"
+            f"to_excel: {rows:,} rows do not fit on a sheet of at most {SHEET_ROWS:,} rows. Use to_csv or to_parquet."
         )
     sheets: dict[str, Iterable[pd.DataFrame]] = {
         "summary": [audit.summary()],
@@ -95,10 +96,10 @@ def write_excel(audit: AuditData, path: Path) -> Path:
                 sheet.append(_row(sheet, WriteOnlyCell, part.columns))
             for cells in _cells(part):
                 sheet.append(_row(sheet, WriteOnlyCell, cells))
-    workbook = io.BytesIO()  # a file that cannot be written would leave openpyxl's own files open
+    workbook = io.BytesIO()  # after a failed write to disk, openpyxl leaves its temporary files open
     book.save(workbook)
     with replacing(path) as aside:
-        aside.write_bytes(workbook.getvalue())  # not getbuffer: held by an error, it crashes Python 3.12.1
+        aside.write_bytes(workbook.getvalue())  # Python 3.12.1 crashes if an error keeps a getbuffer() view
     return path
 
 
@@ -117,7 +118,7 @@ def _column(cells: pd.Series) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    """Give what a workbook can hold of one value, so that nothing is rounded and nothing is run."""
+    """Convert a value for a workbook, so that Excel does not round it."""
     if isinstance(value, list):
         return _text(json_text(value))
     if pd.isna(value):
@@ -137,11 +138,11 @@ def _text(text: str) -> str:
 
 
 def _row(sheet: Any, kind: Any, values: Iterable[Any]) -> list[Any]:
-    """Make the cells of a row; a text is a text there, whatever it begins with."""
+    """Create the cells of a row."""
     cells = []
     for value in values:
         cell = kind(sheet, value=value)
         if isinstance(value, str):
-            cell.data_type = "s"
+            cell.data_type = "s"  # otherwise openpyxl writes text that begins with "=" as a formula
         cells.append(cell)
     return cells
