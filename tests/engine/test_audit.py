@@ -1,4 +1,4 @@
-"""Audits of the local service give what is true there, also when the service misbehaves; or name the members."""
+"""Tests of audits of the local service, also with faults: counts are exact, or the members are unread."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def lifecycle_of(state, now):
 LIFECYCLE = {"incomplete": "open", "redeemed": "redeemed", "voided": "voided"}
 
 
-# ---- what is true ----------------------------------------------------------------------------------------------------
+# ---- counts and exceptions -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("campaign", ["SUMMER26", "VIP26", "WINTER25"])
@@ -106,14 +106,14 @@ def test_every_exception_of_a_campaign_is_exact(service, session, members):
     assert kinds(audit) == +expected
 
 
-def test_the_number_of_a_campaign_finds_the_same_as_its_xid(session, members):
+def test_campaign_number_finds_the_same_offer_states_as_xid(session, members):
     by_xid = session.audit(campaign_id="SUMMER26", members=members, **QUIET)
     by_number = session.audit(campaign_id=41, members=members, **QUIET)
 
     assert_frame_equal(by_xid.states, by_number.states)
 
 
-def test_every_event_of_the_service_is_in_the_activities(service, session, members):
+def test_activities_contain_every_event_of_the_service(service, session, members):
     audit = session.audit(campaign_id="TENCUPS", members=members, **QUIET)
 
     events = audit.activities()
@@ -127,7 +127,7 @@ def test_every_event_of_the_service_is_in_the_activities(service, session, membe
     )
 
 
-def test_the_groups_of_the_plan_are_those_of_the_service(service, session, members):
+def test_summary_by_segment_matches_the_service(service, session, members):
     audit = session.audit(campaign_id="VIP26", members=members, **QUIET)
 
     lines = audit.summary(by="segment").query("metric == 'offer_states'")
@@ -137,7 +137,7 @@ def test_the_groups_of_the_plan_are_those_of_the_service(service, session, membe
     assert dict(zip(lines["segment"], lines["value"], strict=True)) == expected
 
 
-def test_an_offer_and_a_time_span_narrow_the_audit(service, session, members):
+def test_offer_and_time_span_narrow_the_audit(service, session, members):
     middle = pd.Timestamp(service.truth()["now"]) - pd.Timedelta(days=60)
 
     audit = session.audit(offer_id=302, members=members["member_id"], since=middle, **QUIET)
@@ -151,7 +151,7 @@ def test_an_offer_and_a_time_span_narrow_the_audit(service, session, members):
     assert set(audit.states["campaign_xid"]) == {"VIP26", "SPRING26"}
 
 
-def test_an_audit_of_the_service_comes_back_from_its_folder(session, members, tmp_path):
+def test_audit_of_the_service_is_read_back_without_secrets(session, members, tmp_path):
     audit = session.audit(members=members, **QUIET)
 
     other = read_audit(audit.to_csv(tmp_path / "audit"))
@@ -163,7 +163,7 @@ def test_an_audit_of_the_service_comes_back_from_its_folder(session, members, tm
     assert session.settings.key.reveal() not in text
 
 
-def test_members_unknown_to_the_service_are_unread_with_its_reason(session, members):
+def test_unknown_members_are_unread_with_the_http_status(session, members):
     plan = [*members["member_id"].head(3), 999_999]
 
     audit = session.audit(campaign_id="SUMMER26", members=plan, **QUIET)
@@ -175,7 +175,7 @@ def test_members_unknown_to_the_service_are_unread_with_its_reason(session, memb
 # ---- from issue to audit ---------------------------------------------------------------------------------------------
 
 
-def test_what_was_issued_and_voided_is_what_the_audit_finds(service, session, members, tmp_path):
+def test_audit_finds_what_was_issued_and_voided(service, session, members, tmp_path):
     plan = members.iloc[40:60].copy()
     plan["expires_at"] = "2035-01-01T00:00:00Z"
     result = session.issue_many(plan, "WELCOME26", run="june", **QUIET)
@@ -193,7 +193,7 @@ def test_what_was_issued_and_voided_is_what_the_audit_finds(service, session, me
     assert set(changes["column"]) == {"lifecycle", "status"}
 
 
-def test_the_result_of_a_bulk_issue_is_a_plan(session, members):
+def test_result_of_issue_many_is_a_plan(session, members):
     plan = members.iloc[60:70][["member_identifier", "segment"]]
     result = session.issue_many(plan, "WELCOME26", run="by identifier", **QUIET)
 
@@ -204,7 +204,7 @@ def test_the_result_of_a_bulk_issue_is_a_plan(session, members):
     assert len(audit.summary(by="segment")) > len(audit.summary())
 
 
-def test_members_known_by_identifier_only_are_refused_before_anything_is_asked(service, session, members):
+def test_members_without_any_id_are_rejected_before_any_request(service, session, members):
     asked = service.truth(generated=False)["requests"]["list_offer_states"]
 
     with pytest.raises(InvalidInput, match="issue_many"):
@@ -212,12 +212,12 @@ def test_members_known_by_identifier_only_are_refused_before_anything_is_asked(s
     assert service.truth(generated=False)["requests"]["list_offer_states"] == asked
 
 
-def test_a_run_that_does_not_exist_is_refused(session):
+def test_unknown_run_is_rejected(session):
     with pytest.raises(LedgerError):
         session.audit(run="never was", **QUIET)
 
 
-def test_rows_that_may_have_been_issued_are_found_at_the_service(service, session, members):
+def test_unknown_rows_that_were_issued_are_found(service, session, members):
     service.set_faults({"issue_offer:commit_then_drop": 1.0, "list_offer_states:unreadable_2xx": 1.0})
     plan = members.iloc[70:72][["member_id"]]
     result = session.issue_many(plan, "WELCOME26", run="lost", halt_above=1, settle_pause=0.05, **QUIET)
@@ -229,7 +229,7 @@ def test_rows_that_may_have_been_issued_are_found_at_the_service(service, sessio
     assert kinds(audit)["ledger_says_not_issued"] == 2
 
 
-# ---- a service that misbehaves ---------------------------------------------------------------------------------------
+# ---- faults ----------------------------------------------------------------------------------------------------------
 
 FAULTS = {
     "repeats entries of a page": {"page_repeated": 0.4},
@@ -239,8 +239,8 @@ FAULTS = {
     "drops connections": {"drop_before": 0.1, "half_body": 0.05},
     "fails now and then": {"error_500_before": 0.1, "status_503": 0.05},
     "forgets tokens": {"status_401": 0.05},
-    "answers with nonsense": {"unreadable_2xx": 0.1, "wrong_content_type": 0.05},
-    "does everything at once": {
+    "sends unreadable responses": {"unreadable_2xx": 0.1, "wrong_content_type": 0.05},
+    "has all faults at once": {
         "page_repeated": 0.1,
         "page_changing": 0.1,
         "drop_before": 0.05,
@@ -251,7 +251,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_service_that_misbehaves_gives_the_truth_or_an_unread_member(service, session, members, fault):
+def test_faulty_service_yields_exact_counts_or_unread_members(service, session, members, fault):
     rates = {f"list_offer_states:{name}": rate for name, rate in FAULTS[fault].items()}
     service.set_faults(rates, times={"retry_after_s": 0.01})
 
@@ -267,7 +267,7 @@ def test_a_service_that_misbehaves_gives_the_truth_or_an_unread_member(service, 
     assert sum(service.truth(generated=False)["faults"].get(name.partition(":")[2], 0) for name in rates) > 0
 
 
-def test_a_service_that_fails_for_some_members_leaves_them_unread_and_counts_the_others(service, session, members):
+def test_failed_members_are_unread_and_the_others_are_counted(service, session, members):
     service.set_faults({"list_offer_states:unreadable_2xx": 0.8}, times={"retry_after_s": 0.01})
 
     audit = session.audit(campaign_id="SUMMER26", members=members, **QUIET)
@@ -285,13 +285,13 @@ def test_a_service_that_fails_for_some_members_leaves_them_unread_and_counts_the
 def test_odd_values_and_new_fields_change_no_count(service, session, members, tmp_path, fault):
     service.set_faults({f"list_offer_states:{fault}": 1.0})
 
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
         audit = session.audit(campaign_id="SUMMER26", members=members, **QUIET)
 
     truth = truth_of(service, "SUMMER26")
     assert Counter(audit.states["status"]) == Counter(one["status"] for one in truth)
-    assert bool(told) == (fault == "wrong_types")
+    assert bool(caught) == (fault == "wrong_types")
     assert ("loyalty_tier" in audit.states.columns) == (fault == "unknown_fields")
     assert_frame_equal(read_audit(audit.to_csv(tmp_path / "audit")).states, audit.states)
 
@@ -316,16 +316,16 @@ def in_pages(held, page):
     ],
     ids=["pages", "ignores page", "repeats entries", "shortens", "changes between pages", "a bare list"],
 )
-def test_a_listing_is_read_whole_or_the_member_is_unread(tmp_path, pages, is_read):
+def test_listing_is_read_completely_or_the_member_is_unread(tmp_path, pages, is_read):
     held = {member: [state(member) for _ in range(5)] for member in (1, 2)}
 
-    def answer(received):
+    def respond(received):
         address = urlsplit(received.target)
         member, page = int(address.path.split("/")[3]), int(parse_qs(address.query).get("page", ["1"])[0])
         shown = pages if member == 1 else in_pages
         return Answer(200, shown(held[member], page))
 
-    with ScriptedServer(answer=answer) as server:
+    with ScriptedServer(answer=respond) as server:
         options = {"base_url": server.base_url, "token": "given-token", "ledger": str(tmp_path / "ledger.db")}
         with Session("sandbox", **options, retry=QUICK) as session:
             audit = session.audit(campaign_id="SUMMER26", members=[1, 2], **QUIET)

@@ -1,4 +1,4 @@
-"""The command for cron writes the folder, says in words what it found, and ends with the promised exit code."""
+"""Tests of the command line: the folder, the printed text, and the exit code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def connection(service, monkeypatch, tmp_path):
 
 
 def members_of(service, tmp_path, choose):
-    """Write a plan of the members whose number of live offer states of the campaign is as chosen."""
+    """Write a plan of the members that are chosen by their number of open or redeemed offer states."""
     now = service.truth()["now"]
     live = {member["member_id"]: 0 for member in service.members()}
     for state in service.truth()["offer_states"]:
@@ -49,7 +49,7 @@ def members_of(service, tmp_path, choose):
     return str(path)
 
 
-def test_a_clean_campaign_ends_with_0(service, connection, tmp_path, capsys):
+def test_clean_campaign_exits_with_0(service, connection, tmp_path, capsys):
     members = members_of(service, tmp_path, lambda number: number == 1)
 
     code = command.main(["audit", members, "--campaign", "SUMMER26", "--out", str(tmp_path / "audit")])
@@ -59,7 +59,7 @@ def test_a_clean_campaign_ends_with_0(service, connection, tmp_path, capsys):
     assert read_audit(tmp_path / "audit").complete
 
 
-def test_exceptions_end_with_1(service, connection, tmp_path, capsys):
+def test_exceptions_exit_with_1(service, connection, tmp_path, capsys):
     members = members_of(service, tmp_path, lambda number: number != 1)
 
     code = command.main(["audit", members, "--campaign=41", f"--out={tmp_path / 'audit'}", "--tz=Europe/Berlin"])
@@ -69,7 +69,7 @@ def test_exceptions_end_with_1(service, connection, tmp_path, capsys):
     assert str(read_audit(tmp_path / "audit").metadata.tz) == "Europe/Berlin"
 
 
-def test_an_incomplete_audit_is_written_and_ends_with_2(connection, tmp_path, capsys):
+def test_incomplete_audit_is_written_and_exits_with_2(connection, tmp_path, capsys):
     (tmp_path / "members.csv").write_text("member_id\n1001\n999999\n")
 
     code = command.main(["audit", str(tmp_path / "members.csv"), "--campaign=SUMMER26", f"--out={tmp_path / 'audit'}"])
@@ -82,14 +82,14 @@ def test_an_incomplete_audit_is_written_and_ends_with_2(connection, tmp_path, ca
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["audit", "none.csv", "--out=audit"], "cannot be read"),
+        (["audit", "none.csv", "--out=audit"], "cannot read none.csv"),
         (["audit", "--run=never", "--out=audit"], "never"),
-        (["audit", "--out=audit"], "nothing says which members"),
+        (["audit", "--out=audit"], "audit needs members= or run="),
         (["audit", "none.csv", "--tz=Mars/Base", "--out=audit"], "not a time zone"),
-        (["verify", "none"], "no audit"),
+        (["verify", "none"], "not an audit"),
     ],
 )
-def test_a_failure_ends_with_2_and_says_why(connection, tmp_path, monkeypatch, capsys, arguments, words):
+def test_failure_exits_with_2_and_a_reason(connection, tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
 
     code = command.main(arguments)
@@ -99,24 +99,24 @@ def test_a_failure_ends_with_2_and_says_why(connection, tmp_path, monkeypatch, c
     assert not (tmp_path / "audit").exists()
 
 
-def test_without_credentials_the_command_says_what_to_set(tmp_path, capsys):
+def test_missing_credentials_name_the_variables_to_set(tmp_path, capsys):
     assert command.main(["audit", "members.csv", f"--out={tmp_path}"]) == 2
     assert "SPARKFLY_TOKEN" in capsys.readouterr().err
 
 
-def test_verify_ends_with_0_for_a_good_folder_and_2_for_a_spoiled_one(service, connection, tmp_path, capsys):
+def test_verify_exits_with_0_for_an_unchanged_folder_otherwise_2(service, connection, tmp_path, capsys):
     members, folder = members_of(service, tmp_path, lambda number: number == 1), tmp_path / "audit"
     command.main(["audit", members, "--campaign=SUMMER26", f"--out={folder}"])
 
-    good = command.main(["verify", str(folder)])
+    unchanged = command.main(["verify", str(folder)])
     (folder / "states.csv").write_text("")
-    spoiled = command.main(["verify", str(folder)])
+    damaged = command.main(["verify", str(folder)])
 
-    assert (good, spoiled) == (0, 2)
+    assert (unchanged, damaged) == (0, 2)
     assert "states.csv: changed" in capsys.readouterr().err
 
 
-def test_a_crash_of_python_does_not_look_like_an_audit_with_exceptions(connection, tmp_path, monkeypatch, capsys):
+def test_python_exception_exits_with_2_not_1(connection, tmp_path, monkeypatch, capsys):
     def crash(*_, **__):
         raise ZeroDivisionError
 
@@ -126,7 +126,7 @@ def test_a_crash_of_python_does_not_look_like_an_audit_with_exceptions(connectio
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_the_module_runs_as_a_program_and_shows_no_secret(service, connection, tmp_path):
+def test_module_runs_as_a_program_and_shows_no_secret(service, connection, tmp_path):
     members = members_of(service, tmp_path, lambda number: number == 1)
 
     done = subprocess.run(

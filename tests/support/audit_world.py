@@ -1,4 +1,4 @@
-"""A small world for audit tests: offer states as the service would send them, and a source that lists them."""
+"""Helpers for audit tests: offer states as the service sends them, and a stand-in for the listing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _NUMBERS = itertools.count(1)
 
 
 def at(text: str) -> str:
-    """Write a day of 2026 as the service writes a time: ``06-15`` or ``06-15T08:30``."""
+    """Return a time in 2026 in the format of the service, from ``06-15`` or ``06-15T08:30``."""
     day, _, clock = text.partition("T")
     return f"2026-{day}T{clock or '00:00'}:00Z"
 
 
 def state(member_id: int, status: str = "incomplete", **fields: Any) -> dict[str, Any]:
-    """Write down one offer state of SUMMER26; ``redeemed="06-15"`` and ``voided=`` add the activity as well."""
+    """Return one offer state of SUMMER26. ``redeemed="06-15"`` and ``voided=`` also add the activity."""
     number = next(_NUMBERS)
     activities = [{"type": "issued", "created_at": fields.get("created_at", at("06-01"))}]
     for word in ("redeemed", "voided"):
@@ -56,14 +56,14 @@ def state(member_id: int, status: str = "incomplete", **fields: Any) -> dict[str
 
 
 def result_rows(*rows: Mapping[str, Any]) -> pd.DataFrame:
-    """Write down what a run recorded."""
+    """Return the recorded rows of a run."""
     columns = {name: [row.get(name) for row in rows] for name in RESULT}
     dtypes = {name: STRING if dtype == "string" else dtype for name, dtype in RESULT.items()}
     return pd.DataFrame({name: pd.Series(cells, dtype=dtypes[name]) for name, cells in columns.items()})
 
 
 class World:
-    """Offer states by member, members that cannot be read, and runs; a source for audits."""
+    """Offer states, unread members and runs, with the functions that an audit reads them with."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ def kinds(audit: Audit) -> dict[str, int]:
 
 
 def numbers(audit: Audit, **options: Any) -> dict[tuple[str, str], float]:
-    """Give the summary by metric and detail; details that are sentences are left out."""
+    """Return the summary by metric and detail. A detail that is a sentence becomes an empty string."""
     summary = audit.summary(**options).iloc[1:]
     keys = zip(
         summary["metric"], summary["detail"].fillna("").map(lambda text: "" if " " in text else text), strict=True

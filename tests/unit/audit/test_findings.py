@@ -1,4 +1,4 @@
-"""Every kind of exception is found where it is, nowhere else, and with what was expected and found."""
+"""Tests of the findings: each kind of exception, with the expected and the found text."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from sparkfly_nb.audit.schema import EXCEPTION, KINDS
 
 
 def only(audit, kind):
-    """Give the one finding, which must be of this kind."""
+    """Return the only finding, and check its kind."""
     found = audit.exceptions()
     assert found["kind"].tolist() == [kind], found.to_string()
     return found.iloc[0]
 
 
-def test_a_clean_campaign_has_no_exceptions_and_the_same_columns():
+def test_clean_campaign_has_no_exceptions_but_all_columns():
     found = World([state(1), state(2, redeemed="06-10")]).audit([1, 2]).exceptions()
 
     assert found.empty
     assert list(found.columns) == list(EXCEPTION)
 
 
-def test_a_planned_member_who_holds_nothing_is_missing():
+def test_planned_member_without_offer_state_is_missing():
     finding = only(World([state(1)]).audit([1, 2]), "missing")
 
     assert (finding.member_id, finding.severity, finding.found) == (2, "error", "none")
 
 
-def test_a_missing_member_shows_why_the_ledger_did_not_issue():
+def test_missing_member_shows_outcome_and_error_of_the_ledger():
     rows = result_rows({"member_id": 2, "outcome": "rejected", "error": "Campaign is suspended"})
 
     finding = only(World([], runs={"june": rows}).audit(run="june"), "missing")
@@ -40,22 +40,22 @@ def test_a_missing_member_shows_why_the_ledger_did_not_issue():
     assert finding.found == "none; ledger: rejected: Campaign is suspended"
 
 
-def test_a_member_of_whom_nothing_could_be_read_is_not_called_missing():
+def test_unread_member_is_not_missing():
     audit = World([state(1)], unread={2: (500, "broken")}).audit([1, 2])
 
     assert kinds(audit) == {}
 
 
-def test_two_open_offer_states_are_one_duplicate_and_the_older_one_stays():
+def test_newer_of_two_open_offer_states_is_the_duplicate():
     first, second = state(1, created_at=at("06-01")), state(1, created_at=at("06-02"))
 
     finding = only(World([second, first]).audit([1]), "duplicate")
 
     assert finding.offer_state_id == second["offer_state_id"]
-    assert finding.expected == "1 live"
+    assert finding.expected == "1 open or redeemed"
 
 
-def test_of_a_used_and_an_open_offer_state_the_open_one_is_the_duplicate():
+def test_open_offer_state_beside_a_redeemed_one_is_the_duplicate():
     opened = state(1, created_at=at("06-01"))
     used = state(1, created_at=at("06-02"), redeemed="06-10")
 
@@ -65,16 +65,16 @@ def test_of_a_used_and_an_open_offer_state_the_open_one_is_the_duplicate():
     assert f"{used['offer_state_id']} redeemed" in finding.found
 
 
-def test_three_live_offer_states_are_two_duplicates():
+def test_three_open_offer_states_are_two_duplicates():
     assert kinds(World([state(1), state(1), state(1)]).audit([1])) == {"duplicate": 2}
 
 
 @pytest.mark.parametrize("old", [{"voided": "06-05"}, {"expires_at": at("06-20")}], ids=["voided", "expired unused"])
-def test_an_offer_state_that_costs_nothing_any_more_makes_no_duplicate(old):
+def test_voided_or_expired_offer_state_makes_no_duplicate(old):
     assert kinds(World([state(1, **old), state(1)]).audit([1])) == {}
 
 
-def test_the_offer_state_with_the_planned_reference_is_not_the_duplicate():
+def test_offer_state_with_planned_reference_is_not_the_duplicate():
     older, planned = state(1, created_at=at("06-01")), state(1, created_at=at("06-02"), external_ref_id="mine")
     plan = pd.DataFrame({"member_id": [1], "external_ref_id": ["mine"]})
 
@@ -83,19 +83,19 @@ def test_the_offer_state_with_the_planned_reference_is_not_the_duplicate():
     assert finding.offer_state_id == older["offer_state_id"]
 
 
-def test_live_offer_states_of_different_campaigns_are_no_duplicates():
+def test_offer_states_of_different_campaigns_are_not_duplicates():
     states = [state(1), state(1, campaign_id=42, campaign_xid="VIP26")]
 
     assert kinds(World(states).audit([1], campaign_id=None)) == {}
 
 
-def test_without_a_campaign_duplicates_are_found_per_campaign():
+def test_duplicates_are_found_per_campaign_in_an_audit_of_all_campaigns():
     states = [state(1), state(1, campaign_id=42, campaign_xid="VIP26"), state(1)]
 
     assert kinds(World(states).audit([1], campaign_id=None)) == {"duplicate": 1}
 
 
-def test_a_member_of_the_control_group_who_holds_the_offer_is_foreign():
+def test_control_group_member_with_offer_state_is_foreign():
     held = state(2)
     plan = pd.DataFrame({"member_id": [1, 2], "planned": [True, False]})
 
@@ -104,13 +104,13 @@ def test_a_member_of_the_control_group_who_holds_the_offer_is_foreign():
     assert (finding.member_id, finding.offer_state_id) == (2, held["offer_state_id"])
 
 
-def test_a_control_group_that_holds_nothing_is_fine():
+def test_control_group_without_offer_states_has_no_exceptions():
     plan = pd.DataFrame({"member_id": [1, 2], "planned": [True, False]})
 
     assert kinds(World([state(1)]).audit(plan)) == {}
 
 
-def test_members_who_are_read_besides_a_run_are_not_planned_by_it():
+def test_extra_members_of_a_run_audit_are_not_planned():
     rows = result_rows({"member_id": 1, "outcome": "rejected"})
     world = World([state(1, external_ref_id=None), state(2)], runs={"june": rows})
 
@@ -120,13 +120,13 @@ def test_members_who_are_read_besides_a_run_are_not_planned_by_it():
     assert audit.exceptions().query("kind == 'foreign'")["member_id"].tolist() == [2]
 
 
-def test_a_member_whom_the_plan_gives_another_campaign_is_foreign_in_this_one():
+def test_member_planned_for_another_campaign_is_foreign():
     plan = pd.DataFrame({"member_id": [1, 2], "campaign_id": ["SUMMER26", "VIP26"]})
 
     assert kinds(World([state(1), state(2)]).audit(plan)) == {"foreign": 1}
 
 
-def test_an_offer_state_of_someone_who_was_never_asked_for_is_foreign():
+def test_offer_state_of_member_outside_the_plan_is_foreign():
     strange = {**state(99), "listed_for": 1}
 
     finding = only(World([state(1), strange]).audit([1]), "foreign")
@@ -135,7 +135,7 @@ def test_an_offer_state_of_someone_who_was_never_asked_for_is_foreign():
 
 
 @pytest.mark.parametrize("column", ["activates_at", "expires_at"])
-def test_a_date_that_is_not_the_planned_one_is_wrong(column):
+def test_unplanned_date_is_wrong_dates(column):
     plan = pd.DataFrame({"member_id": [1], column: [at("11-01")]})
 
     finding = only(World([state(1, **{column: at("11-02")})]).audit(plan), "wrong_dates")
@@ -143,19 +143,19 @@ def test_a_date_that_is_not_the_planned_one_is_wrong(column):
     assert (finding.expected, finding.found) == (f"{column} {at('11-01')}", f"{column} {at('11-02')}")
 
 
-def test_a_planned_date_that_the_offer_state_lacks_is_wrong():
+def test_absent_date_is_wrong_dates():
     plan = pd.DataFrame({"member_id": [1], "activates_at": [at("06-01")]})
 
     assert only(World([state(1)]).audit(plan), "wrong_dates").found == "activates_at none"
 
 
-def test_dates_that_differ_by_a_fraction_of_a_second_or_in_their_zone_are_the_same():
+def test_dates_equal_within_a_second_and_across_time_zones():
     plan = pd.DataFrame({"member_id": [1], "expires_at": ["2026-10-31T19:00:00.123456789-05:00"]})
 
     assert kinds(World([state(1, expires_at=at("11-01"))]).audit(plan)) == {}
 
 
-def test_an_effective_date_counts_where_the_offer_state_has_no_date_of_its_own():
+def test_effective_date_is_compared_if_own_date_is_absent():
     plan = pd.DataFrame({"member_id": [1], "expires_at": [at("11-01")]})
     held = state(1, expires_at=None, effective_expires_at=at("11-01"))
 
@@ -163,7 +163,7 @@ def test_an_effective_date_counts_where_the_offer_state_has_no_date_of_its_own()
 
 
 @pytest.mark.parametrize(("found", "shown"), [("theirs", "theirs"), (None, "none")])
-def test_a_reference_that_is_not_the_planned_one_is_wrong(found, shown):
+def test_other_reference_is_wrong_reference(found, shown):
     plan = pd.DataFrame({"member_id": [1], "external_ref_id": ["ours"]})
 
     finding = only(World([state(1, external_ref_id=found)]).audit(plan), "wrong_reference")
@@ -171,7 +171,7 @@ def test_a_reference_that_is_not_the_planned_one_is_wrong(found, shown):
     assert (finding.expected, finding.found) == ("ours", shown)
 
 
-def test_two_planned_rows_of_a_member_are_matched_by_their_references():
+def test_two_rows_of_a_member_are_paired_by_reference():
     plan = pd.DataFrame({"member_id": [1, 1], "external_ref_id": ["a", "b"], "expires_at": [at("11-01"), at("11-02")]})
     states = [
         state(1, external_ref_id="b", expires_at=at("11-02")),
@@ -181,10 +181,10 @@ def test_two_planned_rows_of_a_member_are_matched_by_their_references():
     audit = World(states).audit(plan)
 
     assert kinds(audit) == {"planned_twice": 1}
-    assert audit.exceptions()["found"].tolist() == ["2 rows of the plan; holds 2"]
+    assert audit.exceptions()["found"].tolist() == ["2 rows in the plan; has 2 offer states"]
 
 
-def test_a_redemption_after_the_expiry_is_found_by_its_activity():
+def test_redemption_after_expiry_is_found_by_its_activity():
     late = state(1, redeemed="06-20", expires_at=at("06-15"))
 
     finding = only(World([late]).audit([1]), "redeemed_after_expiry")
@@ -192,13 +192,13 @@ def test_a_redemption_after_the_expiry_is_found_by_its_activity():
     assert (finding.expected, finding.found) == (f"redeemed before {at('06-15')}", f"redeemed {at('06-20')}")
 
 
-def test_a_redemption_without_an_activity_is_not_accused():
-    quiet = state(1, "redeemed", updated_at=at("06-20"), expires_at=at("06-15"), offer_activities=[])
+def test_redemption_without_activity_is_not_redeemed_after_expiry():
+    held = state(1, "redeemed", updated_at=at("06-20"), expires_at=at("06-15"), offer_activities=[])
 
-    assert kinds(World([quiet]).audit([1])) == {}
+    assert kinds(World([held]).audit([1])) == {}
 
 
-def test_a_planned_member_of_whom_everything_is_voided_is_reported_once():
+def test_planned_member_with_only_voided_states_is_reported_once():
     states = [state(1, voided="06-05", created_at=at("06-01")), state(1, voided="06-06", created_at=at("06-02"))]
 
     finding = only(World(states).audit([1]), "voided_though_planned")
@@ -206,7 +206,7 @@ def test_a_planned_member_of_whom_everything_is_voided_is_reported_once():
     assert finding.offer_state_id == states[1]["offer_state_id"]
 
 
-def test_what_the_ledger_issued_and_the_member_does_not_hold_is_not_at_the_service():
+def test_issued_offer_state_that_the_service_lacks_is_not_at_service():
     held = state(1)
     rows = result_rows(
         {"member_id": 1, "outcome": "issued", "offer_state_id": held["offer_state_id"]},
@@ -219,7 +219,7 @@ def test_what_the_ledger_issued_and_the_member_does_not_hold_is_not_at_the_servi
     assert audit.exceptions().query("kind == 'not_at_service'")["offer_state_id"].tolist() == [987654]
 
 
-def test_what_the_ledger_issued_is_at_the_service_even_outside_of_the_time_span():
+def test_issued_offer_state_outside_the_time_span_is_at_service():
     held = state(1, created_at=at("06-01"))
     rows = result_rows({"member_id": 1, "outcome": "issued", "offer_state_id": held["offer_state_id"]})
 
@@ -229,7 +229,7 @@ def test_what_the_ledger_issued_is_at_the_service_even_outside_of_the_time_span(
 
 
 @pytest.mark.parametrize("outcome", ["unknown", "rejected", "planned"])
-def test_what_the_ledger_does_not_claim_and_the_service_has_is_found_by_its_reference(outcome):
+def test_offer_state_the_ledger_calls_not_issued_is_found_by_reference(outcome):
     held = state(1, external_ref_id="run-1")
     rows = result_rows({"member_id": 1, "outcome": outcome, "external_ref_id": "run-1"})
 
@@ -238,7 +238,7 @@ def test_what_the_ledger_does_not_claim_and_the_service_has_is_found_by_its_refe
     assert (finding.offer_state_id, finding.expected) == (held["offer_state_id"], f"ledger: {outcome}")
 
 
-def test_an_offer_state_for_which_the_run_has_no_row_is_not_in_the_ledger():
+def test_offer_state_without_row_in_the_run_is_not_in_ledger():
     mine, other = state(1), state(1, redeemed="06-02")
     rows = result_rows({"member_id": 1, "outcome": "issued", "offer_state_id": mine["offer_state_id"]})
 
@@ -247,7 +247,7 @@ def test_an_offer_state_for_which_the_run_has_no_row_is_not_in_the_ledger():
     assert kinds(audit) == {"duplicate": 1, "not_in_ledger": 1}
 
 
-def test_what_the_ledger_voided_and_the_service_still_has_is_not_at_the_service():
+def test_voided_offer_state_that_is_still_open_is_not_at_service():
     gone, still = state(1, voided="06-05"), state(2)
     rows = result_rows(
         *(
@@ -264,14 +264,14 @@ def test_what_the_ledger_voided_and_the_service_still_has_is_not_at_the_service(
     )
 
 
-def test_the_result_of_a_bulk_call_is_a_plan_with_a_ledger():
+def test_result_frame_is_compared_like_a_run():
     held = state(1)
     result = result_rows({"member_id": 1, "outcome": "issued", "offer_state_id": held["offer_state_id"] + 5})
 
     assert kinds(World([held]).audit(result)) == {"not_at_service": 1, "not_in_ledger": 1}
 
 
-def test_findings_are_listed_by_kind_then_member():
+def test_findings_are_sorted_by_kind_then_member():
     plan = pd.DataFrame({"member_id": [5, 3, 4, 2], "expires_at": [at("11-01")] * 4})
     audit = World([state(5), state(3), state(2), state(2)]).audit(plan)
 
@@ -287,7 +287,7 @@ def test_every_kind_has_a_severity_and_a_meaning():
 
 
 def _random_world(chance):
-    """Make members at random, and say independently, one by one, what is wrong with each."""
+    """Return random offer states, a plan, and the number of findings of each kind."""
     states, rows, truth = [], [], Counter()
     for member in range(1, chance.randrange(2, 40)):
         planned = chance.random() < 0.8
@@ -324,7 +324,7 @@ def _random_world(chance):
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_at_random_every_finding_is_counted_exactly(seed):
+def test_findings_of_random_campaigns_are_counted_exactly(seed):
     states, plan, truth = _random_world(random.Random(seed))
 
     audit = World(states, members_per_part=4).audit(plan)
@@ -332,7 +332,7 @@ def test_at_random_every_finding_is_counted_exactly(seed):
     assert kinds(audit) == dict(truth)
 
 
-def test_findings_name_offer_states_that_exist_and_belong_to_the_member():
+def test_findings_name_existing_offer_states_of_the_member():
     states, plan, _ = _random_world(random.Random(99))
     owner = {one["offer_state_id"]: one["member_id"] for one in states}
 
@@ -342,7 +342,7 @@ def test_findings_name_offer_states_that_exist_and_belong_to_the_member():
     assert all(owner[row.offer_state_id] == row.member_id for row in found.itertuples())
 
 
-def test_the_time_of_the_audit_decides_what_has_expired():
+def test_offer_state_expires_at_the_time_of_the_audit():
     held = state(1, expires_at=NOW.isoformat())
 
     assert World([held]).audit([1]).evidence.states["lifecycle"].tolist() == ["expired"]
@@ -364,7 +364,7 @@ def test_the_time_of_the_audit_decides_what_has_expired():
         ("incomplete", "redeemed", "open"),
     ],
 )
-def test_a_status_that_speaks_for_itself_decides_and_otherwise_the_activities(status, activity, lifecycle):
+def test_lifecycle_follows_known_status_otherwise_activities(status, activity, lifecycle):
     events = [{"offer_activity": {"activity_type": activity, "occurred_at": at("06-10")}}] if activity else None
 
     audit = World([state(1, status, offer_activities=events)]).audit([1])
@@ -372,9 +372,9 @@ def test_a_status_that_speaks_for_itself_decides_and_otherwise_the_activities(st
     assert audit.evidence.states["lifecycle"].tolist() == [lifecycle]
 
 
-def test_members_in_the_plan_twice_are_counted_once_and_named():
+def test_repeated_member_is_planned_twice():
     audit = World([state(1)]).audit([1, 1, 1])
 
     finding = only(audit, "planned_twice")
 
-    assert (finding.member_id, finding.found) == (1, "3 rows of the plan; holds 1")
+    assert (finding.member_id, finding.found) == (1, "3 rows in the plan; has 1 offer state")

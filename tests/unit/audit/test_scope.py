@@ -25,13 +25,13 @@ def ids(audit):
 
 
 @pytest.mark.parametrize("campaign", ["SUMMER26", 41, "41", np.int64(41), 41.0])
-def test_a_campaign_is_found_by_its_xid_and_by_its_number(campaign):
+def test_campaign_is_found_by_xid_and_by_number(campaign):
     mine, other = state(1), state(1, **OTHER)
 
     assert ids(World([mine, other]).audit([1], campaign_id=campaign)) == [mine["offer_state_id"]]
 
 
-def test_a_text_that_is_the_xid_of_one_campaign_and_the_number_of_another_is_an_xid():
+def test_text_is_an_xid_before_it_is_a_number():
     by_xid = state(1, campaign_id=7, campaign_xid="1009")
     by_number = state(1, campaign_id=1009, campaign_xid="OTHER")
 
@@ -39,14 +39,14 @@ def test_a_text_that_is_the_xid_of_one_campaign_and_the_number_of_another_is_an_
     assert ids(World([by_xid, by_number]).audit([1], campaign_id=1009)) == [by_number["offer_state_id"]]
 
 
-def test_an_xid_is_found_though_the_other_members_parts_are_read_later():
+def test_xid_is_recognized_across_all_parts_of_the_listing():
     states = [state(1, campaign_id=1009, campaign_xid="OTHER"), state(50, campaign_id=7, campaign_xid="1009")]
 
     assert ids(World(states, members_per_part=1).audit([1, 50], campaign_id="1009")) == [states[1]["offer_state_id"]]
 
 
 @pytest.mark.parametrize("blank", [None, "", " "])
-def test_an_offer_state_without_xid_is_told_by_the_number_that_others_of_the_campaign_carry(blank):
+def test_offer_state_without_xid_matches_by_number_of_others(blank):
     states = [state(1), state(2, campaign_xid=blank), state(3, campaign_xid=blank, campaign_id=42)]
 
     audit = World(states).audit([1, 2, 3])
@@ -55,32 +55,32 @@ def test_an_offer_state_without_xid_is_told_by_the_number_that_others_of_the_cam
     assert audit.complete
 
 
-def test_members_whose_offer_states_cannot_be_told_apart_are_unread_rather_than_missing():
+def test_member_with_uncertain_campaign_is_unread_not_missing():
     audit = World([state(1, campaign_xid="", campaign_id=42)]).audit([1, 2])
 
     assert kinds(audit) == {"missing": 1}
     assert audit.unread["member_id"].tolist() == [1]
-    assert "by number or by XID only" in audit.unread["reason"].iloc[0]
+    assert "only the campaign's number or only its XID" in audit.unread["reason"].iloc[0]
 
 
-def test_an_offer_state_of_no_campaign_is_no_riddle():
+def test_offer_state_without_any_campaign_is_out_of_scope():
     audit = World([state(1, campaign_xid="", campaign_id=None)]).audit([1])
 
     assert audit.complete
     assert ids(audit) == []
 
 
-def test_without_a_campaign_everything_that_the_members_hold_is_in_scope():
+def test_all_offer_states_are_in_scope_without_a_campaign():
     assert len(World([state(1), state(1, **OTHER), state(2)]).audit([1], campaign_id=None).states) == 2
 
 
-def test_an_offer_narrows_the_scope():
+def test_offer_id_narrows_the_scope():
     mine, other = state(1, offer_id=5), state(1)
 
     assert ids(World([mine, other]).audit([1], campaign_id=None, offer_id=5.0)) == [mine["offer_state_id"]]
 
 
-def test_since_is_included_and_until_is_not():
+def test_since_is_inclusive_and_until_exclusive():
     states = [state(1, created_at=at(day)) for day in ("06-01", "06-02", "06-03")]
 
     audit = World(states).audit([1], since=at("06-02"), until=dt.datetime(2026, 6, 3, tzinfo=dt.timezone.utc))
@@ -88,11 +88,11 @@ def test_since_is_included_and_until_is_not():
     assert ids(audit) == [states[1]["offer_state_id"]]
 
 
-def test_an_offer_state_without_a_creation_time_stays_in_a_time_span():
+def test_offer_state_without_creation_time_is_in_every_time_span():
     assert len(World([state(1, created_at=None)]).audit([1], since=at("06-01")).states) == 1
 
 
-def test_a_naive_time_is_read_in_the_zone_of_the_session():
+def test_naive_time_is_in_the_time_zone_of_the_session():
     states = [state(1, created_at="2026-06-01T03:59:59Z"), state(1, created_at="2026-06-01T04:00:00Z")]
 
     audit = World(states).audit([1], since="2026-06-01", tz=zoneinfo.ZoneInfo("America/New_York"))
@@ -108,10 +108,10 @@ def test_a_naive_time_is_read_in_the_zone_of_the_session():
         ({"offer_id": "abc"}, "offer_id: .*not a whole number"),
         ({"campaign_id": "a\nb"}, "campaign_id: .*control character"),
         ({"campaign_id": True}, "campaign_id"),
-        ({"members": None}, "nothing says which members"),
+        ({"members": None}, "audit needs members= or run="),
     ],
 )
-def test_a_scope_that_cannot_be_used_is_refused_before_anything_is_read(scope, words):
+def test_invalid_scope_is_rejected_before_any_request(scope, words):
     world = World([state(1)])
 
     with pytest.raises(InvalidInput, match=words):
@@ -135,7 +135,7 @@ def test_a_scope_that_cannot_be_used_is_refused_before_anything_is_read(scope, w
     ],
     ids=["list", "texts", "floats", "series", "index", "categories", "iterator"],
 )
-def test_members_may_be_given_in_any_usual_shape_and_are_asked_for_once(members):
+def test_members_of_any_usual_type_are_each_read_once(members):
     world = World([state(1), state(2)])
 
     world.audit(members)
@@ -143,7 +143,7 @@ def test_members_may_be_given_in_any_usual_shape_and_are_asked_for_once(members)
     assert world.asked == [1, 2]
 
 
-def test_a_csv_file_keeps_every_digit_of_an_id_and_leading_zeros_of_text(tmp_path):
+def test_csv_keeps_all_digits_and_leading_zeros(tmp_path):
     path = tmp_path / "members.csv"
     path.write_text(
         "\ufeffmember_id,store,expires_at\n9007199254740993,007,\n12,NA,2026-12-31T00:00:00Z\n", encoding="utf-8"
@@ -156,14 +156,14 @@ def test_a_csv_file_keeps_every_digit_of_an_id_and_leading_zeros_of_text(tmp_pat
     assert audit.plan["expires_at"].isna().tolist() == [True, False]
 
 
-def test_a_csv_file_may_say_planned_in_words(tmp_path):
+def test_csv_spells_planned_as_yes_or_false(tmp_path):
     path = tmp_path / "members.csv"
     path.write_text("member_id,planned\n1,yes\n2,FALSE\n3,\n")
 
     assert World([]).audit(str(path)).plan["planned"].tolist() == [True, False, pd.NA]
 
 
-def test_a_parquet_file_is_read(tmp_path):
+def test_parquet_file_is_read(tmp_path):
     pytest.importorskip("pyarrow")
     path = tmp_path / "members.parquet"
     pd.DataFrame({"member_id": [1, 2], "segment": ["a", None]}).to_parquet(path)
@@ -173,9 +173,9 @@ def test_a_parquet_file_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("id\n1\n", "no column member_id among id"), ("", "neither CSV"), ("member_id\n1\n2,3\n", "neither CSV")],
+    [("id\n1\n", r"no column is named member_id \(found: id\)"), ("", "neither UTF-8 CSV"), ("member_id\n1\n2,3\n", "neither UTF-8 CSV")],
 )
-def test_a_file_that_cannot_be_used_is_refused(tmp_path, text, words):
+def test_unusable_file_is_rejected(tmp_path, text, words):
     path = tmp_path / "members.csv"
     path.write_text(text)
 
@@ -183,7 +183,7 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path, text, words):
         World([]).audit(path)
 
 
-def test_without_pyarrow_a_parquet_file_is_refused_with_what_to_install(tmp_path, monkeypatch):
+def test_parquet_without_pyarrow_names_the_package_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "members.parquet").write_bytes(b"PAR1")
 
@@ -191,12 +191,12 @@ def test_without_pyarrow_a_parquet_file_is_refused_with_what_to_install(tmp_path
         World([]).audit(tmp_path / "members.parquet")
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
+def test_missing_file_is_rejected(tmp_path):
     with pytest.raises(InvalidInput, match="No such file"):
         World([]).audit(tmp_path / "none.csv")
 
 
-def test_bad_cells_of_a_plan_are_named_with_row_column_and_fix():
+def test_bad_cells_of_a_plan_are_reported_by_row_and_column():
     plan = pd.DataFrame({"member_id": [1, 1.5, 3], "expires_at": ["soon", None, None]}, index=["a", "b", "c"])
 
     with pytest.raises(InvalidRows, match="row 'b', column member_id") as refused:
@@ -204,7 +204,7 @@ def test_bad_cells_of_a_plan_are_named_with_row_column_and_fix():
     assert refused.value.report[["row", "column"]].to_numpy().tolist() == [["b", "member_id"], ["a", "expires_at"]]
 
 
-def test_half_a_surrogate_is_kept_where_it_means_nothing_and_named_where_it_does():
+def test_half_surrogate_is_kept_in_extra_columns_but_rejected_in_planned():
     plan = pd.DataFrame({"member_id": [1, 2], "note": pd.Series(["\ud800", None], dtype="object")})
 
     assert World([state(1)]).audit(plan).plan["note"].tolist() == ["\ud800", pd.NA]
@@ -213,7 +213,7 @@ def test_half_a_surrogate_is_kept_where_it_means_nothing_and_named_where_it_does
         World([]).audit(plan.rename(columns={"note": "planned"}))
 
 
-def test_columns_that_mean_nothing_to_the_audit_are_kept_whatever_they_hold():
+def test_extra_columns_are_kept_with_any_content():
     plan = pd.DataFrame(
         {
             "member_id": [1, 2],
@@ -240,22 +240,22 @@ def test_columns_that_mean_nothing_to_the_audit_are_kept_whatever_they_hold():
         (pd.MultiIndex.from_tuples([("member_id", "a"), ("member_id", "b"), ("x", "")]), "several levels"),
     ],
 )
-def test_columns_that_cannot_be_told_apart_are_refused(columns, words):
+def test_ambiguous_column_names_are_rejected(columns, words):
     with pytest.raises(InvalidInput, match=words):
         World([]).audit(pd.DataFrame([[1, 2, 3]], columns=columns))
 
 
-def test_a_row_without_any_member_is_refused():
-    with pytest.raises(InvalidInput, match="row 1: member_id is missing"):
+def test_row_without_member_is_rejected():
+    with pytest.raises(InvalidInput, match="row 1 has no member_id"):
         World([]).audit(pd.DataFrame({"member_id": [1, None]}))
 
 
-def test_members_known_by_identifier_only_are_refused_with_what_to_do():
+def test_members_without_any_id_are_rejected_with_advice():
     with pytest.raises(InvalidInput, match=r"issue_many.*run="):
         World([]).audit(pd.DataFrame({"member_identifier": ["LOY-1"]}))
 
 
-def test_rows_of_a_result_without_an_id_are_unread_and_planned():
+def test_result_rows_without_id_are_planned_and_unread():
     result = result_rows(
         {"member_id": 1, "member_identifier": "LOY-1", "outcome": "issued"},
         {"member_identifier": "LOY-2", "outcome": "unknown"},
@@ -268,7 +268,7 @@ def test_rows_of_a_result_without_an_id_are_unread_and_planned():
 
 
 @pytest.mark.parametrize("members", [7, {"member_id": [1]}, b"members.csv", pd.DataFrame({"x": [1]})])
-def test_something_that_names_no_members_is_refused(members):
+def test_members_of_other_types_are_rejected(members):
     with pytest.raises(InvalidInput, match="members"):
         World([]).audit(members)
 
@@ -276,7 +276,7 @@ def test_something_that_names_no_members_is_refused(members):
 # ---- runs ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_gives_the_members_and_the_campaign():
+def test_run_provides_members_and_campaign():
     mine = state(1)
     rows = result_rows(
         {"member_id": 1, "outcome": "issued", "offer_state_id": mine["offer_state_id"], "campaign_id": "SUMMER26"}
@@ -288,7 +288,7 @@ def test_a_run_gives_the_members_and_the_campaign():
     assert kinds(audit) == {}
 
 
-def test_a_run_by_xid_is_audited_by_number_as_well():
+def test_run_with_xid_is_audited_by_number():
     mine = state(1)
     rows = result_rows(
         {"member_id": 1, "outcome": "issued", "offer_state_id": mine["offer_state_id"], "campaign_id": "SUMMER26"}
@@ -297,7 +297,7 @@ def test_a_run_by_xid_is_audited_by_number_as_well():
     assert kinds(World([mine], runs={"june": rows}).audit(run="june", campaign_id=41)) == {}
 
 
-def test_a_run_keeps_the_grouping_columns_of_the_members():
+def test_run_keeps_the_grouping_columns_of_members():
     rows = result_rows({"member_id": 1, "outcome": "issued"}, {"member_id": 2, "outcome": "issued"})
     members = pd.DataFrame({"member_id": [2, 1, 3], "segment": ["b", "a", "c"]})
 
@@ -307,14 +307,14 @@ def test_a_run_keeps_the_grouping_columns_of_the_members():
     assert plan["planned"].tolist() == [True, True, False]
 
 
-def test_a_run_for_several_campaigns_needs_one_of_them_named():
+def test_run_of_several_campaigns_needs_campaign_id():
     rows = result_rows({"member_id": 1, "campaign_id": "A"}, {"member_id": 2, "campaign_id": "B"})
 
     with pytest.raises(InvalidInput, match="2 campaigns"):
         World([], runs={"both": rows}).audit(run="both", campaign_id=None)
 
 
-def test_an_unknown_run_is_refused():
+def test_unknown_run_is_rejected():
     with pytest.raises(LedgerError, match="no run"):
         World([]).audit(run="never")
 
@@ -322,7 +322,7 @@ def test_an_unknown_run_is_refused():
 # ---- complete or not -------------------------------------------------------------------------------------------------
 
 
-def test_members_that_could_not_be_read_are_listed_with_the_reason():
+def test_unread_members_are_listed_with_the_reason():
     audit = World([state(1)], unread={3: (404, "Member not found"), 2: (None, "the list changed")}).audit([1, 2, 3])
 
     assert not audit.complete
@@ -334,7 +334,7 @@ def test_members_that_could_not_be_read_are_listed_with_the_reason():
     assert audit.unread.dtypes.astype(str).tolist() == list(UNREAD.values())
 
 
-def test_a_member_who_is_both_read_and_unread_counts_as_unread():
+def test_member_who_is_read_and_unread_counts_as_unread():
     class Contradicting(World):
         def read_states(self, member_ids):
             for states, _ in super().read_states(member_ids):
@@ -346,7 +346,7 @@ def test_a_member_who_is_both_read_and_unread_counts_as_unread():
     assert audit.unread["member_id"].tolist() == [1]
 
 
-def test_a_member_whose_offer_state_is_listed_twice_is_not_trusted():
+def test_member_with_repeated_offer_state_is_unread():
     one = state(1)
 
     audit = World([one, one, state(2)]).audit([1, 2])
@@ -355,7 +355,7 @@ def test_a_member_whose_offer_state_is_listed_twice_is_not_trusted():
     assert "listed twice" in audit.unread["reason"].iloc[0]
 
 
-def test_an_offer_state_that_moved_between_two_members_while_it_was_read_leaves_both_unread():
+def test_offer_state_listed_for_two_members_leaves_both_unread():
     one = state(1)
 
     audit = World([one, {**one, "member_id": 2}, state(3)], members_per_part=1).audit([1, 2, 3])
@@ -367,7 +367,7 @@ def test_an_offer_state_that_moved_between_two_members_while_it_was_read_leaves_
 # ---- what comes back -------------------------------------------------------------------------------------------------
 
 
-def test_states_have_the_columns_of_every_other_read_also_when_there_are_none():
+def test_states_have_the_columns_of_other_reads_even_if_empty():
     full, empty = World([state(1)]).audit([1]).states, World([]).audit([1]).states
 
     assert list(full.columns) == list(OFFER_STATE)
@@ -375,7 +375,7 @@ def test_states_have_the_columns_of_every_other_read_also_when_there_are_none():
     assert len(empty) == 0
 
 
-def test_states_are_in_the_order_of_members_and_offer_states():
+def test_states_are_sorted_by_member_and_offer_state():
     states = [state(3), state(1), state(2), state(1)]
 
     frame = World(states[::-1]).audit([3, 2, 1]).states
@@ -395,7 +395,7 @@ def test_changing_a_returned_frame_does_not_change_the_audit():
     assert audit.plan["member_id"].tolist() == [1, 2]
 
 
-def test_new_fields_of_the_service_are_kept_at_the_end_whatever_they_hold():
+def test_new_fields_are_kept_as_last_columns_with_any_content():
     states = [state(1, tier="gold", extra={"a": 1}), state(2, extra=7), state(3, links=["x"])]
 
     frame = World(states, members_per_part=1).audit([1, 2, 3]).states
@@ -405,7 +405,7 @@ def test_new_fields_of_the_service_are_kept_at_the_end_whatever_they_hold():
     assert frame["links"].tolist() == [None, None, ["x"]]
 
 
-def test_activities_are_one_row_per_event_with_their_own_fields():
+def test_activities_have_one_row_per_event_with_its_own_fields():
     events = [
         {"type": "issued", "created_at": at("06-01"), "member_id": "m-1"},
         {
@@ -430,7 +430,7 @@ def test_activities_are_one_row_per_event_with_their_own_fields():
     assert found["value"].iloc[2] == "odd"
 
 
-def test_a_large_audit_is_packed_in_chunks_and_comes_back_whole(monkeypatch):
+def test_large_audit_is_complete_after_compression_in_chunks(monkeypatch):
     monkeypatch.setattr("sparkfly_nb.audit.state_store.CHUNK_ROWS", 50)
     states = [state(1 + number // 3, value=number, offer_name=f"name {number % 3}") for number in range(500)]
 
@@ -440,7 +440,7 @@ def test_a_large_audit_is_packed_in_chunks_and_comes_back_whole(monkeypatch):
     assert len(audit.activities()) == 500
 
 
-def test_the_source_may_use_another_text_dtype():
+def test_listing_with_another_text_dtype_is_converted():
     class Arrow(World):
         def read_states(self, member_ids):
             for states, unread in super().read_states(member_ids):

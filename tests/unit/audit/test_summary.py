@@ -17,7 +17,7 @@ SEGMENTS = ("new", "regular", "vip")
 
 
 def campaign(seed=5, members=60):
-    """Make a campaign at random, with what is true of it."""
+    """Return offer states, plan and unread members of a random campaign, with the fate of each offer state."""
     chance = random.Random(seed)
     states, plan, unread = [], [], {}
     for member in range(1, members + 1):
@@ -43,7 +43,7 @@ def told(states):
 
 
 def truth(states, plan, unread):
-    """Count everything by hand."""
+    """Count every number of the summary independently."""
     states = [one for one in states if one["member_id"] not in unread]
     fates = Counter(one["_fate"] for one in states)
     held = {one["member_id"] for one in states if one["_fate"] != "voided"}
@@ -101,7 +101,7 @@ def test_every_number_of_a_group_is_exact():
         assert {key: found[key] for key in expected} == pytest.approx(expected)
 
 
-def test_the_groups_add_up_to_the_whole():
+def test_groups_add_up_to_the_total():
     states, plan, unread = campaign(4)
     audit = World(told(states), unread=unread).audit(plan)
     counted = {
@@ -123,14 +123,14 @@ def test_the_groups_add_up_to_the_whole():
     assert len(whole) == len(counted)
 
 
-def test_the_first_line_says_that_everything_was_read():
+def test_first_row_shows_that_the_audit_is_complete():
     first = World([state(1)]).audit([1]).summary().iloc[0]
 
     assert (first["metric"], first["value"]) == ("complete", 0)
 
 
 @pytest.mark.parametrize("by", [None, "segment"])
-def test_the_first_line_says_that_something_is_missing(by):
+def test_first_row_shows_that_the_audit_is_incomplete(by):
     audit = World([state(1)], unread={2: (404, "Member not found")}).audit(
         pd.DataFrame({"member_id": [1, 2], "segment": ["a", "b"]})
     )
@@ -141,14 +141,14 @@ def test_the_first_line_says_that_something_is_missing(by):
     assert first["detail"].startswith("INCOMPLETE: 1 of 2 members could not be read")
 
 
-def test_the_summary_is_tidy_and_has_the_same_dtypes_when_it_is_empty():
+def test_empty_summary_has_the_same_columns_and_dtypes():
     full, empty = World([state(1)]).audit([1]).summary(), World([]).audit([]).summary()
 
     assert list(full.columns) == ["metric", "detail", "value", "unit"]
     assert full.dtypes.equals(empty.dtypes)
 
 
-def test_a_rate_of_nothing_is_missing_and_not_zero():
+def test_rate_without_offer_states_is_missing_not_zero():
     found = World([]).audit([1]).summary().set_index("metric")["value"]
 
     assert pd.isna(found["redemption_rate"])
@@ -156,14 +156,14 @@ def test_a_rate_of_nothing_is_missing_and_not_zero():
     assert found["value_redeemed"] == 0
 
 
-def test_an_unknown_status_is_counted_under_its_own_word():
+def test_unknown_status_is_counted_under_its_own_name():
     found = numbers(World([state(1, "on hold"), state(2, None), state(3, "Redeemed")]).audit([1, 2, 3]))
 
     assert len(World([state(1, "on_hold")]).audit([1]).summary().query("detail == 'on_hold'")) == 1
     assert found["status", "Redeemed"] == 1
 
 
-def test_a_member_without_a_group_and_a_foreign_one_stand_under_no_group():
+def test_members_without_group_or_outside_the_plan_share_a_group():
     plan = pd.DataFrame({"member_id": [1, 2], "segment": ["a", None]})
     audit = World([state(1), state(2), {**state(9), "listed_for": 1}]).audit(plan)
 
@@ -174,7 +174,7 @@ def test_a_member_without_a_group_and_a_foreign_one_stand_under_no_group():
     assert states["value"].tolist() == [1, 2]
 
 
-def test_several_columns_may_group():
+def test_summary_groups_by_several_columns():
     plan = pd.DataFrame({"member_id": [1, 2, 3], "segment": ["a", "a", "b"], "store": [5, 6, 5]})
 
     lines = World([state(1), state(3)]).audit(plan).summary(by=["segment", "store"]).query("metric == 'offer_states'")
@@ -183,13 +183,13 @@ def test_several_columns_may_group():
     assert lines["value"].tolist() == [1, 0, 1]
 
 
-def test_an_unknown_group_is_refused_with_those_that_there_are():
+def test_unknown_grouping_column_is_rejected_with_the_alternatives():
     with pytest.raises(InvalidInput, match=r"no column 'sgment'.*segment"):
         World([]).audit(pd.DataFrame({"member_id": [1], "segment": ["a"]})).summary(by="sgment")
 
 
 @pytest.mark.parametrize(("days", "count"), [(1, 0), (4, 1), (30, 2)])
-def test_expiring_looks_as_far_ahead_as_asked(days, count):
+def test_expiring_counts_the_requested_number_of_days(days, count):
     audit = World([state(1, expires_at=at("07-05")), state(2, expires_at=at("07-20"))]).audit([1, 2])
 
     line = audit.summary(expiring_days=days).query("metric == 'expiring'").iloc[0]
@@ -198,12 +198,12 @@ def test_expiring_looks_as_far_ahead_as_asked(days, count):
 
 
 @pytest.mark.parametrize("days", [-1, 10**30, "soon", 1.5, True])
-def test_days_that_cannot_be_are_refused(days):
+def test_invalid_expiring_days_are_rejected(days):
     with pytest.raises(InvalidInput, match="expiring_days"):
         World([]).audit([1]).summary(expiring_days=days)
 
 
-def test_a_member_planned_twice_is_counted_once():
+def test_repeated_member_is_counted_once():
     assert numbers(World([state(1)]).audit([1, 1, 2]))["members_planned", ""] == 2
 
 
@@ -212,7 +212,7 @@ def test_a_member_planned_twice_is_counted_once():
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("freq", ["h", "D", "W", "M"])
-def test_the_timeline_adds_up_to_the_summary(seed, freq):
+def test_timeline_adds_up_to_the_summary(seed, freq):
     states, plan, unread = campaign(seed)
     audit = World(told(states), unread=unread).audit(plan, tz=zoneinfo.ZoneInfo("America/New_York"))
 
@@ -223,7 +223,7 @@ def test_the_timeline_adds_up_to_the_summary(seed, freq):
         assert timeline[lifecycle].sum() == found["lifecycle", lifecycle]
 
 
-def test_every_day_is_counted_exactly_and_quiet_days_are_there():
+def test_every_day_is_counted_including_days_without_events():
     states, plan, _ = campaign(1)
     timeline = World(told(states)).audit(plan).timeline().set_index("period")
 
@@ -236,7 +236,7 @@ def test_every_day_is_counted_exactly_and_quiet_days_are_there():
     assert timeline.index.to_series().diff().dropna().eq(pd.Timedelta(days=1)).all()
 
 
-def test_a_day_begins_at_midnight_of_the_time_zone():
+def test_day_begins_at_midnight_in_the_time_zone():
     zone = zoneinfo.ZoneInfo("America/New_York")
     audit = World([state(1, created_at="2026-06-02T03:00:00Z")]).audit([1], tz=zone)
 
@@ -246,7 +246,7 @@ def test_a_day_begins_at_midnight_of_the_time_zone():
     assert str(timeline["period"].dtype) == "datetime64[ns, America/New_York]"
 
 
-def test_a_clock_change_loses_no_day_and_no_hour():
+def test_clock_change_loses_no_day_or_hour():
     zone = zoneinfo.ZoneInfo("America/New_York")
     instants = pd.date_range("2026-10-31T00:00Z", "2026-11-03T00:00Z", freq="30min")
     audit = World([state(1, created_at=when.isoformat()) for when in instants]).audit(
@@ -260,7 +260,7 @@ def test_a_clock_change_loses_no_day_and_no_hour():
     assert days["issued"].tolist() == [8, 48, 50, 39]
 
 
-def test_midnight_that_a_zone_skips_begins_later():
+def test_day_whose_midnight_is_skipped_begins_later():
     zone = zoneinfo.ZoneInfo("America/Santiago")
     audit = World([state(1, created_at="2026-09-06T12:00:00Z")]).audit(
         [1], tz=zone, taken_at=pd.Timestamp("2026-10-01", tz="UTC")
@@ -269,20 +269,20 @@ def test_midnight_that_a_zone_skips_begins_later():
     assert audit.timeline()["period"].iloc[0] == pd.Timestamp("2026-09-06T04:00Z")
 
 
-def test_a_week_begins_on_monday():
+def test_week_begins_on_monday():
     audit = World([state(1, created_at=at("06-07")), state(1, created_at=at("06-08"))]).audit([1])
 
     assert audit.timeline("W")["period"].dt.day_name().tolist() == ["Monday", "Monday"]
 
 
-def test_offer_states_without_a_time_stand_in_a_last_row():
+def test_offer_states_without_time_are_in_a_last_row():
     timeline = World([state(1), state(1, created_at=None)]).audit([1]).timeline()
 
     assert timeline["issued"].tolist() == [1, 1]
     assert pd.isna(timeline["period"].iloc[-1])
 
 
-def test_a_redemption_without_an_activity_is_dated_by_its_last_change():
+def test_redemption_without_activity_is_dated_by_last_update():
     quiet = state(1, "redeemed", updated_at=at("06-20"), offer_activities=None)
 
     timeline = World([quiet]).audit([1]).timeline().set_index("period")
@@ -290,14 +290,14 @@ def test_a_redemption_without_an_activity_is_dated_by_its_last_change():
     assert timeline.loc[pd.Timestamp(at("06-20")), "redeemed"] == 1
 
 
-def test_an_empty_timeline_has_the_same_columns():
+def test_empty_timeline_has_the_same_columns():
     full, empty = World([state(1)]).audit([1]).timeline(), World([]).audit([1]).timeline()
 
     assert full.dtypes.equals(empty.dtypes)
     assert empty.empty
 
 
-def test_an_unknown_period_is_refused():
+def test_unknown_freq_is_rejected():
     with pytest.raises(InvalidInput, match="one of h, D, W, M, Q, Y"):
         World([]).audit([1]).timeline("fortnight")
 
@@ -305,7 +305,7 @@ def test_an_unknown_period_is_refused():
 # ---- how it shows itself ---------------------------------------------------------------------------------------------
 
 
-def test_the_text_names_campaign_time_and_what_was_found():
+def test_text_shows_campaign_time_and_exceptions():
     text = repr(World([state(1)]).audit([1, 2]))
 
     assert "Summer 2026: Iced Coffee (campaign SUMMER26)" in text
@@ -313,7 +313,7 @@ def test_the_text_names_campaign_time_and_what_was_found():
     assert "1 missing" in text
 
 
-def test_the_notebook_shows_a_warning_when_something_is_missing_and_escapes_text():
+def test_html_shows_a_warning_if_incomplete_and_escapes_text():
     hostile = state(1, offer_campaign_name="<script>alert(1)</script>")
 
     page = World([hostile], unread={2: (500, "<b>broken</b>")}).audit([1, 2])._repr_html_()
@@ -324,7 +324,7 @@ def test_the_notebook_shows_a_warning_when_something_is_missing_and_escapes_text
 
 
 @pytest.mark.parametrize(("missing", "rest"), [(0, None), (5, None), (8, 3)])
-def test_the_notebook_shows_the_first_exceptions_and_says_how_many_more_there_are(missing, rest):
+def test_html_shows_the_first_exceptions_and_counts_the_rest(missing, rest):
     page = World([]).audit(range(1, missing + 1))._repr_html_()
 
     assert f"Exceptions: {missing}" in page
@@ -333,7 +333,7 @@ def test_the_notebook_shows_the_first_exceptions_and_says_how_many_more_there_ar
     assert (f"and {rest} more in <code>audit.exceptions()</code>" in page) == (" more in " in page) == bool(rest)
 
 
-def test_an_audit_of_everything_is_not_named_after_the_one_campaign_that_was_found():
+def test_audit_of_all_campaigns_is_not_named_after_the_only_one_found():
     text = repr(World([state(1)]).audit([1], campaign_id=None))
 
     assert "Summer 2026" not in text

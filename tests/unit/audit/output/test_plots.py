@@ -1,4 +1,4 @@
-"""The pictures say which campaign and when, label what they show, and can be drawn for any audit."""
+"""Tests of the plots: titles, labels, numbers, file formats, and audits without data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def typical(**fields):
     return World(states).audit(plan)
 
 
-def test_title_date_labels_and_units_stand_on_the_page():
+def test_page_shows_title_time_labels_and_units():
     texts = texts_of(typical().plot())
 
     assert "Summer 2026: Iced Coffee" in texts
@@ -42,7 +42,7 @@ def test_title_date_labels_and_units_stand_on_the_page():
     assert "Complete: all 5 members were read" in texts
 
 
-def test_the_numbers_of_the_funnel_and_of_the_segments_are_written_out():
+def test_page_shows_the_numbers_of_funnel_segments_and_timeline():
     texts = texts_of(typical().plot())
 
     assert {"5 (100.0%)", "4 (80.0%)", "3 (60.0%)", "1 (20.0%)"} <= set(texts)
@@ -50,14 +50,14 @@ def test_the_numbers_of_the_funnel_and_of_the_segments_are_written_out():
     assert {"issued\n4 in all", "redeemed\n1 in all", "voided\n1 in all", "expired\n1 in all"} <= set(texts)
 
 
-def test_an_incomplete_audit_says_so_on_the_page():
+def test_page_shows_that_the_audit_is_incomplete():
     audit = World([state(1)], unread={2: (500, "broken")}).audit([1, 2])
 
     assert any("INCOMPLETE: 1 of 2 members" in text for text in texts_of(audit.plot()))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
-def test_the_page_is_written_to_a_file(tmp_path, suffix):
+def test_page_is_written_to_a_file(tmp_path, suffix):
     path = tmp_path / f"audit{suffix}"
 
     typical().plot(path=path)
@@ -65,7 +65,7 @@ def test_the_page_is_written_to_a_file(tmp_path, suffix):
     assert path.stat().st_size > 5_000
 
 
-def test_a_notebook_shows_the_page_without_pyplot():
+def test_notebook_displays_the_page_without_pyplot():
     assert typical().plot()._repr_png_().startswith(b"\x89PNG")
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
@@ -73,11 +73,11 @@ def test_a_notebook_shows_the_page_without_pyplot():
 @pytest.mark.parametrize(
     "audit", [World([]).audit([]), World([]).audit([1]), World([state(1, created_at=None)]).audit([1])]
 )
-def test_an_audit_of_little_or_nothing_can_be_drawn(audit):
+def test_empty_audits_can_be_drawn(audit):
     assert texts_of(audit.plot())
 
 
-def test_many_segments_become_bars_that_fit_and_the_rest():
+def test_smallest_of_many_segments_share_one_bar():
     states = [state(member) for member in range(1, 41)]
     plan = pd.DataFrame({"member_id": range(1, 41), "segment": [f"segment {number // 2}" for number in range(40)]})
 
@@ -86,7 +86,7 @@ def test_many_segments_become_bars_that_fit_and_the_rest():
     assert "6 others" in texts
 
 
-def test_long_and_hostile_names_stay_on_the_page():
+def test_long_names_and_formula_characters_fit_on_the_page():
     name = "Spend $5, get $10 off \\alpha_{x} " * 10
     plan = pd.DataFrame({"member_id": [1], "segment": ["a segment of $100 and more " * 5]})
 
@@ -97,18 +97,18 @@ def test_long_and_hostile_names_stay_on_the_page():
 
 
 @pytest.mark.parametrize(("first", "word"), [("06-25", "day"), ("01-01", "week")])
-def test_the_period_is_chosen_so_that_the_bars_can_be_told_apart(first, word):
+def test_period_depends_on_the_time_span(first, word):
     audit = World([state(1, created_at=at(first)), state(2, created_at=at("06-30"))]).audit([1, 2])
 
     assert f"Offer states per {word} (UTC)" in texts_of(audit.plot())
 
 
-def test_another_column_and_period_may_be_asked_for():
+def test_plot_uses_the_given_column_and_period():
     plan = pd.DataFrame({"member_id": [1], "store": ["north"]})
 
     texts = texts_of(World([state(1)]).audit(plan).plot(by="store", freq="M"))
 
-    assert "What became of the offer, by store" in texts
+    assert "Offer states by store" in texts
     assert "Offer states per month (UTC)" in texts
 
 
@@ -121,12 +121,12 @@ def test_another_column_and_period_may_be_asked_for():
         ({"path": "/proc/none/audit.png"}, AuditFileError),
     ],
 )
-def test_what_cannot_be_drawn_or_written_is_refused(options, error):
+def test_invalid_plot_options_are_rejected(options, error):
     with pytest.raises(error):
         typical().plot(**options)
 
 
-def test_without_matplotlib_an_audit_works_and_a_picture_says_what_to_install(tmp_path):
+def test_audit_works_without_matplotlib_and_plot_names_the_package(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\n"
