@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import random
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -125,7 +126,97 @@ TABLES = ("summary", "exceptions", "timeline", "activities")
 
 
 def assert_same(audit, other):
+    """Check that two audits have equal tables."""
     for name in FRAMES:
         assert_frame_equal(getattr(audit, name), getattr(other, name))
     for name in TABLES:
         assert_frame_equal(getattr(audit, name)(), getattr(other, name)())
+
+
+SEGMENTS = ("new", "regular", "vip")
+
+
+def random_campaign(seed=5, members=60):
+    """Return offer states, plan and unread members of a random campaign.
+
+    The fields that begin with an underscore are what the tests expect of an offer state.
+    """
+    chance = random.Random(seed)
+    states, plan, unread = [], [], {}
+    for member in range(1, members + 1):
+        plan.append({"member_id": member, "segment": chance.choice(SEGMENTS), "planned": chance.random() < 0.9})
+        if chance.random() < 0.05:
+            unread[member] = (500, "broken")
+        for _ in range(chance.choice([0, 1, 1, 2])):
+            day = chance.randrange(1, 20)
+            fields = {"created_at": at(f"06-{day:02d}"), "value": chance.randrange(10)}
+            fate = chance.choice(["open", "redeemed", "voided", "expired", "soon"])
+            if fate in ("redeemed", "voided"):
+                fields[fate] = f"06-{day + chance.randrange(1, 9):02d}"
+            elif fate == "expired":
+                fields["expires_at"] = at(f"06-{day + 5:02d}")
+            elif fate == "soon":
+                fields["expires_at"] = at("07-05")
+            states.append({**state(member, **fields), "_fate": fate, "_day": day, "_turn": fields.get(fate)})
+    return states, pd.DataFrame(plan), unread
+
+
+def sent_fields(states):
+    """Return offer states without the fields that only the tests use."""
+    return [{name: value for name, value in one.items() if not name.startswith("_")} for one in states]
+
+
+# Text that spreadsheets, CSV readers or terminals interpret.
+HOSTILE = [
+    "=1+1",
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    " =1",
+    "'=1",
+    "''",
+    '"',
+    'a"b""c',
+    "one,two;three",
+    "line\nbreak\r\nand\rmore",
+    "NUL\x00inside",
+    "😀 emoji 👩‍👩‍👧",
+    "\u202eright to left שלום",
+    "\ufeffmark",
+    "x" * 10_000,
+    " spaces at the ends ",
+    "NA",
+    "null",
+    "",
+    "007",
+    "1e5",
+    "TRUE",
+    "\\u0000",
+    "\x1b[31m",
+]
+
+
+def rich_audit(**scope):
+    """Audit a campaign with offer states, exceptions and columns of every kind."""
+    states = [
+        state(1, value=9_007_199_254_740_993, custom_data='{"a": 1}', offer_tags=[{"name": "x"}], tier=[1, 2]),
+        state(2, redeemed="06-10"),
+        state(3, redeemed="06-20", expires_at=at("06-15"), created_at="2026-06-01T00:00:00.123456789Z"),
+        state(4, voided="06-05"),
+        state(5),
+        state(5, offer_activities=None),
+        state(7, None, locked=True, fee=1.5),
+    ]
+    plan = pd.DataFrame(
+        {
+            "member_id": [1, 2, 3, 4, 5, 6, 7, 8],
+            "planned": [True] * 6 + [False, True],
+            "segment": ["a", "b", None, "=a", "b", "c", "a", "b"],
+            "score": [1.5, None, 2.0, 0.1, 1e300, 3.0, 4.0, 5.0],
+            "since": pd.date_range("2020-01-01", periods=8, tz="Europe/Berlin"),
+            "vip": [True, False] * 4,
+            "expires_at": [at("12-31")] * 7 + [None],
+        }
+    )
+    return World(states, unread={8: (500, 'a\nb, "c"')}).audit(plan, **scope)
