@@ -67,9 +67,9 @@ def test_plan_to_audit_is_read_or_each_bad_cell_is_reported(data):
             ]
             assert sorted(reported) == sorted((name, repr(drawn.label(at))) for name, at in bad)
         elif nameless:
-            assert f"row {drawn.frame.index[nameless[0]]}: member_id is missing" in str(error)
+            assert f"row {drawn.frame.index[nameless[0]]} has no member_id" in str(error)
         else:
-            assert "only member_identifier is given" in str(error)
+            assert "the rows have no member_id" in str(error)
     else:
         plan, unlisted, _ = read_plan(drawn.frame, None, tz=tz)
         for name, cells in drawn.meanings.items():

@@ -202,7 +202,7 @@ def test_a_folder_behind_somebody_elses_link_is_not_written_to(tmp_path):
     (tmp_path / "audit").symlink_to(tmp_path / "mine")
     os.chown(tmp_path / "audit", 12345, 12345, follow_symlinks=False)
 
-    with pytest.raises(AuditFileError, match="somebody else"):
+    with pytest.raises(AuditFileError, match="another user"):
         World([state(1)]).audit([1]).to_csv(tmp_path / "audit")
 
     assert list((tmp_path / "mine").iterdir()) == []
@@ -249,7 +249,7 @@ def replace_by_link(target):
 def test_nothing_but_plain_files_is_read_from_a_folder(act, name, check, folder):
     act(folder / name)
 
-    with pytest.raises(AuditFileError, match=f"{name}.*link or no file"):
+    with pytest.raises(AuditFileError, match=f"{name}.*link or not a file"):
         check(folder)
 
 
@@ -320,7 +320,7 @@ def test_a_manifest_without_an_end_is_not_read_to_it(folder):
     with (folder / "manifest.json").open("r+b") as file:
         file.truncate(2**40)  # a sparse file
 
-    with pytest.raises(AuditFileError, match="longer than"):
+    with pytest.raises(AuditFileError, match="larger than"):
         verify(folder)
 
 
