@@ -101,15 +101,15 @@ def exceptions_of(evidence: AuditEvidence) -> pd.DataFrame:
     plan, states = evidence.plan, evidence.states
     readable = plan[(plan["member_id"].notna() & ~plan["member_id"].isin(list(evidence.unread_ids))).to_numpy()]
     expected = readable[mask_of(readable["planned"])]
-    held = states[(states["lifecycle"] != "voided").to_numpy()]
-    _add_missing(findings, expected, states, held)
-    _add_planned_twice(findings, expected, held)
-    _add_foreign(findings, plan, held)
+    not_voided = states[(states["lifecycle"] != "voided").to_numpy()]
+    _add_missing(findings, expected, states, not_voided)
+    _add_planned_twice(findings, expected, not_voided)
+    _add_foreign(findings, plan, not_voided)
     # Without a campaign or an offer, a planned row may be for any of the member's offer states. Only a reference shows
     # which one, so the rest stays unpaired.
-    pairs = _paired(expected, held, in_turn=evidence.narrowed)
-    _add_duplicates(findings, expected, held, pairs)
-    _add_wrong_values(findings, expected, held, pairs)
+    pairs = _paired(expected, not_voided, in_turn=evidence.narrowed)
+    _add_duplicates(findings, expected, not_voided, pairs)
+    _add_wrong_values(findings, expected, not_voided, pairs)
     _add_redeemed_late(findings, states)
     if plan["outcome"].notna().any():
         _add_ledger_differences(findings, readable, states)
@@ -128,10 +128,10 @@ def _id_words(states: pd.DataFrame) -> pd.Series:
 # ---- which members ---------------------------------------------------------------------------------------------------
 
 
-def _add_missing(findings: _Findings, expected: pd.DataFrame, states: pd.DataFrame, held: pd.DataFrame) -> None:
+def _add_missing(findings: _Findings, expected: pd.DataFrame, states: pd.DataFrame, not_voided: pd.DataFrame) -> None:
     once = expected.drop_duplicates("member_id")
     has_any = once["member_id"].isin(states["member_id"]).to_numpy()
-    holds = once["member_id"].isin(held["member_id"]).to_numpy()
+    holds = once["member_id"].isin(not_voided["member_id"]).to_numpy()
     missing = once[~has_any]
     errors = missing["error"] if "error" in missing.columns else missing["outcome"]
     findings.add(
@@ -159,10 +159,10 @@ def _none_and_outcome(outcome: Any, error: Any) -> str:
     return f"none; ledger: {outcome}" + ("" if pd.isna(error) or error == outcome else f": {error}")
 
 
-def _add_planned_twice(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame) -> None:
+def _add_planned_twice(findings: _Findings, expected: pd.DataFrame, not_voided: pd.DataFrame) -> None:
     rows = expected["member_id"].value_counts()
     repeated = rows[rows > 1]
-    holds = held["member_id"].value_counts().reindex(repeated.index, fill_value=0)
+    holds = not_voided["member_id"].value_counts().reindex(repeated.index, fill_value=0)
     findings.add(
         "planned_twice",
         repeated.index,
@@ -176,11 +176,11 @@ def _counted(states: int) -> str:
     return "1 offer state" if states == 1 else f"{states:,} offer states"
 
 
-def _add_foreign(findings: _Findings, plan: pd.DataFrame, held: pd.DataFrame) -> None:
+def _add_foreign(findings: _Findings, plan: pd.DataFrame, not_voided: pd.DataFrame) -> None:
     # A row without `planned` states no expectation, so whatever its member has is not a finding.
     no_expectation = plan["planned"].isna()
     allowed = plan["member_id"][no_expectation | mask_of(plan["planned"])]
-    foreign = held[~held["member_id"].isin(allowed).to_numpy()]
+    foreign = not_voided[~not_voided["member_id"].isin(allowed).to_numpy()]
     in_plan = foreign["member_id"].isin(plan["member_id"])
     findings.add(
         "foreign",
@@ -194,7 +194,7 @@ def _add_foreign(findings: _Findings, plan: pd.DataFrame, held: pd.DataFrame) ->
 # ---- which offer state belongs to which row of the plan --------------------------------------------------------------
 
 
-def _paired(expected: pd.DataFrame, held: pd.DataFrame, *, in_turn: bool) -> pd.DataFrame:
+def _paired(expected: pd.DataFrame, not_voided: pd.DataFrame, *, in_turn: bool) -> pd.DataFrame:
     """Pair rows of the plan with offer states that are not voided, by reference first.
 
     If `in_turn`, pair the remaining rows with redeemed, open, then expired offer states, the oldest of each first.
@@ -202,12 +202,12 @@ def _paired(expected: pd.DataFrame, held: pd.DataFrame, *, in_turn: bool) -> pd.
     Returns
     -------
     pandas.DataFrame
-        ``row`` and ``state``, positions in `expected` and `held`.
+        ``row`` and ``state``, positions in `expected` and `not_voided`.
     """
     rows = expected[["member_id", "external_ref_id"]].assign(row=np.arange(len(expected)))
-    states = held[["member_id", "external_ref_id", "created_at", "offer_state_id"]].assign(
-        state=np.arange(len(held)),
-        rank=held["lifecycle"].cat.set_categories(["redeemed", "open", "expired", "voided"]).cat.codes,
+    states = not_voided[["member_id", "external_ref_id", "created_at", "offer_state_id"]].assign(
+        state=np.arange(len(not_voided)),
+        rank=not_voided["lifecycle"].cat.set_categories(["redeemed", "open", "expired", "voided"]).cat.codes,
     )
     states = states[states["member_id"].isin(rows["member_id"]).to_numpy()].sort_values(
         ["rank", "created_at", "offer_state_id"], kind="stable"
@@ -232,25 +232,29 @@ def _is_open_or_redeemed(states: pd.DataFrame) -> NDArray[np.bool_]:
     return states["lifecycle"].isin(["open", "redeemed"]).to_numpy()
 
 
-def _add_duplicates(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame, pairs: pd.DataFrame) -> None:
+def _add_duplicates(findings: _Findings, expected: pd.DataFrame, not_voided: pd.DataFrame, pairs: pd.DataFrame) -> None:
     """Find open or redeemed offer states beyond the planned number."""
-    is_paired = np.zeros(len(held), dtype=bool)
+    is_paired = np.zeros(len(not_voided), dtype=bool)
     is_paired[pairs["state"].to_numpy(dtype=np.intp)] = True
-    live = held.assign(
-        campaign=key_of_campaign(held), is_paired=is_paired, used=(held["lifecycle"] == "redeemed").to_numpy()
-    )[_is_open_or_redeemed(held)]
-    planned = live["member_id"].map(expected["member_id"].value_counts()).fillna(1).astype("int64").clip(lower=1)
+    open_or_redeemed = not_voided.assign(
+        campaign=key_of_campaign(not_voided),
+        is_paired=is_paired,
+        used=(not_voided["lifecycle"] == "redeemed").to_numpy(),
+    )[_is_open_or_redeemed(not_voided)]
+    planned = (
+        open_or_redeemed["member_id"].map(expected["member_id"].value_counts()).fillna(1).astype("int64").clip(lower=1)
+    )
     group = ["member_id", "campaign"]
     # The surplus is at the end of each group, and somebody may void it. Redeemed offer states cannot be voided, so they
     # come first, then those of the plan, then the oldest.
-    live = live.assign(planned=planned).sort_values(
+    open_or_redeemed = open_or_redeemed.assign(planned=planned).sort_values(
         [*group, "used", "is_paired", "created_at", "offer_state_id"],
         ascending=[True, True, False, False, True, True],
         kind="stable",
     )
-    by_campaign = live.groupby(group, dropna=False)["used"]
-    live = live.assign(turn=by_campaign.cumcount(), count=by_campaign.transform("size"))
-    crowded = live[live["count"] > live["planned"]]
+    by_campaign = open_or_redeemed.groupby(group, dropna=False)["used"]
+    open_or_redeemed = open_or_redeemed.assign(turn=by_campaign.cumcount(), count=by_campaign.transform("size"))
+    crowded = open_or_redeemed[open_or_redeemed["count"] > open_or_redeemed["planned"]]
     names = _id_words(crowded) + " " + crowded["status"].fillna("no status")
     together = names.groupby([crowded[name] for name in group], dropna=False).transform(_together)
     surplus = (crowded["turn"] >= crowded["planned"]).to_numpy()
@@ -273,10 +277,12 @@ def _together(words: pd.Series) -> str:
 # ---- values of an offer state ----------------------------------------------------------------------------------------
 
 
-def _add_wrong_values(findings: _Findings, expected: pd.DataFrame, held: pd.DataFrame, pairs: pd.DataFrame) -> None:
+def _add_wrong_values(
+    findings: _Findings, expected: pd.DataFrame, not_voided: pd.DataFrame, pairs: pd.DataFrame
+) -> None:
     """Compare the dates and references of offer states with their rows of the plan."""
     wanted = expected.take(pairs["row"].to_numpy(dtype=np.intp)).reset_index(drop=True)
-    actual = held.take(pairs["state"].to_numpy(dtype=np.intp)).reset_index(drop=True)
+    actual = not_voided.take(pairs["state"].to_numpy(dtype=np.intp)).reset_index(drop=True)
     for name in DATES:
         own = actual[name].fillna(actual[f"effective_{name}"])
         apart = (own - wanted[name]).abs()
@@ -342,10 +348,11 @@ def _add_ledger_differences(findings: _Findings, readable: pd.DataFrame, states:
         )
     if not is_issue_run(recorded):
         return
-    held = states[(states["lifecycle"] != "voided").to_numpy()]
-    theirs = held[
+    not_voided = states[(states["lifecycle"] != "voided").to_numpy()]
+    theirs = not_voided[
         (
-            held["member_id"].isin(recorded["member_id"]) & ~held["offer_state_id"].isin(named["offer_state_id"])
+            not_voided["member_id"].isin(recorded["member_id"])
+            & ~not_voided["offer_state_id"].isin(named["offer_state_id"])
         ).to_numpy()
     ]
     unsettled = recorded[

@@ -172,10 +172,10 @@ def _lines(
     days: int,
 ) -> Iterator[_Metric]:
     lifecycle = states["lifecycle"]
-    held = (lifecycle != "voided").to_numpy()
+    not_voided = (lifecycle != "voided").to_numpy()
     planned = mask_of(plan["planned"])
     read = (plan["member_id"].notna() & ~plan["member_id"].isin(list(unread_ids))).to_numpy()
-    holding = plan["member_id"].isin(states["member_id"][held]).to_numpy()
+    holding = plan["member_id"].isin(states["member_id"][not_voided]).to_numpy()
     yield _Metric("members_planned", None, _sizes(plan, planned), "members")
     yield _Metric("members_holding", "planned", _sizes(plan, planned & holding), "members")
     yield _Metric("members_not_holding", "planned", _sizes(plan, planned & read & ~holding), "members")
@@ -191,7 +191,7 @@ def _lines(
         yield _Metric("lifecycle", word, _sizes(states, (lifecycle == word).to_numpy()), "offer states")
 
     redeemed = (lifecycle == "redeemed").to_numpy()
-    rate = _sizes(states, redeemed).reindex(_sizes(states, held).index, fill_value=0) / _sizes(states, held)
+    rate = _sizes(states, redeemed).reindex(_sizes(states, not_voided).index, fill_value=0) / _sizes(states, not_voided)
     yield _Metric("redemption_rate", "redeemed of those not voided", rate, "fraction")
     value = states[redeemed].groupby("group")["value"].sum()
     yield _Metric("value_redeemed", None, value, "offer units")
@@ -200,7 +200,7 @@ def _lines(
     timed = states[redeemed & states["redeemed_at"].notna().to_numpy() & states["created_at"].notna().to_numpy()]
     days_waited = (timed["redeemed_at"] - timed["created_at"]).dt.total_seconds() / DAY.total_seconds()
     median = days_waited.groupby(timed["group"]).median()
-    yield _Metric("median_days_to_redemption", "issue to redemption, where an activity tells it", median, "days")
+    yield _Metric("median_days_to_redemption", "issue to redemption, if an activity contains the time", median, "days")
     for severity in ("error", "warning"):
         chosen = mask_of(exceptions["severity"] == severity)
         yield _Metric("exceptions", severity, _sizes(exceptions, chosen), "findings")

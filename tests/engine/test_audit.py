@@ -205,11 +205,11 @@ def test_result_of_issue_many_is_a_plan(session, members):
 
 
 def test_members_without_any_id_are_rejected_before_any_request(service, session, members):
-    asked = service.truth(generated=False)["requests"]["list_offer_states"]
+    before = service.truth(generated=False)["requests"]["list_offer_states"]
 
     with pytest.raises(InvalidInput, match="issue_many"):
         session.audit(campaign_id="SUMMER26", members=members[["member_identifier"]], **QUIET)
-    assert service.truth(generated=False)["requests"]["list_offer_states"] == asked
+    assert service.truth(generated=False)["requests"]["list_offer_states"] == before
 
 
 def test_unknown_run_is_rejected(session):

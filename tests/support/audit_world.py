@@ -78,12 +78,12 @@ class World:
         self.unread = dict(unread or {})
         self.runs = dict(runs or {})
         self.members_per_part = members_per_part
-        self.asked: list[int] = []
+        self.requested: list[int] = []
 
     def read_states(self, member_ids: Sequence[int]) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
         for start in range(0, len(member_ids), self.members_per_part):
             part = list(member_ids[start : start + self.members_per_part])
-            self.asked += part
+            self.requested += part
             lost = [(member, *self.unread[member], None) for member in part if member in self.unread]
             records = [
                 record

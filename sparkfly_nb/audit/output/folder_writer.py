@@ -178,7 +178,7 @@ def zone_of(name: str) -> dt.tzinfo:
         There is no such zone.
     """
     if name.startswith("UTC"):
-        sign, _, clock = name[3:4], None, name[4:]
+        sign, clock = name[3:4], name[4:]
         hours, _, minutes = clock.partition(":")
         if not clock:
             return dt.timezone.utc

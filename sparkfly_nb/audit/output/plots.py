@@ -167,8 +167,8 @@ def _draw_groups(axes: Axes, audit: AuditData, by: str | None) -> None:
     for lifecycle in ("redeemed", "open", "expired", "voided"):
         axes.barh(places, counts[lifecycle], left=start, height=0.7, label=lifecycle, linewidth=0.6, **LOOKS[lifecycle])
         start = start + counts[lifecycle]
-    held = start - counts["voided"]
-    for place, total, redeemed, of in zip(places, start, counts["redeemed"], held, strict=True):
+    not_voided = start - counts["voided"]
+    for place, total, redeemed, of in zip(places, start, counts["redeemed"], not_voided, strict=True):
         rate = f" ({redeemed / of:.0%})" if of else ""
         axes.annotate(
             f"{total:,}{rate}", (total, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
@@ -198,12 +198,12 @@ def _draw_funnel(axes: Axes, audit: AuditData) -> None:
         _draw_empty(axes, "no member is planned")
         return
     of_planned = states[mask_of(states["member_id"].isin(planned))]
-    held = (of_planned["lifecycle"] != "voided").to_numpy()
+    not_voided = (of_planned["lifecycle"] != "voided").to_numpy()
     redeemed = (of_planned["lifecycle"] == "redeemed").to_numpy()
     steps = {
         "planned": len(planned),
-        "ever held": of_planned["member_id"].nunique(),
-        "not voided": of_planned["member_id"][held].nunique(),
+        "ever issued": of_planned["member_id"].nunique(),
+        "not voided": of_planned["member_id"][not_voided].nunique(),
         "redeemed": of_planned["member_id"][redeemed].nunique(),
     }
     shades = ("#3d3d3d", "#8a8a8a", LOOKS["open"]["facecolor"], LOOKS["redeemed"]["facecolor"])

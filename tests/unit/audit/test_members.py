@@ -30,7 +30,7 @@ def test_members_of_any_usual_type_are_each_read_once(members):
 
     world.audit(members)
 
-    assert world.asked == [1, 2]
+    assert world.requested == [1, 2]
 
 
 def test_csv_keeps_all_digits_and_leading_zeros(tmp_path):

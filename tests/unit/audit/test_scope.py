@@ -110,4 +110,4 @@ def test_invalid_scope_is_rejected_before_any_request(scope, words):
 
     with pytest.raises(InvalidInput, match=words):
         world.audit(**{"members": [1], **scope})
-    assert world.asked == []
+    assert world.requested == []
