@@ -95,6 +95,7 @@ def read_audit(folder: str | os.PathLike[str]) -> Audit:
         metadata = _metadata_of(manifest)
     except (ValueError, OverflowError) as error:
         raise AuditFileError(f"cannot read {path / MANIFEST}: {error}") from None
+    # Only the inputs of the audit are read. The other tables are computed again and not taken from their files.
     store = StateStore()
     store.add(states)
     evidence = AuditEvidence(

@@ -87,6 +87,7 @@ class Scope:
             chosen &= mask_of((states["created_at"] < self.until) | states["created_at"].isna())
         if self.campaign is not None:
             by_xid, by_number, no_xid, no_number = self._matches(states)
+            # An offer state with only an XID or only a number may match by the other offer states of its campaign.
             chosen &= by_xid | by_number | (no_xid & ~no_number) | (no_number & ~no_xid & (self.number is not None))
         return chosen
 
@@ -112,6 +113,7 @@ class Scope:
         as_number = by_number.any() and (self.by_number or not by_xid.any())
         if not by_number.any() and not by_xid.any():
             as_number = self.number is not None
+        # The offer states that certainly match provide the campaign's XIDs and numbers, which identify the others.
         first = by_number if as_number else by_xid
         xids = set(states["campaign_xid"][first & ~no_xid].unique()) | (set() if as_number else {self.campaign})
         numbers = set(states["campaign_id"][first].dropna().unique()) | ({self.number} if as_number else set())
