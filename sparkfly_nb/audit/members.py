@@ -22,17 +22,16 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
-__all__ = ["Members", "read_plan"]
+    from ..frames.argument_types import Members
 
-#: A DataFrame, a Series, an Index, an array or a list of ids, or a path. `read_plan` checks the value.
-Members = Any
+__all__ = ["read_plan"]
 
 #: The spellings of a flag in a file.
 FLAG_WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def read_plan(
-    members: Members, run_rows: pd.DataFrame | None, *, tz: dt.tzinfo | None = None
+    members: Members | None, run_rows: pd.DataFrame | None, *, tz: dt.tzinfo | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Read the audited members and what is expected of each member.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .members import Members
+    from ..frames.argument_types import Id, Members, TimeLike
 
 __all__ = ["ReadStates", "RunRows", "audit_campaign"]
 
@@ -42,12 +42,12 @@ def audit_campaign(
     read_states: ReadStates,
     run_rows: RunRows,
     *,
-    campaign_id: str | int | None = None,
-    offer_id: int | None = None,
-    members: Members = None,
+    campaign_id: Id | None = None,
+    offer_id: Id | None = None,
+    members: Members | None = None,
     run: str | None = None,
-    since: Any = None,
-    until: Any = None,
+    since: TimeLike | None = None,
+    until: TimeLike | None = None,
     tz: dt.tzinfo | None = None,
     environment: str = "",
     address: str = "",

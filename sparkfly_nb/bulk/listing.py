@@ -23,6 +23,8 @@ from .worker.messages import ListJob, UnreadMember
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from ..frames.argument_types import MemberIds
+
 __all__ = ["BLOCK_MEMBERS", "listing_failed", "member_ids_of", "read_blocks"]
 
 BLOCK_MEMBERS: Final = 5_000
@@ -32,7 +34,7 @@ ROUNDS_PER_LANE: Final = 80
 NO_ID: Final = ("the id is missing", "drop the row")
 
 
-def member_ids_of(members: Any) -> list[int]:
+def member_ids_of(members: MemberIds) -> list[int]:
     """Read members from a frame with a column ``member_id``, a Series, an Index or any list of ids; each once.
 
     Raises

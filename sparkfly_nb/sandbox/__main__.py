@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from ..api.endpoints import TOKEN_LIFETIME_S
 from ..errors import SandboxError, SparkflyError
-from ..settings import VARIABLES
+from ..settings import SANDBOX_DEFAULTS, VARIABLES
 from .clock import SandboxClock
 from .description import describe
 from .faults import FAULT_TIMES, FAULTS, FaultPlan, FaultTimes
@@ -54,18 +55,36 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"faults, for --fault NAME=RATE or OPERATION:NAME=RATE, with rates from 0 to 1:\n{known}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--port", type=int, default=0, help="the port; 0 (the default) takes a free one")
+    parser.add_argument(
+        "--port", type=int, default=SANDBOX_DEFAULTS.port, help="the port; 0 (the default) takes a free one"
+    )
     parser.add_argument("--db", type=Path, help="keep everything in this file, and go on from it; default: in memory")
-    parser.add_argument("--seed", type=int, default=7, help="what a new merchant is made from (default 7)")
-    parser.add_argument("--members", type=int, default=500, help="how many members a new merchant has (default 500)")
+    parser.add_argument(
+        "--seed", type=int, default=SANDBOX_DEFAULTS.seed, help="what a new merchant is made from (default %(default)s)"
+    )
+    parser.add_argument(
+        "--members",
+        type=int,
+        default=SANDBOX_DEFAULTS.members,
+        help="how many members a new merchant has (default %(default)s)",
+    )
     parser.add_argument(
         "--now", type=_moment, help="the time at which it believes to start, as in 2026-06-30T12:00:00Z"
     )
     parser.add_argument(
-        "--token-lifetime", type=float, default=86_400.0, metavar="S", help="seconds a token lasts (default 86400)"
+        "--token-lifetime",
+        type=float,
+        default=TOKEN_LIFETIME_S,
+        metavar="S",
+        help="seconds a token lasts (default %(default)s)",
     )
     parser.add_argument("--fault", type=_rate, action="append", default=[], metavar="NAME=RATE", help="see below")
-    parser.add_argument("--fault-seed", type=int, default=0, help="what decides which requests are hit (default 0)")
+    parser.add_argument(
+        "--fault-seed",
+        type=int,
+        default=SANDBOX_DEFAULTS.fault_seed,
+        help="what decides which requests are hit (default %(default)s)",
+    )
     for field in fields(FaultTimes):
         parser.add_argument(
             f"--{field.name.removesuffix('_s').replace('_', '-')}", type=float, default=field.default, metavar="S",

@@ -19,7 +19,7 @@ import orjson
 from ..api.endpoints import TOKEN_LIFETIME_S
 from ..errors import InvalidInput, SandboxError
 from ..files import as_path
-from ..settings import Secret
+from ..settings import SANDBOX_DEFAULTS, Secret
 from .faults import FaultPlan, FaultTimes
 from .server import ADMIN_PATH, ADMIN_SECRET_HEADER
 
@@ -65,16 +65,16 @@ class SandboxProcess:
     def start(
         cls,
         *,
-        members: int = 500,
-        seed: int = 7,
+        members: int = SANDBOX_DEFAULTS.members,
+        seed: int = SANDBOX_DEFAULTS.seed,
         db: str | os.PathLike[str] | None = None,
-        port: int = 0,
+        port: int = SANDBOX_DEFAULTS.port,
         now: dt.datetime | None = None,
         token_lifetime_s: float = TOKEN_LIFETIME_S,
         faults: Mapping[str, float] | None = None,
-        fault_seed: int = 0,
+        fault_seed: int = SANDBOX_DEFAULTS.fault_seed,
         fault_times: Mapping[str, float] | None = None,
-        startup_timeout_s: float = 30.0,
+        startup_timeout_s: float = SANDBOX_DEFAULTS.startup_timeout_s,
     ) -> SandboxProcess:
         """Start a sandbox and wait until it serves.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .bulk_reads import BulkReads
 
 if TYPE_CHECKING:
     from ..audit.audit import Audit
-    from ..audit.members import Members
+    from ..frames.argument_types import Id, Members, TimeLike
 
 __all__ = ["Audits"]
 
@@ -20,12 +20,12 @@ class Audits(BulkReads):
     def audit(
         self,
         *,
-        campaign_id: str | int | None = None,
-        offer_id: int | None = None,
-        members: Members = None,
+        campaign_id: Id | None = None,
+        offer_id: Id | None = None,
+        members: Members | None = None,
         run: str | None = None,
-        since: Any = None,
-        until: Any = None,
+        since: TimeLike | None = None,
+        until: TimeLike | None = None,
         concurrency: int = 64,
         n_jobs: int | None = None,
         progress: bool = True,
