@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..errors import AuthenticationError, ConfigurationError
 from ..session.session import Session
@@ -12,6 +12,8 @@ from .widget import Action, FormWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from ..settings import Environment
 
 __all__ = ["Connect"]
 
@@ -45,7 +47,7 @@ class Connect(FormWidget):
         The Session, once connected.
     """
 
-    def __init__(self, environment: str = "staging", *, base_url: str | None = None, **options: Any) -> None:
+    def __init__(self, environment: Environment = "staging", *, base_url: str | None = None, **options: Any) -> None:
         super().__init__(None)
         self.session: Session | None = None
         self._base_url = base_url
@@ -114,7 +116,8 @@ class Connect(FormWidget):
     def _on_connect_pressed(self) -> None:
         identity, key = (Secret(self._seen.typed[name].strip()) for name in SECRET)
         self._seen = self._seen._replace(typed={"environment": self._environment})  # both fields were emptied
-        session = Session(self._environment, base_url=self._base_url, identity=identity, key=key, **self._options)
+        environment = cast("Environment", self._environment)  # the Session checks the value
+        session = Session(environment, base_url=self._base_url, identity=identity, key=key, **self._options)
         try:
             session._tokens.current()  # noqa: SLF001 - to learn now whether the credentials work
         except AuthenticationError as error:

@@ -1,4 +1,4 @@
-"""Everything that a user calls: the Session, its single calls, its bulk calls and its audits."""
+"""Everything that users call: the Session with its single calls, bulk calls and audits."""
 
 from .session import Session
 

@@ -1,8 +1,8 @@
-"""The bulk reads of a Session, and its plans and runs as frames. Nothing here changes anything at the service."""
+"""The bulk reads of a Session: listings, previews, and the runs of the ledger. Nothing here changes the service."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -19,16 +19,17 @@ from .core import SessionCore
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..frames.argument_types import MemberIds
 
 __all__ = ["BulkReads"]
 
 
 class BulkReads(SessionCore):
-    """List many members, preview, and look at runs; a part of the Session."""
+    """The part of the Session that lists many members, previews an issue, and shows runs."""
 
     def list_many(
         self,
-        members: Any,
+        members: MemberIds,
         *,
         errors: Literal["raise", "collect"] = "raise",
         concurrency: int = 64,
@@ -40,13 +41,14 @@ class BulkReads(SessionCore):
 
         Parameters
         ----------
-        members : DataFrame, Series, Index or list
-            ``member_id`` of each member; a member given twice is listed once.
+        members : DataFrame, Series, Index, array or list
+            The members: a DataFrame with a column ``member_id``, or Sparkfly's member IDs. A member that appears twice
+            is listed once.
         errors : {"raise", "collect"}
-            What happens when some members cannot be read: an error, or the others are returned and
-            ``attrs["unread"]`` holds, as a list of dicts, ``member_id``, ``http_status``, ``reason`` and ``trace``.
+            What to do if some members cannot be read: raise an error, or return the others and put these into
+            ``attrs["unread"]``, a list of dicts with ``member_id``, ``http_status``, ``reason`` and ``trace``.
         concurrency, rate, n_jobs, progress
-            As in `issue_many`.
+            As in `issue_many`; the progress bar counts members.
 
         Returns
         -------
@@ -56,16 +58,22 @@ class BulkReads(SessionCore):
         Raises
         ------
         InvalidInput, InvalidRows
-            The members cannot be understood; nothing was asked.
+            The members cannot be read. No request was sent.
         IncompleteListing
             Members could not be read, and `errors` is ``"raise"``.
 
         Notes
         -----
         The API operation is ``list_offer_states``.
+
+        Examples
+        --------
+        >>> states = session.list_many([1001, 1002], progress=False)
+        >>> sorted(states["member_id"].unique().tolist())
+        [1001, 1002]
         """
         if errors not in ("raise", "collect"):
-            raise InvalidInput(f"errors={errors!r} is not known; use 'raise' or 'collect'")
+            raise InvalidInput(f"errors={errors!r} is unknown; use 'raise' or 'collect'")
         ids = member_ids_of(members)
         options = BulkOptions(concurrency, rate, n_jobs, progress=False)
         frames, unread_frames = [empty_frame(OFFER_STATE)], [empty_frame(UNREAD)]
@@ -82,14 +90,14 @@ class BulkReads(SessionCore):
     def _read_states(
         self, member_ids: Sequence[int], *, concurrency: int = 64, n_jobs: int | None = None, progress: bool = True
     ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-        """List the offer states of many members block by block, for what would not fit into memory at once.
+        """List the offer states of many members in blocks, for listings that do not fit into memory.
 
         Parameters
         ----------
         member_ids : sequence of int
-            Different members.
+            Sparkfly's member IDs, without duplicates.
         concurrency, n_jobs, progress
-            As in `issue_many`.
+            As in `list_many`.
 
         Yields
         ------
@@ -109,31 +117,41 @@ class BulkReads(SessionCore):
         check_live: bool = False,
         progress: bool = True,
     ) -> pd.DataFrame:
-        """Show what `issue_many` would do, row by row, without a request that changes anything.
+        """Show what `issue_many` would do with each row, without a request that changes anything.
 
         Parameters
         ----------
         df, campaign_id, run, allow_duplicates
             As in `issue_many`.
         check_live : bool
-            Whether to ask the service which members hold a live offer state of the campaign already; members known
-            by identifier only cannot be asked for.
+            Whether to find members that already have a live offer state of the campaign. The service is read for each
+            member with ``member_id``; members known by ``member_identifier`` only are not checked.
         progress : bool
-            Whether to show a bar while the service is asked.
+            Whether to show a progress bar for that check.
 
         Returns
         -------
         pandas.DataFrame
-            In the index and order of `df`: ``verdict`` (``valid``, ``invalid``, ``duplicate``, ``inverted dates``,
-            ``expired``, ``already issued``, ``already holding``), ``problem`` with the fix, and the values that would
-            be sent. ``attrs["digest"]`` is what ``issue_many(..., approve=)`` takes.
+            With the index and order of `df`: ``verdict`` (``valid``, ``invalid``, ``duplicate``, ``inverted dates``,
+            ``expired``, ``already issued`` or ``already holding``), ``problem`` with the fix, and the values to send.
+            Pass ``attrs["digest"]`` to ``issue_many(..., approve=)``.
 
         Raises
         ------
         InvalidInput
-            The frame lacks a column.
+            A column is missing.
         IncompleteListing
-            `check_live`, and a member could not be read.
+            `check_live` is True, and a member could not be read.
+
+        Notes
+        -----
+        With `check_live`, the API operation is ``list_offer_states``.
+
+        Examples
+        --------
+        >>> plan = pd.DataFrame({"member_id": [1001, 1001, 1002]})
+        >>> session.preview_issue(plan, "WELCOME26")["verdict"].tolist()
+        ['valid', 'duplicate', 'valid']
         """
         plan = self._runs.plan("issue", df, campaign_id=campaign_id, allow_duplicates=allow_duplicates)
         now = pd.Timestamp.now("UTC")
@@ -161,43 +179,55 @@ class BulkReads(SessionCore):
         ------
         LedgerError
             The ledger cannot be read.
+
+        Examples
+        --------
+        >>> _ = session.issue_many(pd.DataFrame({"member_id": [1011]}), "BIRTHDAY", run="birthdays", progress=False)
+        >>> session.runs().query("run == 'birthdays'")["done"].tolist()
+        [1]
         """
         return runs_frame(self._runs.ledger)
 
     def run(self, run: str) -> pd.DataFrame:
-        """Give the result of a run as the ledger has it, also from another kernel; nothing is asked or sent.
+        """Return the result of a run as recorded in the ledger, without any request.
 
         Parameters
         ----------
         run : str
-            The run, as in ``result.attrs["run"]`` or ``runs()``.
+            The name of the run, as in ``result.attrs["run"]`` or ``runs()``.
 
         Returns
         -------
         pandas.DataFrame
-            As in `issue_many`, indexed by the row's number from 0.
+            As in `issue_many`. The index is the row's position in the run, from 0.
 
         Raises
         ------
         LedgerError
             There is no such run.
+
+        Examples
+        --------
+        >>> issued = session.issue_many(pd.DataFrame({"member_id": [1012]}), "BIRTHDAY", progress=False)
+        >>> session.run(issued.attrs["run"])["outcome"].tolist()
+        ['issued']
         """
         return result_frame(self._runs.ledger, self._runs.find(run))
 
     def settle(self, run: str, *, progress: bool = True, settle_pause: float = 2.0) -> pd.DataFrame:
-        """Read back the unknown rows of a run; nothing is sent.
+        """Check the unknown rows of a run against the service, without resending anything.
 
-        Rows that surely did not happen become ``planned``, as do voids that cannot be told, since a void may be sent
-        twice: running the same call again sends them.
+        Rows that certainly did not happen become ``planned``. So do voids that cannot be confirmed, because a void is
+        safe to repeat. Run the same bulk call again to send the planned rows.
 
         Parameters
         ----------
         run : str
-            The run.
+            The name of the run.
         progress : bool
-            Whether to show a bar.
+            Whether to show a progress bar, in rows.
         settle_pause : float
-            Seconds before the first look and before the second.
+            Pause in seconds before each of the two checks.
 
         Returns
         -------
@@ -207,18 +237,29 @@ class BulkReads(SessionCore):
         Raises
         ------
         LedgerError
-            There is no such run, or it was made at another service.
+            There is no such run, or it belongs to a service at another address.
+
+        Notes
+        -----
+        The API operations are those that `issue_many` and `update_many` confirm rows with.
+
+        Examples
+        --------
+        >>> issued = session.issue_many(pd.DataFrame({"member_id": [1013]}), "BIRTHDAY", progress=False)
+        >>> session.settle(issued.attrs["run"], progress=False)["outcome"].tolist()
+        ['issued']
         """
         return self._runs.settle(run, BulkOptions(progress=progress, settle_pause=settle_pause))
 
     @property
     def ledger(self) -> str:
-        """Where the ledger is: a path, or an address without its password."""
+        """The path of the ledger, or its URL without the password."""
         return str(self._runs.ledger)
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    """Put typed frames together; extra columns go to the end."""
+    """Concatenate typed frames; extra columns go to the end."""
+    # pandas warns when empty frames are concatenated, because they may change dtypes in a later release.
     full = [frame for frame in frames if len(frame)]
     if len(full) > 1:
         return pd.concat(full, ignore_index=True)

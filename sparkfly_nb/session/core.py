@@ -1,14 +1,11 @@
-"""What every part of a Session shares: its settings, its client for single calls, and its runs."""
+"""The base class of the Session's parts: settings, the client for single calls, and the runs of the ledger."""
 
 from __future__ import annotations
 
-import datetime as dt
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Final
 
 from ..api.endpoints import ENDPOINTS
 from ..bulk.ledger.store import Ledger
@@ -25,21 +22,19 @@ if TYPE_CHECKING:
     from ..http.tokens import Tokens
     from ..settings import Settings
 
-__all__ = ["Id", "SessionCore", "TimeLike"]
-
-#: An id: a whole number, or text.
-Id: TypeAlias = int | str | np.integer[Any]
-#: A point in time: ISO 8601 text, a datetime (a `pandas.Timestamp` is one), or a numpy time.
-TimeLike: TypeAlias = str | dt.datetime | np.datetime64
+__all__ = ["SessionCore"]
 
 _COLUMNS: Final = {"receipt": RECEIPT, "offer_state": OFFER_STATE}
+# One lock for all Sessions: it is held only while a ledger is opened, which happens once per Session.
 _OPENING: Final = threading.Lock()
 
 
 class SessionCore:
-    """The base of the parts of a Session; the parts add the calls."""
+    """The base class of the Session's parts, which add the calls."""
 
+    #: The checked settings.
     settings: Settings
+    #: The sandbox that this Session started, or None.
     service: object | None = None
     _client: SyncClient
     _retry: RetryPolicy
@@ -48,17 +43,17 @@ class SessionCore:
 
     @property
     def _tokens(self) -> Tokens:
-        """The token in use, and how it is renewed."""
+        """The current token, with its renewal."""
         return self._client.tokens
 
     def _call(self, name: str, /, **values: Any) -> pd.DataFrame:
-        """Carry out one operation and return what the service answered as a typed frame."""
+        """Carry out one operation and return the response as a typed frame."""
         endpoint = ENDPOINTS[name]
         parsed = self._client.call(endpoint, **values).parsed
         return frame_of(parsed if isinstance(parsed, list) else [parsed], _COLUMNS[endpoint.answer], where=name)
 
     def _void(self, name: str, /, **values: Any) -> pd.DataFrame:
-        """Carry out one of the two voids, which the service answers with an empty body."""
+        """Carry out one of the two voids, and build a frame from the request because the response has no body."""
         result = self._client.call(ENDPOINTS[name], **values)
         row = {
             "offer_state_id": result.sent["offerstate_id"],
@@ -71,9 +66,9 @@ class SessionCore:
 
     @property
     def _runs(self) -> Runs:
-        """The runs of this Session; the ledger is opened with the first bulk call."""
+        """The runs of this Session. The first bulk call opens the ledger."""
         if self._client.is_closed:
-            raise ConfigurationError("the Session is closed; make a new one")
+            raise ConfigurationError("the Session is closed; create a new one")
         with _OPENING:
             if self._opened_runs is None:
                 address = self.settings.ledger

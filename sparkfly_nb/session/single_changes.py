@@ -1,4 +1,4 @@
-"""The seven operations that change something."""
+"""The seven operations of the service that change something, one method each."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from .core import SessionCore
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .core import Id, TimeLike
+    from ..frames.argument_types import Id, TimeLike
 
 __all__ = ["SingleChanges"]
 
 
 class SingleChanges(SessionCore):
-    """Calls that change something; only voids are sent again where the answer is lost."""
+    """The part of the Session that changes offer states; after a lost response, only voids are resent."""
 
     def issue_offer(
         self,
@@ -27,20 +27,22 @@ class SingleChanges(SessionCore):
         activates_at: TimeLike | None = None,
         expires_at: TimeLike | None = None,
     ) -> pd.DataFrame:
-        """Issue an offer of a campaign to a member; for many members use ``issue_many``.
+        """Issue an offer of a campaign to a member; for many members use `issue_many`.
+
+        Pass either `member_id` or `member_identifier`.
 
         Parameters
         ----------
         campaign_id : str
-            The campaign's XID; the campaign must be active.
+            The campaign's XID. The campaign must be active.
         member_id : int or str, optional
-            The member's key at Sparkfly.
+            Sparkfly's member ID.
         member_identifier : str, optional
-            The member's key at the merchant; give exactly one of the two.
+            The merchant's loyalty identifier for this member.
         external_ref_id : str, optional
-            Your own reference, kept with the offer state.
-        activates_at, expires_at : time, optional
-            From when until when it can be used.
+            Your own reference, stored with the offer state.
+        activates_at, expires_at : str, datetime or numpy.datetime64, optional
+            The start and the end of the time in which the offer state can be used.
 
         Returns
         -------
@@ -51,11 +53,18 @@ class SingleChanges(SessionCore):
         Raises
         ------
         OutcomeUnknown
-            The answer was lost: it may have been issued, and was not sent again.
+            The response was lost. The offer may have been issued; the request was not resent.
+        SparkflyError
+            See the notes of `Session`.
 
         Notes
         -----
         ``POST /members/offer_states/issue`` (create_member_offer_states_issue).
+
+        Examples
+        --------
+        >>> session.issue_offer(campaign_id="SUMMER26", member_id=1005)["campaign_id"].tolist()
+        ['SUMMER26']
         """
         return self._call(
             "issue_offer",
@@ -84,17 +93,19 @@ class SingleChanges(SessionCore):
         Parameters
         ----------
         member_id : int or str
-            The member's key at Sparkfly.
-        offer_id, channel_id : int or str, optional
-            The offer's key; the key of the channel that distributes it.
+            Sparkfly's member ID.
+        offer_id : int or str, optional
+            The offer's ID.
+        channel_id : int or str, optional
+            The ID of the channel that distributes the offer.
         token : str, optional
-            The token of a transferable offer state, which moves to the member.
-        activates_at, expires_at : time, optional
-            From when until when it can be used.
+            The token of a transferable offer state. The offer state moves to the member.
+        activates_at, expires_at : str, datetime or numpy.datetime64, optional
+            The start and the end of the time in which the offer state can be used.
         external_ref_id : str, optional
-            Your own reference, kept with the offer state.
+            Your own reference, stored with the offer state.
         campaign_id : str, optional
-            The campaign it belongs to.
+            The campaign of the offer state.
 
         Returns
         -------
@@ -104,11 +115,18 @@ class SingleChanges(SessionCore):
         Raises
         ------
         OutcomeUnknown
-            The answer was lost: it may have been created or moved, and was not sent again.
+            The response was lost. The offer state may have been created or moved; the request was not resent.
+        SparkflyError
+            See the notes of `Session`.
 
         Notes
         -----
         ``POST /members/{member_id}/offer_states`` (issue_offer_state).
+
+        Examples
+        --------
+        >>> session.issue_offer_state(1006, offer_id=301, expires_at="2031-01-01T00:00:00Z")["expires_at"].tolist()
+        [Timestamp('2031-01-01 00:00:00+0000', tz='UTC')]
         """
         return self._call(
             "issue_offer_state",
@@ -137,16 +155,10 @@ class SingleChanges(SessionCore):
 
         Parameters
         ----------
-        offer_id, channel_id : int or str, optional
-            The offer's key; the key of the channel that distributes it.
         token : str, optional
             An offer state's token (osid).
-        activates_at, expires_at : time, optional
-            From when until when it can be used.
-        external_ref_id : str, optional
-            Your own reference, kept with the offer state.
-        campaign_id : str, optional
-            The campaign it belongs to.
+        offer_id, channel_id, activates_at, expires_at, external_ref_id, campaign_id
+            As in `issue_offer_state`.
 
         Returns
         -------
@@ -156,11 +168,18 @@ class SingleChanges(SessionCore):
         Raises
         ------
         OutcomeUnknown
-            The answer was lost: it may have been created, and was not sent again.
+            The response was lost. The offer state may have been created; the request was not resent.
+        SparkflyError
+            See the notes of `Session`.
 
         Notes
         -----
         ``POST /members/offer_states`` (create_offer_state).
+
+        Examples
+        --------
+        >>> session.create_offer_state(offer_id=301)["offer_id"].tolist()
+        [301]
         """
         return self._call(
             "create_offer_state",
@@ -188,24 +207,24 @@ class SingleChanges(SessionCore):
         locked: bool | None = None,
         is_reward: bool | None = None,
     ) -> pd.DataFrame:
-        """Change an offer state; what is not given stays as it is.
+        """Change an offer state; fields that are not given keep their values.
 
         Parameters
         ----------
         member_id, offerstate_id : int or str
-            The keys of the member and of the offer state.
+            Sparkfly's member ID, and the offer state's ID.
         status : str, optional
             The status to set.
         value, offer_value_required : int, optional
-            The value reached so far, and the value at which it is fulfilled, in the offer's own units.
-        activates_at, expires_at : time, optional
-            From when until when it can be used.
+            The value reached so far, and the value that fulfills the offer, in the offer's own units.
+        activates_at, expires_at : str, datetime or numpy.datetime64, optional
+            The start and the end of the time in which the offer state can be used.
         offer_id : int or str, optional
-            The offer's key.
+            The offer's ID.
         offer_name : str, optional
             The name shown for the offer.
         locked, is_reward : bool, optional
-            Whether it is locked, and whether it is a reward.
+            Whether the offer state is locked, and whether it is a reward.
 
         Returns
         -------
@@ -215,11 +234,19 @@ class SingleChanges(SessionCore):
         Raises
         ------
         OutcomeUnknown
-            The answer was lost: it may have been changed, and was not sent again.
+            The response was lost. The offer state may have been changed; the request was not resent.
+        SparkflyError
+            See the notes of `Session`.
 
         Notes
         -----
         ``PUT /members/{member_id}/offer_states/{offerstate_id}`` (update_offer_state).
+
+        Examples
+        --------
+        >>> [state_id] = session.issue_offer(campaign_id="SUMMER26", member_id=1007)["offer_state_id"]
+        >>> session.update_offer_state(1007, state_id, locked=True)["locked"].tolist()
+        [True]
         """
         return self._call(
             "update_offer_state",
@@ -256,19 +283,9 @@ class SingleChanges(SessionCore):
         Parameters
         ----------
         member_id, offerstate_id : int or str
-            The keys of the member and of the offer state.
-        status : str, optional
-            The status to set.
-        value, offer_value_required : int, optional
-            The value reached so far, and the value at which it is fulfilled, in the offer's own units.
-        activates_at, expires_at : time, optional
-            From when until when it can be used.
-        offer_id : int or str, optional
-            The offer's key.
-        offer_name : str, optional
-            The name shown for the offer.
-        locked, is_reward : bool, optional
-            Whether it is locked, and whether it is a reward.
+            Sparkfly's member ID, and the offer state's ID.
+        status, value, activates_at, expires_at, offer_id, offer_name, offer_value_required, locked, is_reward
+            The values to set with the redemption, as in `update_offer_state`.
 
         Returns
         -------
@@ -278,11 +295,19 @@ class SingleChanges(SessionCore):
         Raises
         ------
         OutcomeUnknown
-            The answer was lost: it may have been redeemed, and was not sent again.
+            The response was lost. The offer state may have been redeemed; the request was not resent.
+        SparkflyError
+            See the notes of `Session`.
 
         Notes
         -----
         ``POST /members/{member_id}/offer_states/{offerstate_id}`` (redeem_offer_state).
+
+        Examples
+        --------
+        >>> [state_id] = session.issue_offer(campaign_id="SUMMER26", member_id=1008)["offer_state_id"]
+        >>> session.redeem_offer_state(1008, state_id)["status"].tolist()
+        ['redeemed']
         """
         return self._call(
             "redeem_offer_state",
@@ -300,12 +325,12 @@ class SingleChanges(SessionCore):
         )
 
     def void_offer_state(self, member_id: Id, offerstate_id: Id) -> pd.DataFrame:
-        """Void an offer state of a member; doing so again does no harm.
+        """Void an offer state of a member; voiding it again is safe.
 
         Parameters
         ----------
         member_id, offerstate_id : int or str
-            The keys of the member and of the offer state.
+            Sparkfly's member ID, and the offer state's ID.
 
         Returns
         -------
@@ -316,38 +341,58 @@ class SingleChanges(SessionCore):
         Raises
         ------
         RequestFailed
-            No usable answer came: it may be voided; void it again.
+            No attempt got a usable response. The offer state may be voided. Voiding it again is safe.
+        SparkflyError
+            See the notes of `Session`.
 
         Notes
         -----
         ``POST /members/{member_id}/offer_states/{offerstate_id}/void`` (create_member_offer_states_void).
+
+        Examples
+        --------
+        >>> [state_id] = session.issue_offer(campaign_id="SUMMER26", member_id=1009)["offer_state_id"]
+        >>> session.void_offer_state(1009, state_id)["outcome"].tolist()
+        ['voided']
+        >>> session.void_offer_state(1009, state_id)["outcome"].tolist()
+        ['already_voided']
         """
         return self._void("void_offer_state", member_id=member_id, offerstate_id=offerstate_id)
 
     def void_offer_state_by_identifier(self, offerstate_id: Id, *, member_identifier: str) -> pd.DataFrame:
-        """Void an offer state of a member who is known by the merchant's identifier; doing so again does no harm.
+        """Void an offer state of a member known by loyalty identifier; voiding it again is safe.
 
         Parameters
         ----------
         offerstate_id : int or str
-            The key of the offer state.
+            The offer state's ID.
         member_identifier : str
-            The member's key at the merchant.
+            The merchant's loyalty identifier for this member.
 
         Returns
         -------
         pandas.DataFrame
-            One row, as `void_offer_state` gives it.
+            One row with the columns of `void_offer_state`.
 
         Raises
         ------
         RequestFailed
-            No usable answer came: it may be voided; void it again.
+            No attempt got a usable response. The offer state may be voided. Voiding it again is safe.
+        SparkflyError
+            See the notes of `Session`.
 
         Notes
         -----
         ``POST /members/offer_states/{offerstate_id}/void``
         (create_member_offer_states_voidmember_identifierentifier).
+
+        Examples
+        --------
+        >>> [state_id] = session.issue_offer(campaign_id="SUMMER26", member_id=1010)["offer_state_id"]
+        >>> [member] = [each for each in session.service.members() if each["member_id"] == 1010]
+        >>> voided = session.void_offer_state_by_identifier(state_id, member_identifier=member["member_identifier"])
+        >>> voided["outcome"].tolist()
+        ['voided']
         """
         return self._void(
             "void_offer_state_by_identifier", offerstate_id=offerstate_id, member_identifier=member_identifier

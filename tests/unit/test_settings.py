@@ -1,17 +1,19 @@
-"""What a Session may be made with; everything else is refused with what to do, and no secret is shown."""
+"""The settings of a Session: which values are accepted, and how errors and reprs keep secrets."""
 
 from __future__ import annotations
 
 import copy
 import datetime as dt
+import inspect
 import os
 import pickle
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sparkfly_nb.errors import ConfigurationError
-from sparkfly_nb.settings import ADDRESSES, VARIABLES, Secret, Settings, user_name
+from sparkfly_nb.settings import ADDRESSES, VARIABLES, Environment, Secret, Settings, user_name
 
 
 def make(*arguments, **more):
@@ -22,7 +24,7 @@ def make(*arguments, **more):
     ("environment", "address"),
     [("staging", "https://api-staging.sparkfly.com/v1.0"), ("production", "https://api.sparkfly.com/v1.0")],
 )
-def test_the_environments_have_the_published_addresses(environment, address):
+def test_environments_have_the_published_addresses(environment, address):
     settings = make(environment)
 
     assert settings.base_url == address
@@ -30,16 +32,16 @@ def test_the_environments_have_the_published_addresses(environment, address):
     assert not settings.is_loopback
 
 
-def test_staging_is_the_default():
+def test_default_environment_is_staging():
     assert make().environment == "staging"
 
 
-def test_the_sandbox_needs_an_address():
+def test_sandbox_needs_an_address():
     with pytest.raises(ConfigurationError, match=r"Session\.sandbox\(\)"):
         make("sandbox")
 
 
-def test_an_unknown_environment_is_answered_with_the_known_ones():
+def test_unknown_environment_is_refused_with_the_known_ones():
     with pytest.raises(ConfigurationError, match="staging, production, sandbox"):
         make("prod")
 
@@ -55,11 +57,11 @@ def test_an_unknown_environment_is_answered_with_the_known_ones():
         "http://127.9.9.9/v1.0",
     ],
 )
-def test_these_addresses_are_accepted(address):
+def test_valid_address_is_accepted(address):
     assert make(base_url=address).base_url == address
 
 
-def test_a_slash_at_the_end_does_not_matter():
+def test_trailing_slash_of_an_address_is_removed():
     assert make(base_url="https://h.example/v1.0/").base_url == "https://h.example/v1.0"
 
 
@@ -67,20 +69,20 @@ def test_a_slash_at_the_end_does_not_matter():
     "address",
     ["HTTPS://h.example/v1.0", "https://H.Example/v1.0", "https://h.example:443/v1.0", "https://h.example./v1.0//"],
 )
-def test_an_address_is_kept_in_one_spelling(address):
-    """The name of a run is made from it: under another spelling the same rows would be issued again."""
+def test_address_is_stored_in_one_canonical_spelling(address):
+    """The digest of a run contains the address: with another spelling, the same rows would be issued again."""
     assert make(base_url=address).base_url == "https://h.example/v1.0"
 
 
 @pytest.mark.parametrize(
     "address", ["https://bücher.example/v1.0", "https://h.example/%2e%2e/v1.0", "http://[::1%25lo]/v1.0"]
 )
-def test_an_address_that_not_every_library_reads_alike_is_refused(address):
-    with pytest.raises(ConfigurationError, match="not every library reads alike"):
+def test_address_that_libraries_parse_differently_is_refused(address):
+    with pytest.raises(ConfigurationError, match="HTTP libraries parse differently"):
         make(base_url=address)
 
 
-def test_the_default_port_of_the_other_scheme_is_kept():
+def test_default_port_of_the_other_scheme_is_kept():
     assert make(base_url="http://[::1]:443/v1.0").base_url == "http://[::1]:443/v1.0"
 
 
@@ -89,16 +91,16 @@ def test_the_default_port_of_the_other_scheme_is_kept():
     ["https://api.sparkfly.com/v1.0", "https://API.sparkfly.com/v1.0", "https://api.sparkfly.com:443/v1.0",
      "https://api.sparkfly.com./v1.0", "https://api.sparkfly.com:8443/v1.0", "https://api.sparkfly.com/other/v1.0"],
 )  # fmt: skip
-def test_production_is_production_however_its_address_is_written(address):
+def test_production_is_recognized_in_every_spelling_of_its_address(address):
     assert make("staging", base_url=address).is_production
 
 
-def test_production_through_another_address_is_still_production():
+def test_production_with_another_address_is_still_production():
     assert make("production", base_url="https://proxy.example/v1.0").is_production
 
 
 @pytest.mark.parametrize("address", [None, "https://proxy.example/v1.0", "https://api.sparkfly.com.example/v1.0"])
-def test_nothing_else_is_production(address):
+def test_other_addresses_are_not_production(address):
     assert not make("staging", base_url=address).is_production
 
 
@@ -130,7 +132,7 @@ def test_nothing_else_is_production(address):
         "file:///v1.0",
     ],
 )
-def test_these_addresses_are_refused(address):
+def test_unsafe_or_malformed_address_is_refused(address):
     with pytest.raises(ConfigurationError, match="base_url") as caught:
         make(base_url=address)
 
@@ -141,28 +143,28 @@ def test_these_addresses_are_refused(address):
 @pytest.mark.parametrize(
     "text", ["", " ", "5ecret ", " 5ecret", "5ecret\n", "a\r\nX-Evil: 5ecret", "5ecret\x00", "5ecrét"]
 )
-def test_what_no_header_can_carry_is_refused_and_not_shown(name, text):
+def test_credential_that_no_header_can_carry_is_refused_and_not_shown(name, text):
     given = {"identity": "an-identity", "key": "a-key", name: text}
 
-    with pytest.raises(ConfigurationError, match=f"{name} is empty or holds") as caught:
+    with pytest.raises(ConfigurationError, match=f"{name} is empty, starts or ends with") as caught:
         Settings.make(**given)
 
     assert "5ecr" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("given", "missing"), [("identity", "key"), ("key", "identity")])
-def test_identity_and_key_go_together(given, missing):
+def test_identity_without_key_or_key_without_identity_is_refused(given, missing):
     with pytest.raises(ConfigurationError, match=f"{missing} is missing"):
         Settings.make(**{given: "one-of-two"})
 
 
-def test_no_credentials_at_all_says_where_to_give_them():
+def test_missing_credentials_are_refused_with_the_ways_to_pass_them():
     with pytest.raises(ConfigurationError, match="SPARKFLY_TOKEN"):
         Settings.make()
 
 
 @pytest.mark.parametrize(("timeout", "pair"), [(7, (7.0, 7.0)), (0.5, (0.5, 0.5)), ((1, 2.5), (1.0, 2.5))])
-def test_a_timeout_is_one_number_or_two(timeout, pair):
+def test_timeout_is_one_number_or_two(timeout, pair):
     settings = make(timeout=timeout)
 
     assert (settings.connect_timeout_s, settings.read_timeout_s) == pair
@@ -171,12 +173,12 @@ def test_a_timeout_is_one_number_or_two(timeout, pair):
 @pytest.mark.parametrize(
     "timeout", [0, -1, (1, 0), (1, 2, 3), (), None, "5", True, float("nan"), float("inf"), (1, None)]
 )
-def test_a_timeout_that_would_wait_for_ever_or_not_at_all_is_refused(timeout):
+def test_zero_infinite_or_malformed_timeout_is_refused(timeout):
     with pytest.raises(ConfigurationError, match="timeout"):
         make(timeout=timeout)
 
 
-def test_a_time_zone_is_a_name_or_a_zone():
+def test_time_zone_is_a_name_or_a_tzinfo():
     offset = dt.timezone(dt.timedelta(hours=2))
 
     assert str(make(tz="America/New_York").tz) == "America/New_York"
@@ -184,37 +186,37 @@ def test_a_time_zone_is_a_name_or_a_zone():
 
 
 @pytest.mark.parametrize("tz", ["Mars/Olympus", "../etc/passwd", "", 5, True, b"UTC"])
-def test_an_unknown_time_zone_is_refused(tz):
+def test_unknown_time_zone_is_refused(tz):
     with pytest.raises(ConfigurationError, match="tz"):
         make(tz=tz)
 
 
-def test_no_setting_shows_a_secret():
+def test_repr_of_settings_shows_no_secret():
     settings = Settings.make(token="5ecret-t", identity="5ecret-i", key="5ecret-k")
 
     assert "5ecret" not in repr(settings)
 
 
-def test_the_password_of_a_ledger_is_not_shown():
+def test_repr_of_settings_does_not_show_the_ledger_password():
     assert "5ecret" not in repr(make(ledger="postgresql://analyst:5ecret@db.example/ledger"))
 
 
 @pytest.mark.parametrize("carry", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_settings_do_not_take_their_secrets_into_a_pickle(carry):
+def test_settings_cannot_be_pickled_or_copied(carry):
     with pytest.raises(ConfigurationError, match="credentials"):
         carry(make())
 
 
 @pytest.mark.parametrize("name", ["environment", "base_url", "token", "identity", "key", "ledger"])
 @pytest.mark.parametrize("value", [5, b"5ecret", ["5ecret"], Path("5ecret")])
-def test_what_is_no_text_is_refused_and_not_shown(name, value):
+def test_value_that_is_not_text_is_refused_and_not_shown(name, value):
     with pytest.raises(ConfigurationError, match=name) as caught:
         make(**{name: value})
 
     assert "5ecret" not in str(caught.value)
 
 
-def test_a_secret_is_equal_by_what_it_hides():
+def test_secrets_compare_by_their_text():
     assert Secret("a") == Secret("a") != Secret("b")
     assert len({Secret("a"), Secret("a")}) == 1
     assert Secret("a") != "a"
@@ -227,13 +229,14 @@ def test_empty_variables_count_as_not_set():
 
 
 def test_every_variable_is_an_argument_of_make():
-    import inspect
-
     assert VARIABLES.keys() <= inspect.signature(Settings.make).parameters.keys()
-    assert ADDRESSES.keys() == {"staging", "production", "sandbox"}
 
 
-def test_where_the_system_knows_no_name_the_person_is_unknown_and_nothing_stops(monkeypatch):
+def test_every_environment_has_an_entry_in_addresses():
+    assert set(get_args(Environment)) == ADDRESSES.keys()
+
+
+def test_user_name_is_unknown_if_the_system_has_no_entry(monkeypatch):
     pwd = pytest.importorskip("pwd")
     for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(variable, raising=False)
