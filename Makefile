@@ -47,10 +47,11 @@ advisories: $(VENV)/.dev  ## Ask pip-audit about every installed version; needs 
 	$(RUN) -m pip freeze --exclude-editable > .venv-advisories/installed.txt
 	.venv-advisories/bin/pip-audit --strict --disable-pip --no-deps --requirement .venv-advisories/installed.txt
 
-check: $(VENV)/.dev  ## Lint, check the format, check the types
+check: $(VENV)/.dev  ## Lint, check the format, check the types of the package and of tests/typing
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(RUN) tools/check_types.py
 
 cassettes: $(VENV)/.dev  ## Record cassettes/ again, against the sandbox unless SPARKFLY_ENVIRONMENT says otherwise
 	$(RUN) tools/record_cassettes.py

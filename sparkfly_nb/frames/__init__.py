@@ -18,3 +18,5 @@ To and from CSV files:
 - `csv_writer`: write a file completely or not at all.
 - `csv_reader`: read such a file back as the same frame.
 """
+
+__all__: list[str] = []

@@ -20,6 +20,32 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+__all__ = [
+    "FRACTION",
+    "NOTHING",
+    "NOT_A_TIME",
+    "OUT_OF_RANGE",
+    "STRING",
+    "UNREADABLE",
+    "Arrays",
+    "UnreadValues",
+    "empty_arrays",
+    "flags_of",
+    "fractions_of",
+    "inferred_array",
+    "integers_of",
+    "json_text",
+    "lists_of",
+    "nanoseconds_of",
+    "object_array",
+    "parse_times",
+    "texts_among",
+    "texts_of",
+    "times_of",
+    "typed_array",
+    "without_deep",
+]
+
 #: The dtype of every text column. The storage is fixed, so that frames are the same with and without pyarrow.
 #:
 #: Python's own strings also take less memory here, because equal texts in a column are one object.

@@ -28,6 +28,8 @@ from .store import Store
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+__all__ = ["main"]
+
 _PARENT_CHECK_S: Final = 1.0
 
 
