@@ -184,7 +184,7 @@ class Settings:
         token, identity, key = hidden(token), hidden(identity), hidden(key)
         texts: dict[str, object] = {
             "environment": environment, "base_url": base_url, "token": token, "identity": identity, "key": key,
-            "ledger": hidden(ledger),
+            "ledger": hidden(ledger),  # a database URL may contain a password, which a traceback must not show
         }  # fmt: skip
         for name, value in texts.items():
             # The message must not contain the value: a secret may have been passed under the wrong name.

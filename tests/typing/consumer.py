@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 import sparkfly_nb as sf
-from sparkfly_nb.forms import BulkForm, Connect, Console
+from sparkfly_nb.forms import FORMS, BulkForm, Connect, Console, Form, IssueOffer
 from sparkfly_nb.sandbox import SandboxProcess
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def sandbox() -> None:
     session.close()
     with SandboxProcess.start(members=5) as process:
         print(process.base_url, process.identity.reveal(), process.key.reveal())
+        process.stop()
 
 
 def single_calls(session: sf.Session) -> pd.DataFrame:
@@ -153,7 +154,8 @@ def audits(session: sf.Session, plan: pd.DataFrame) -> sf.Audit:
 
 def forms(session: sf.Session, plan: pd.DataFrame) -> None:
     console: Console = session.forms()
-    print(console, BulkForm(session, plan), Connect("staging"))
+    each: dict[str, Form] = console.forms
+    print(each, FORMS["void_offer_state"](session), IssueOffer(session), BulkForm(session, plan), Connect("staging"))
 
 
 def errors(session: sf.Session) -> None:

@@ -6,8 +6,10 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 
 import pytest
+from paths import ROOT
 
 import sparkfly_nb
 from sparkfly_nb import sandbox
@@ -62,6 +64,20 @@ def test_every_parameter_of_a_public_signature_has_an_annotation(name):
     ]
 
     assert found == []
+
+
+def test_the_consumer_script_uses_every_public_name():
+    script = (ROOT / "tests" / "typing" / "consumer.py").read_text(encoding="utf-8")
+    members = {".".join(name.split(".")[-2:]) for public in PUBLIC for name, _ in signatures_of(public, PUBLIC[public])}
+    used = {f"Session.{name}" for name in re.findall(r"session\.(\w+)", script)}
+    used |= {f"Session.{name}" for name in re.findall(r"sf\.Session\.(\w+)\(", script)}
+    used |= {f"Audit.{name}" for name in re.findall(r"audit\.(\w+)", script)}
+    used |= {f"SandboxProcess.{name}" for name in re.findall(r"(?:service|process|SandboxProcess)\.(\w+)", script)}
+    classes = ("Session.", "Audit.", "SandboxProcess.")
+    wanted = {name for name in members if name.startswith(classes) and "__" not in name}
+
+    assert sorted(wanted - used) == []
+    assert [name for name in sparkfly_nb.__all__ if f"sf.{name}" not in script] == []
 
 
 def test_the_search_for_bare_any_finds_session_methods():
