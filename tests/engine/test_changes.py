@@ -407,7 +407,7 @@ def test_members_that_cannot_be_meant_are_refused_before_anything_is_asked(world
 
 def test_what_is_to_happen_to_unread_members_is_one_of_two_words(world, session):
     asked = world.requests("list_offer_states")
-    with pytest.raises(InvalidInput, match="errors='ignore' is not known; use 'raise' or 'collect'"):
+    with pytest.raises(InvalidInput, match="errors='ignore' is unknown; use 'raise' or 'collect'"):
         session.list_many(world.member_ids[:3], errors="ignore", progress=False)
     assert world.requests("list_offer_states") == asked
 

@@ -10,7 +10,7 @@ import pytest
 
 import sparkfly_nb as sf
 
-MODULES = ("session", "single_reads", "single_changes", "bulk_reads", "bulk_changes", "core")
+MODULES = ("session", "single_reads", "single_changes", "bulk_reads", "bulk_changes", "audits")
 
 
 @pytest.fixture(scope="module")
@@ -42,5 +42,4 @@ def test_every_public_method_of_a_session_has_an_example():
     for part in sf.Session.__mro__:
         methods |= {name for name, member in vars(part).items() if callable(member) and name[0] != "_"}
 
-    # close has nothing to show, a Session has its ledger and settings as attributes
-    assert methods - shown == {"audit", "close", "service"}
+    assert methods - shown <= {"audit", "close", "service"}
