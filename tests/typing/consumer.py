@@ -24,7 +24,9 @@ def connect() -> sf.Session:
     sf.Session("staging", identity="an-identity", key="a-key", timeout=10, tz="America/New_York")
     sf.Session("production", base_url="https://proxy.example/v1.0", token="a-token", timeout=(5, 60.0))
     sf.Session("sandbox", base_url="http://127.0.0.1:8000/v1.0", token="a-token", tz=dt.timezone.utc, ledger="runs.db")
-    with sf.Session.from_env(timeout=(1, 2), tz="UTC") as session:
+    policy = sf.RetryPolicy(attempts=3, base_delay=0.1, max_delay=5, total_time=30.0)
+    sf.Session(token="a-token", retry=policy)
+    with sf.Session.from_env(timeout=(1, 2), tz="UTC", retry=policy) as session:
         environment: str = session.settings.environment
         address: str = session.settings.base_url
         ledger: str = session.ledger
@@ -47,6 +49,7 @@ def sandbox() -> None:
         timeout=5,
         tz="UTC",
         ledger="runs.db",
+        retry=sf.RetryPolicy(attempts=1),
     )
     service = session.service
     if service is not None:

@@ -10,6 +10,8 @@ sf.Session("prod", token="a-token")  # error: arg-type | Literal['sandbox']
 sf.Session(token=5)  # error: arg-type | reportArgumentType
 sf.Session(tokn="a-token")  # error: call-arg | reportCallIssue
 sf.Session(token="a-token", timeout=(1, 2, 3))  # error: arg-type | reportArgumentType
+sf.Session(token="a-token", retry=3)  # error: arg-type | reportArgumentType
+sf.RetryPolicy(max_attempts=3)  # error: call-arg | reportCallIssue
 sf.Session.from_env(tz=5)  # error: arg-type | reportArgumentType
 sf.Session.sandbox(mebers=5)  # error: "mebers" | "mebers"
 sf.Session.sandbox(environment="staging")  # error: "environment" | "environment"

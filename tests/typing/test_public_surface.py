@@ -48,7 +48,7 @@ def test_no_public_signature_contains_a_bare_any(name):
         f"{function}: {parameter}"
         for function, target in signatures_of(name, PUBLIC[name])
         for parameter, annotation in target.__annotations__.items()
-        if is_bare_any(ast.parse(annotation, mode="eval").body)
+        if is_bare_any(ast.parse(str(annotation), mode="eval").body)
     ]
 
     assert found == []
