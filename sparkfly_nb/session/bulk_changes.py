@@ -286,7 +286,7 @@ class BulkChanges(SessionCore):
         halt_above: float = 0.5,
         settle_pause: float = 2.0,
     ) -> pd.DataFrame:
-        """Undo an issue run: void the offer states that nobody has redeemed or changed since.
+        """Undo an issue run: void its offer states, except those that were redeemed or changed since.
 
         Each row is checked against the service first. The undo is a run of its own in the ledger. Run the same call
         again to continue it after an interrupt.

@@ -242,8 +242,8 @@ def test_user_name_is_unknown_if_the_system_has_no_entry(monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     assert user_name() == pwd.getpwuid(os.getuid()).pw_name
 
-    def knows_nobody(number):
+    def find_no_user(number):
         raise KeyError(f"getpwuid(): uid not found: {number}")
 
-    monkeypatch.setattr(pwd, "getpwuid", knows_nobody)
+    monkeypatch.setattr(pwd, "getpwuid", find_no_user)
     assert user_name() == "unknown"

@@ -90,6 +90,12 @@ def test_from_env_without_variables_names_the_variables_to_set():
         Session.from_env()
 
 
+@pytest.mark.parametrize("retry", [3, {"attempts": 3}, "3"])
+def test_retry_that_is_not_a_policy_is_refused(retry):
+    with pytest.raises(ConfigurationError, match=r"retry is of type \w+; pass a sf\.RetryPolicy"):
+        Session(token="given", retry=retry)
+
+
 def test_close_ends_all_calls_and_can_be_repeated():
     with ScriptedServer() as server:
         session = Session("sandbox", base_url=server.base_url, token="given-token")
