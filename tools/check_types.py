@@ -1,4 +1,4 @@
-"""Check the scripts of tests/typing with mypy and basedpyright, as `make check` does: python tools/check_types.py
+"""Check the scripts of tests/typing with mypy and basedpyright, as `make check` does.
 
 The scripts use the public names of the package. A comment ``# error: <mypy> | <basedpyright>`` marks a line that must
 be an error for both type checkers. Each side is a rule, or a part of the message. All other lines must have no error.

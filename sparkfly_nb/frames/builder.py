@@ -34,7 +34,7 @@ from .output_columns import (
     texts_among,
     texts_of,
     times_of,
-    typed_array,
+    typed_arrays,
     without_deep,
 )
 
@@ -314,10 +314,11 @@ def join_parts(parts: Sequence[FramePart], columns: Mapping[str, str] = OFFER_ST
     for part in parts:
         _join_unread(unread, part.unread)
         part.chunks = []  # with the pops below, frees each array as soon as it is copied
-    series: dict[str, Any] = {}
+    known: dict[str, Arrays] = {}
     for name, dtype in columns.items():
         pieces = [chunk.known.pop(name) for chunk in chunks] or [empty_arrays(dtype, 0)]
-        series[holdable(name)] = typed_array(dtype, _concatenated(pieces))
+        known[name] = _concatenated(pieces)
+    series = {holdable(name): array for name, array in typed_arrays(columns, known).items()}
     new_names, left_out = _kept(dict.fromkeys(chain.from_iterable(chunk.extra for chunk in chunks)), {})
     _join_unread(unread, left_out)
     for name in new_names:

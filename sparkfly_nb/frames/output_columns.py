@@ -43,12 +43,12 @@ __all__ = [
     "texts_of",
     "times_of",
     "typed_array",
+    "typed_arrays",
     "without_deep",
 ]
 
-#: The dtype of every text column. The storage is fixed, so that frames are the same with and without pyarrow.
-#:
-#: Python's own strings also take less memory here, because equal texts in a column are one object.
+#: The dtype of every text column. The storage is fixed, so that frames are the same with and without pyarrow. Python's
+#: own strings also take less memory here, because equal texts in a column are one object.
 STRING: Final = pd.StringDtype("python")
 
 #: The dtype of numbers with a fraction. No documented field has one, but a new field may.
@@ -370,6 +370,11 @@ def typed_array(dtype: str, arrays: Arrays) -> Any:
     if dtype == TEXT:
         return pd.array(values, dtype=STRING, copy=False)
     return pd.Series(values, dtype=object, copy=False)
+
+
+def typed_arrays(columns: Mapping[str, str], arrays: Mapping[str, Arrays]) -> dict[str, Any]:
+    """Build the pandas arrays of all columns of a table; see `typed_array`."""
+    return {name: typed_array(dtype, arrays[name]) for name, dtype in columns.items()}
 
 
 def empty_arrays(dtype: str, rows: int) -> Arrays:

@@ -11,6 +11,7 @@ import re
 import runpy
 import subprocess
 import sys
+from collections import defaultdict
 
 import lower_bounds
 import pytest
@@ -22,8 +23,8 @@ import sparkfly_nb
 from sparkfly_nb.api.endpoints import ENDPOINTS
 
 PACKAGE = ROOT / "sparkfly_nb"
-LINES_PER_MODULE = 400
 
+#: From the bottom up: a part imports from its own layer and from those below.
 LAYERS = (
     {"errors", "version"},
     {"schema", "settings", "files"},
@@ -32,15 +33,47 @@ LAYERS = (
     {"http"},
     {"bulk"},
     {"audit"},
-    {"sandbox"},
     {"session"},
     {"__init__"},
     {"forms", "demo", "__main__"},
 )
-"""From the bottom up: a module imports from its own layer and from those before it."""
-OPENED_WHEN_ASKED = {("session", "forms")}
-"""The one way up: ``session.forms()`` loads the widgets that stand on it when somebody wants them, and not before."""
-SANDBOX_MAY_KNOW = {"errors", "schema", "settings", "api", "files", "sandbox"}
+#: The same within `bulk`, whose modules stand in folders or directly in it.
+BULK_LAYERS = (
+    {"operations", "options", "interruptible"},
+    {"records"},
+    {"circuit_breaker"},
+    {"worker"},
+    {"plan.plan", "ledger"},
+    {"result_frames", "plan.preview", "plan.diff"},
+    {"engine"},
+    {"listing", "undo"},
+    {"runs"},
+)
+#: The only upward import: ``session.forms()`` loads the widgets when somebody asks for them.
+LAZY_UPWARD = {("session", "forms")}
+#: The sandbox stands apart. Only the Session starts it, and it knows the service, not the client.
+SANDBOX_MAY_IMPORT = {"errors", "schema", "settings", "files", "api", "sandbox"}
+MAY_IMPORT_SANDBOX = {"session", "sandbox"}
+FILES_AT_ROOT = 10
+FILES_IN_BULK = 12
+LINES_PER_MODULE = 400
+#: Modules under 60 lines, and why each stands alone.
+SHORT_MODULES = {
+    "version": "imported by everything, imports nothing",
+    "api.readback": "one concept, used by errors of single calls and by forms",
+    "api.request": "workers build requests without pandas, which api.inputs needs",
+    "bulk.circuit_breaker": "counts in the workers and in the engine",
+    "bulk.options": "checked before an engine exists",
+    "bulk.worker.dask_once": "the only module that needs distributed",
+    "bulk.worker.list_shard": "the only worker module that needs pandas",
+    "forms.call_code": "code as text, apart from widgets",
+    "forms.console": "the widget that users place",
+    "forms.operation_forms": "a table of form classes",
+    "frames.argument_types": "types only",
+    "http.environment": "one rule for both clients",
+    "http.redaction": "one rule for both clients",
+    "sandbox.clock": "one clock for all parts of the sandbox",
+}
 
 
 # ---- where things are ------------------------------------------------------------------------------------------------
@@ -122,33 +155,62 @@ def part_of(module):
 # ---- imports ---------------------------------------------------------------------------------------------------------
 
 
-def test_every_module_has_its_place_in_the_layers():
-    placed = set().union(*LAYERS)
-
-    assert {part_of(name) for name in MODULES} - placed == set()
-
-
-def test_imports_go_one_way():
-    rank = {part: number for number, layer in enumerate(LAYERS) for part in layer}
-
-    upward = [
-        f"{importer} imports {target}"
-        for importer in MODULES
+def upward_imports(layers, modules, name_of):
+    """List the imports from a lower layer to a higher one; `name_of` returns the part that a module belongs to."""
+    rank = {part: number for number, layer in enumerate(layers) for part in layer}
+    return [
+        (importer, target)
+        for importer in modules
         for target in imports_of(importer)
-        if rank[part_of(target)] > rank[part_of(importer)]
-        and not (
-            (part_of(importer), part_of(target)) in OPENED_WHEN_ASKED
-            and target not in imports_of(importer, in_functions=False)
-        )
+        if target in modules and rank[name_of(target)] > rank[name_of(importer)]
+    ]
+
+
+def bulk_part_of(module):
+    parts = module.split(".")[1:]
+    return ".".join(parts[:2]) if parts[0] == "plan" else parts[0]
+
+
+def is_package_docstring(module):
+    return module.endswith(".__init__") and part_of(module) not in {"audit", "forms", "sandbox", "session"}
+
+
+CLIENT_MODULES = {name for name in MODULES if part_of(name) != "sandbox" and not is_package_docstring(name)}
+BULK_MODULES = {name for name in CLIENT_MODULES if part_of(name) == "bulk"}
+
+
+def test_every_module_has_its_place_in_the_layers():
+    assert {part_of(name) for name in CLIENT_MODULES} == set().union(*LAYERS)
+    assert {bulk_part_of(name) for name in BULK_MODULES} == set().union(*BULK_LAYERS)
+
+
+def test_imports_point_down_the_layers():
+    upward = [
+        (importer, target)
+        for importer, target in upward_imports(LAYERS, CLIENT_MODULES, part_of)
+        if (part_of(importer), part_of(target)) not in LAZY_UPWARD or target in imports_of(importer, in_functions=False)
     ]
 
     assert upward == []
 
 
-def test_the_sandbox_knows_nothing_of_the_client():
-    known = {part_of(target) for name in MODULES if part_of(name) == "sandbox" for target in imports_of(name)}
+def test_imports_within_bulk_point_down_the_layers():
+    assert upward_imports(BULK_LAYERS, BULK_MODULES, bulk_part_of) == []
 
-    assert known <= SANDBOX_MAY_KNOW
+
+def test_session_imports_the_optional_layers_only_when_asked():
+    session = {name for name in CLIENT_MODULES if part_of(name) == "session"}
+    eager = {part_of(target) for name in session for target in imports_of(name, in_functions=False)}
+
+    assert not eager & {"audit", "forms", "sandbox"}
+
+
+def test_the_sandbox_and_the_client_do_not_know_each_other():
+    known = {part_of(target) for name in MODULES if part_of(name) == "sandbox" for target in imports_of(name)}
+    knowing = {part_of(name) for name in MODULES for target in imports_of(name) if part_of(target) == "sandbox"}
+
+    assert known <= SANDBOX_MAY_IMPORT
+    assert knowing <= MAY_IMPORT_SANDBOX
 
 
 def test_no_modules_import_each_other_not_even_for_types():
@@ -159,7 +221,7 @@ def test_no_modules_import_each_other_not_even_for_types():
             circles.append(" -> ".join([*path[path.index(module) :], module]))
         elif module not in finished:
             for target in sorted(imports_of(module, in_functions=False, for_types=True)):
-                if (part_of(module), part_of(target)) not in OPENED_WHEN_ASKED:
+                if (part_of(module), part_of(target)) not in LAZY_UPWARD:
                     visit(target, [*path, module])
             finished.add(module)
 
@@ -172,13 +234,55 @@ def test_no_modules_import_each_other_not_even_for_types():
 # ---- files and names -------------------------------------------------------------------------------------------------
 
 
-def test_no_module_is_longer_than_it_should_be():
-    lines = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
-
-    assert {name: count for name, count in lines.items() if count > LINES_PER_MODULE} == {}
+LINES = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
 
 
-@pytest.mark.parametrize("folder", ["sparkfly_nb", "tests", "benchmarks"])
+def test_no_module_is_longer_than_400_lines():
+    assert {name: count for name, count in LINES.items() if count > LINES_PER_MODULE} == {}
+
+
+def test_every_short_module_has_a_reason_to_stand_alone():
+    short = {name for name, count in LINES.items() if count < 60 and not name.endswith("__init__")}
+
+    assert short == set(SHORT_MODULES)
+
+
+def test_the_root_and_bulk_hold_few_files():
+    assert len(list(PACKAGE.glob("*.py"))) <= FILES_AT_ROOT
+    assert len(list((PACKAGE / "bulk").glob("*.py"))) <= FILES_IN_BULK
+
+
+def test_no_two_classes_share_a_name():
+    places = defaultdict(list)
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(name)
+
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+SUFFIXES = ("ings", "ing", "ers", "er", "ors", "or", "ies", "ed", "es", "s", "e", "y")
+
+
+def stem_of(name):
+    """Reduce a module's name to its stem: reading, reader and reads become one."""
+    suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix) and len(name) > len(suffix) + 2), "")
+    return name.removesuffix(suffix)
+
+
+def test_no_sibling_modules_differ_only_by_a_suffix():
+    siblings = defaultdict(lambda: defaultdict(set))
+    for path in PACKAGE.rglob("*"):
+        if path.suffix == ".py" or (path.is_dir() and (path / "__init__.py").exists()):
+            siblings[path.parent][stem_of(path.stem)].add(path.stem)
+
+    alike = [names for stems in siblings.values() for names in stems.values() if len(names) > 1]
+    assert stem_of("reading") == stem_of("reader") == stem_of("reads")
+    assert alike == []
+
+
+@pytest.mark.parametrize("folder", ["sparkfly_nb", "tests", "benchmarks", "tools"])
 def test_the_first_sentence_of_every_file_says_why_it_exists(folder):
     silent = []
     for path in sorted((ROOT / folder).rglob("*.py")):
