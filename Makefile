@@ -12,7 +12,7 @@ LAB_ARGS ?=
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos compat coverage mutation advisories check cassettes notebooks lab console bench clean
+.PHONY: help demo test unit chaos compat coverage mutation advisories check cassettes notebooks lab console bench clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ demo: $(VENV)/.core  ## Run the main job on a local sandbox and leave demo_outpu
 
 test: $(VENV)/.dev  ## Run the whole suite, in TEST_PROCESSES=2; PYTEST_ARGS="-k words" for some of it
 	$(RUN) -m pytest $(IN_PARALLEL) $(PYTEST_ARGS)
+
+unit: $(VENV)/.dev  ## Run the fast part of the suite, in under a minute on two cores
+	$(RUN) -m pytest $(IN_PARALLEL) -m 'not chaos and not slow' tests/unit $(PYTEST_ARGS)
 
 chaos: $(VENV)/.dev  ## Run the long tests: faults, kills and a soak; keep their tables in docs/reliability.md
 	$(RUN) tools/chaos_report.py $(PYTEST_ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 
 import pytest
@@ -64,7 +65,7 @@ def test_public_constants_are_documented_by_comments_not_by_literals():
     found = []
     for path in FILES:
         body = ast.parse(path.read_text(encoding="utf-8")).body
-        for before, node in zip(body, body[1:], strict=False):
+        for before, node in itertools.pairwise(body):
             is_literal = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             if is_literal and isinstance(before, (ast.Assign, ast.AnnAssign)):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
