@@ -1,4 +1,4 @@
-"""When a run fails so much that it must not go on. No I/O."""
+"""Halt a run in which too many rows fail. No I/O."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ if TYPE_CHECKING:
 
 __all__ = ["CircuitBreaker"]
 
+#: Rows that must have ended before failures can halt a run.
 MIN_ROWS: Final = 50
-"""So many rows must have ended before their failures can halt a run."""
+#: Failures are counted among about this many recent rows. A service that fails late in a large run halts it soon, too.
 RECENT_ROWS: Final = 500
-"""Failures are counted among so many rows, or a few more: a service that breaks down late is met soon, too."""
 
 
 class CircuitBreaker:
-    """Counts rows that ended, and trips when too many of the latest ones failed.
+    """Counter of ended rows that trips when too many of the recent ones failed.
 
     Parameters
     ----------
     done : str
         The outcome of a row that did not fail.
     halt_above : float
-        The share of failed rows, 0 to 1, above which it trips; 1 never trips.
+        The share of failed rows, from 0 to 1, above which the breaker trips. 1 never trips.
     """
 
     def __init__(self, done: str, halt_above: float) -> None:
         self._done = done
         self._halt_above = halt_above
-        self._recent: deque[tuple[int, int]] = deque()
+        self._recent: deque[tuple[int, int]] = deque()  # ended and failed rows of each batch
         self._ended = 0
         self._failed = 0
 
     def count(self, outcomes: Sequence[Outcome]) -> str | None:
-        """Count rows, and say why the run must halt where it must."""
+        """Count rows, and return why the run must halt, or None."""
         failures = [outcome for outcome in outcomes if outcome.outcome != self._done]
         self._recent.append((len(outcomes), len(failures)))
         self._ended += len(outcomes)

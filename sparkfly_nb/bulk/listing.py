@@ -1,4 +1,4 @@
-"""The offer states of many members in bounded memory: blocks of members through the workers, a frame for each."""
+"""Offer states of many members, read by the workers in blocks so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -27,36 +27,37 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK_MEMBERS", "listing_failed", "member_ids_of", "read_blocks"]
 
+#: Members in a block. Their frame is yielded before the next block is read.
 BLOCK_MEMBERS: Final = 5_000
-"""Members that are read before their frame is handed on."""
+#: Members of a shard per concurrent request. A shard opens new connections, so a block should have few shards.
 ROUNDS_PER_LANE: Final = 80
-"""Members of a shard per request in flight: a shard opens its connections anew, so few shards to a block."""
-NO_ID: Final = ("the id is missing", "drop the row")
+#: The problem and the fix of a missing id.
+NO_ID: Final = ("the id is missing", "remove the row")
 
 
 def member_ids_of(members: MemberIds) -> list[int]:
-    """Read members from a frame with a column ``member_id``, a Series, an Index or any list of ids; each once.
+    """Return the distinct ids of a DataFrame with a column ``member_id``, a Series, an Index or a list of ids.
 
     Raises
     ------
     InvalidInput
-        There is no such column.
+        The column ``member_id`` is missing or appears more than once, or `members` is none of these types.
     InvalidRows
-        An id is missing or is none; the report names the rows.
+        An id is missing or invalid. The report lists the rows.
     """
     if isinstance(members, pd.DataFrame):
         if "member_id" not in members.columns:
             raise InvalidInput(
-                "the frame needs a column member_id: no operation lists by member_identifier. "
-                "The result of issue_many has member_id for every row that was issued"
+                "the table needs a column member_id: the service cannot list offer states by member_identifier. "
+                "The result of an issue contains member_id for every issued row"
             )
         series: Any = members["member_id"]
         if isinstance(series, pd.DataFrame):
-            raise InvalidInput("the frame has more than one column member_id; keep one of them")
+            raise InvalidInput("the table has more than one column member_id; keep one of them")
     elif isinstance(members, pd.Series):
         series = members
     elif isinstance(members, (str, bytes, dict)) or not np.iterable(members):
-        raise InvalidInput(f"members must be a frame, a Series or a list of ids, not {shown(members)}")
+        raise InvalidInput(f"members must be a DataFrame, a Series or a list of ids, not {shown(members)}")
     else:
         series = pd.Series(list(members), dtype="object")
     read = read_integers(series)
@@ -65,9 +66,9 @@ def member_ids_of(members: MemberIds) -> list[int]:
     gaps = np.flatnonzero(typed.isna()).tolist()
     problems = [*read.problems, *(CellProblem(at, None, *NO_ID) for at in gaps if at not in unreadable)]
     if problems:
-        wrong = sorted(problems, key=itemgetter(0))
+        wrong = sorted(problems, key=itemgetter(0))  # only by position: values of different types do not compare
         raise invalid_rows(
-            f"{len(wrong)} of {len(series)} members cannot be read, so nothing was asked",
+            f"{len(wrong)} of {len(series)} members cannot be read, so nothing was requested",
             [InvalidCell(label_at(series.index, one.position), "member_id", *one[1:]) for one in wrong],
         )
     ids: list[int] = typed.drop_duplicates().tolist()
@@ -82,7 +83,8 @@ def read_blocks(
     Yields
     ------
     tuple of pandas.DataFrame
-        Offer states by ``schema.OFFER_STATE``, and the members that could not be read by ``schema.UNREAD``.
+        The offer states with the columns of ``schema.OFFER_STATE``, and the members that could not be read with the
+        columns of ``schema.UNREAD``.
     """
     with progress_bar(len(member_ids), "list", "member", shown=progress) as bar:
         for first in range(0, len(member_ids), BLOCK_MEMBERS):
@@ -97,7 +99,7 @@ def read_blocks(
 
 
 def _read_block(executor: Executor, members: Sequence[int]) -> tuple[list[FramePart], list[UnreadMember]]:
-    """Read members until each is read or has a reason why not."""
+    """Read members until each one is read or has a reason why it could not be read."""
     backoff = Backoff(executor)
     waiting = dict.fromkeys(members)
     parts: list[FramePart] = []
@@ -117,7 +119,7 @@ def _read_block(executor: Executor, members: Sequence[int]) -> tuple[list[FrameP
                 for member_id in report.done:
                     waiting.pop(member_id, None)
         except WorkersLost:
-            pass  # a read can be done again; rounds in which nothing moved are counted
+            pass  # reading again is safe, and the backoff gives up after some rounds without progress
         executor.rows_done = len(members) - len(waiting)
         if waiting:
             try:
@@ -135,9 +137,10 @@ def _read_block(executor: Executor, members: Sequence[int]) -> tuple[list[FrameP
 
 
 def listing_failed(unread: pd.DataFrame, members: int) -> str:
-    """Say in one sentence which members could not be read."""
+    """Return the message of the error for members that could not be read."""
     first = unread.iloc[0]
     return (
-        f"{len(unread)} of {members} members could not be read, so nothing is returned as if it were all: member "
-        f'{first["member_id"]}: {first["reason"]}. errors="collect" gives the others, and these in attrs["unread"]'
+        f"{len(unread)} of {members} members could not be read, so no incomplete listing is returned. The first one is "
+        f'member {first["member_id"]}: {first["reason"]}. Use errors="collect" to get the members that were read, and '
+        'the others in attrs["unread"]'
     )

@@ -1,4 +1,4 @@
-"""The bulk changes as data: what each takes from a frame, which call it makes, and the word for done."""
+"""The bulk operations as data: the columns each one sends, its endpoints, and the outcome of a successful row."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANGE_COLUMNS", "OPERATIONS", "Operation"]
 
+#: The columns that an update or a redemption may set.
 CHANGE_COLUMNS: Final = (
     "status",
     "value",
@@ -22,21 +23,21 @@ CHANGE_COLUMNS: Final = (
     "locked",
     "is_reward",
 )
-"""What an update or a redemption may set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One bulk change.
+    """One bulk operation.
 
     Attributes
     ----------
     by_id, by_identifier : Endpoint
-        The call for a member known by Sparkfly's key, and by the merchant's; None where the API has none.
+        The endpoint for rows with Sparkfly's member ID, and for rows with the merchant's loyalty identifier, or None
+        if the API has none.
     done : str
-        The outcome of a row that was carried out.
+        The outcome of a successful row.
     columns : tuple of str
-        Columns of the frame that go to the service besides the keys.
+        The columns that are sent besides the ids.
     """
 
     name: str
@@ -47,14 +48,15 @@ class Operation:
 
     @property
     def issues(self) -> bool:
-        """Whether rows make new offer states, which are found again by their reference."""
+        """Whether rows create new offer states, which are found by their reference."""
         return self.name == "issue"
 
     def endpoint_for(self, sent: Mapping[str, Any]) -> Endpoint:
-        """Give the call that a row makes."""
+        """Return the endpoint that a row is sent to."""
         return self.by_id if self.by_identifier is None or "member_id" in sent else self.by_identifier
 
 
+#: All bulk operations by name.
 OPERATIONS: Final[dict[str, Operation]] = {
     operation.name: operation
     for operation in (

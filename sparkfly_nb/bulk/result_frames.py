@@ -1,4 +1,4 @@
-"""From the ledger to frames: the result of a run, and the list of runs."""
+"""DataFrames built from the ledger: the result of a run, and the list of runs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNS", "result_frame", "runs_frame"]
 
+#: Columns and dtypes of the list of runs, one row per run.
 RUNS: Final[dict[str, str]] = {
     "run": "string",
     "operation": "string",
@@ -37,9 +38,8 @@ RUNS: Final[dict[str, str]] = {
     "undoes": "string",
     "digest": "string",
 }
-"""One run of the ledger per row."""
+#: Columns of the ledger's rows from which a result is built.
 LEDGER_COLUMNS: Final = (*(name for name in RESULT if name != "campaign_id"), "answered_member_id", "payload")
-"""What a result needs of the ledger's rows."""
 
 
 def result_frame(ledger: Ledger, run: Run, index: pd.Index | None = None) -> pd.DataFrame:
@@ -48,16 +48,16 @@ def result_frame(ledger: Ledger, run: Run, index: pd.Index | None = None) -> pd.
     Parameters
     ----------
     ledger : Ledger
-        Where it is recorded.
+        The ledger that records the run.
     run : Run
         The run.
     index : pandas.Index, optional
-        The index of the frame that was given; default: the rows' numbers, from 0.
+        The index of the user's DataFrame. The default is the positions of the rows, from 0.
 
     Returns
     -------
     pandas.DataFrame
-        The columns and dtypes of ``schema.RESULT``, one row per row of the plan; ``attrs["run"]`` names the run.
+        The columns and dtypes of ``schema.RESULT``, one row per row of the plan. ``attrs["run"]`` is the run's name.
     """
     builder = FrameBuilder(RESULT, where=f"run {run.run}")
     for columns in ledger.columns(run.run_no, LEDGER_COLUMNS):
@@ -70,22 +70,22 @@ def result_frame(ledger: Ledger, run: Run, index: pd.Index | None = None) -> pd.
 
 
 def _result_columns(run: Run, columns: dict[str, tuple[Any, ...]]) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Make the columns of a result of those of the ledger: what was answered, or what was asked for."""
-    asked = list(map(payload_of, columns["payload"]))
+    """Yield the columns of a result: values from the response, or else the requested values."""
+    requested = list(map(payload_of, columns["payload"]))
     for name in RESULT:
         if name == "campaign_id":
-            yield name, [run.campaign_id] * len(asked)
+            yield name, [run.campaign_id] * len(requested)
         elif name == "member_id":
-            both = zip(columns["answered_member_id"], columns["member_id"], strict=True)
-            yield name, [given if answered is None else answered for answered, given in both]
+            pairs = zip(columns["answered_member_id"], columns["member_id"], strict=True)
+            yield name, [requested_id if confirmed is None else confirmed for confirmed, requested_id in pairs]
         elif name in ("activates_at", "expires_at"):
-            yield name, [found or sent.get(name) for found, sent in zip(columns[name], asked, strict=True)]
+            yield name, [found or sent.get(name) for found, sent in zip(columns[name], requested, strict=True)]
         else:
             yield name, columns[name]
 
 
 def runs_frame(ledger: Ledger) -> pd.DataFrame:
-    """List the runs of a ledger, newest first, with their rows counted by how they ended."""
+    """List the runs of a ledger, newest first, with the number of their rows by outcome."""
     records = []
     for run, counts in ledger.all_runs():
         ends = {name: counts.get(name, 0) for name in ("rejected", "unknown", "planned")}
@@ -95,6 +95,7 @@ def runs_frame(ledger: Ledger) -> pd.DataFrame:
                 "operation": run.operation,
                 "campaign_id": run.campaign_id,
                 "rows": run.row_count,
+                # issued, voided, updated, redeemed or kept
                 "done": sum(counts.values()) - sum(ends.values()),
                 **ends,
                 "started_at": run.started_at,

@@ -1,3 +1,3 @@
-"""The ledger: every run and row in a database, written before the wire and after each response."""
+"""The ledger: a database with every run and row, written before a request is sent and after its response."""
 
 __all__: list[str] = []

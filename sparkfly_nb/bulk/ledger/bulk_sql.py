@@ -1,7 +1,8 @@
-"""Many rows in and out of the ledger, without what SQLAlchemy and Python's SQLite do for each of them.
+"""Fast reads and writes of many ledger rows.
 
-SQLAlchemy makes a dict per row, checks it and takes it apart again. Python's SQLite gives up the interpreter's lock for
-each row, and the thread that sends takes it: the ledger would wait for the wire, and the wire for the ledger.
+SQLAlchemy builds, checks and unpacks a dict for each row. Python's sqlite3 releases the interpreter lock for each row,
+and the thread that sends requests takes the lock: the ledger and the requests would keep waiting for each other.
+The functions below therefore pass many rows to the database driver in one call.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["execute_for_rows", "rows_at_once"]
 
+#: Parameters of one statement. Every build of SQLite allows at least 999.
 GROUP_PARAMETERS: Final = 900
-"""Parameters of one statement: every build of SQLite allows 999."""
 
 
 def execute_for_rows(
@@ -34,18 +35,19 @@ def execute_for_rows(
     Parameters
     ----------
     connection : sqlalchemy.Connection
-        Where.
+        The connection to use.
     statement : sqlalchemy.Insert or sqlalchemy.Update
-        An insert, or an update with ``bindparam`` for what differs from row to row.
+        An insert, or an update with ``bindparam`` for the values that differ between rows.
     names : sequence of str
-        The parameters that a row gives, in its order.
+        The parameters that each row supplies, in the order of its values.
     rows : iterable of sequences
-        The rows; values are handed to the driver as they are.
+        The rows. Values go to the database driver without conversion.
     **fixed
-        Further parameters, which are the same for all rows.
+        Parameters with the same value for all rows.
     """
     keys = [*names, *fixed]
     compiled = statement.compile(dialect=connection.dialect, column_keys=keys)
+    # SQLAlchemy adds parameters of its own, such as the literals of a WHERE clause.
     fixed |= {name: value for name, value in compiled.params.items() if name not in keys}
     keys, ends = [*names, *fixed], tuple(fixed.values())
     sql, parameters = compiled.string, [(*row, *ends) for row in rows]
@@ -56,10 +58,11 @@ def execute_for_rows(
         return
     parameters = list(map(itemgetter(*map(keys.index, compiled.positiontup or ())), parameters))
     if isinstance(statement, sa.Insert) and connection.dialect.name == "sqlite":
+        # One VALUES list for many rows: the lock is released once for each group, not once for each row.
         size = GROUP_PARAMETERS // len(keys)
         whole = len(parameters) - len(parameters) % size
         groups = [tuple(chain.from_iterable(parameters[first : first + size])) for first in range(0, whole, size)]
-        head, row, tail = _parted(sql)
+        head, row, tail = _split_insert(sql)
         if groups:
             connection.exec_driver_sql(head + ", ".join([row] * size) + tail, groups)
         parameters = parameters[whole:]
@@ -67,17 +70,18 @@ def execute_for_rows(
         connection.exec_driver_sql(sql, parameters)
 
 
-def _parted(insert: str) -> tuple[str, str, str]:
-    """Part an insert into what stands before the values of its row, these values, and the rest."""
+def _split_insert(insert: str) -> tuple[str, str, str]:
+    """Split an insert into the text before the row's values, these values, and the rest."""
     head, values, rest = insert.partition(" VALUES ")
     row, bracket, tail = rest.partition(")")
     return head + values, row + bracket, tail
 
 
 def rows_at_once(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[Sequence[Any]]:
-    """Give all rows of a query for numbers and texts, sorted by the first column, which tells them apart."""
+    """Return all rows of a query, sorted by the first column, which must be unique. Values must be numbers or texts."""
     if connection.dialect.name != "sqlite":
         return sorted(connection.execute(query))
+    # SQLite builds one JSON document: Python reads a single cell instead of a row at a time.
     columns = query.subquery().c
     as_json = sa.select(sa.func.json_group_array(sa.func.json_array(*columns)))
     rows: list[list[Any]] = orjson.loads(connection.execute(as_json).scalar_one())

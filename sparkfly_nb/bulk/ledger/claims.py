@@ -1,4 +1,4 @@
-"""Who sends which shard: claimed in the ledger by one runner, recorded by it, or taken over when it is dead."""
+"""Claims on shards: one process claims a shard, sends and records its rows, or another takes over when it dies."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["LEASE_S", "Claim", "Claimant"]
 
+#: A claimant without a heartbeat for this long counts as dead.
 LEASE_S: Final = 120.0
-"""A claimant that was not heard of for so long counts as dead."""
+# Claimants of this process that ended while the ledger could not be written, and are therefore still recorded in it.
 _LEFT: Final[set[str]] = set()
-"""Claimants of this process that ended while the ledger could not be written, so that it does not say so."""
 
 
 class Claim(NamedTuple):
-    """A shard that this claimant may send, and nobody else."""
+    """A shard that only this claimant may send."""
 
     shard: int
     claims: int
@@ -39,16 +39,16 @@ class Claim(NamedTuple):
 
 
 class Claimant:
-    """One runner of one run, under a name of its own: what it claims nobody else sends.
+    """One process that works on one run. No other process sends the shards that it claims.
 
     Parameters
     ----------
     ledger : Ledger
-        Where the run is recorded.
+        The ledger that records the run.
     run : Run
         The run.
     after_death_s, after_loss_s : float
-        Seconds that its workers may go on sending after its process has died, and after it has lost sight of them.
+        Seconds for which its workers may keep sending after this process died, and after it lost contact with them.
     """
 
     def __init__(self, ledger: Ledger, run: Run, *, after_death_s: float = 0.0, after_loss_s: float = 0.0) -> None:
@@ -59,7 +59,7 @@ class Claimant:
         self._after_loss_s = after_loss_s
 
     def beat(self) -> None:
-        """Say that this process is alive."""
+        """Record that this process is alive."""
         with self._ledger.transaction() as connection:
             seen = {
                 "host": this_host(),
@@ -72,32 +72,39 @@ class Claimant:
                 connection.execute(sa.insert(claimants).values(claimant=self.name, **seen))
 
     def leave(self) -> None:
-        """Give up what was claimed and never recorded, and say that this runner is gone."""
+        """Mark claimed rows without an outcome as unknown, and delete this claimant."""
         try:
             with self._ledger.transaction() as connection:
-                self._give_up(connection, self.name, "the run ended before the answer was recorded", self._after_loss_s)
+                reason = "the run ended before the response was recorded"
+                self._give_up(connection, self.name, reason, self._after_loss_s)
                 connection.execute(sa.delete(claimants).where(claimants.c.claimant == self.name))
-        except LedgerError:  # the run says so itself; whoever continues it has to know that this runner is gone
+        except LedgerError:
+            # The run itself reports this error. Its rows stay claimed in the ledger, so a later run in this process
+            # must know that this claimant is gone.
             _LEFT.add(self.name)
 
     def claim(self, below: int | None = None) -> Claim | None:
-        """Claim the next planned shard: nobody else can send its rows, from before its first request.
+        """Claim the next planned shard, or return None if none is left.
+
+        The claim is committed before the first request, so no other process can send these rows.
 
         Parameters
         ----------
         below : int, optional
-            Only shards with a lower number.
+            Claim only shards with a lower number.
         """
         run_no = self._run.run_no
         open_ = _shards_below(below, shards.c.run_no == run_no, shards.c.state == "planned")
         while True:
             with self._ledger.transaction() as connection:
+                # PostgreSQL: skip a shard that another process is claiming right now, instead of waiting for it.
                 found = connection.execute(
                     sa.select(shards).where(open_).order_by(shards.c.shard).limit(1).with_for_update(skip_locked=True)
                 ).first()
                 if found is None:
                     return None
                 planned = rows_at_once(connection, ROWS_TO_SEND.where(_planned_within(run_no, found)))
+                # The rows may have ended without being sent: then close the shard and try the next one.
                 state = "sent" if planned else "settled"
                 connection.execute(
                     sa.update(shards)
@@ -108,22 +115,22 @@ class Claimant:
                 return Claim(found.shard, found.claims + 1, [row_to_send(self._run, *row) for row in planned])
 
     def finds_planned(self, below: int | None = None) -> bool:
-        """Say whether a shard waits to be claimed."""
+        """Return whether a shard waits to be claimed."""
         open_ = _shards_below(below, shards.c.run_no == self._run.run_no, shards.c.state == "planned")
         with self._ledger.transaction(writing=False) as connection:
             return connection.execute(sa.select(shards.c.shard).where(open_).limit(1)).first() is not None
 
     def record(self, shard: int, outcomes: Sequence[Outcome], *, lingers: bool = False) -> None:
-        """Record what became of the rows of a claimed shard, and give back what was not sent.
+        """Record the outcomes of a claimed shard, and release its rows that were not sent.
 
         Parameters
         ----------
         shard : int
             The shard.
         outcomes : sequence of Outcome
-            What became of its rows; others were not sent.
+            The outcomes. Rows without an outcome were not sent.
         lingers : bool
-            Whether a worker that seems dead may still be sending them.
+            Whether a worker that seems dead may still be sending the rows.
         """
         run_no = self._run.run_no
         with self._ledger.transaction() as connection:
@@ -133,6 +140,7 @@ class Claimant:
             ).one()
             left = connection.execute(sa.select(rows.c.position).where(_planned_within(run_no, found)).limit(1)).first()
             after = ledger_time(connection) + self._after_loss_s if lingers else found.settle_after
+            # A late report may arrive when another process has claimed the shard: its rows end, the claim stays.
             connection.execute(
                 sa.update(shards)
                 .where(shards.c.run_no == run_no, shards.c.shard == shard, shards.c.claimant == self.name)
@@ -140,29 +148,29 @@ class Claimant:
             )
 
     def recover(self, below: int | None = None) -> int:
-        """Turn what dead claimants had sent into unknown rows; count the claimants that are still at work.
+        """Mark the rows of dead claimants as unknown, and return the number of other claimants still at work.
 
         Parameters
         ----------
         below : int, optional
-            Count only those who hold shards with a lower number.
+            Consider only claimants of shards with a lower number.
         """
         alive = 0
-        held = _shards_below(
+        claimed = _shards_below(
             below, shards.c.run_no == self._run.run_no, shards.c.state == "sent", shards.c.claimant != self.name
         )
         with self._ledger.transaction() as connection:
             query = (
                 sa.select(shards.c.claimant, *(claimants.c[name] for name in ("host", "pid", "seen_at", "linger_s")))
                 .join_from(shards, claimants, shards.c.claimant == claimants.c.claimant, isouter=True)
-                .where(held)
+                .where(claimed)
                 .distinct()
             )
             now = ledger_time(connection)
             for claimant, host, pid, seen_at, linger_s in connection.execute(query).all():
                 is_gone = claimant in _LEFT or (host == this_host() and not _runs_here(pid))
                 if seen_at is None or now - seen_at > LEASE_S or is_gone:
-                    reason = "the process that sent it ended before the answer came"
+                    reason = "the process that sent this row ended before the response arrived"
                     self._give_up(connection, claimant, reason, linger_s or 0.0)
                     connection.execute(sa.delete(claimants).where(claimants.c.claimant == claimant))
                 else:
@@ -170,15 +178,16 @@ class Claimant:
         return alive
 
     def abandon(self, reason: str) -> None:
-        """Turn what was sent, and will not be heard of again, into unknown rows."""
+        """Mark claimed rows as unknown because their workers are lost."""
         with self._ledger.transaction() as connection:
             self._give_up(connection, self.name, reason, self._after_loss_s)
 
     def _give_up(self, connection: sa.Connection, claimant: str, reason: str, linger_s: float) -> None:
+        """Mark the planned rows of a claimant's shards as unknown: any of them may have been sent."""
         run_no = self._run.run_no
-        held = sa.and_(shards.c.run_no == run_no, shards.c.state == "sent", shards.c.claimant == claimant)
+        claimed = sa.and_(shards.c.run_no == run_no, shards.c.state == "sent", shards.c.claimant == claimant)
         after = ledger_time(connection) + linger_s
-        for shard in connection.execute(sa.select(shards).where(held).with_for_update()).all():
+        for shard in connection.execute(sa.select(shards).where(claimed).with_for_update()).all():
             connection.execute(
                 sa.update(rows)
                 .where(_planned_within(run_no, shard))
@@ -204,7 +213,7 @@ def _planned_within(run_no: int, shard: sa.Row[tuple[object, ...]]) -> sa.Column
 
 
 def this_host() -> str:
-    """Name this machine, or this container of it: process numbers mean something only within."""
+    """Return the name of this machine and container. Process numbers are valid only within one container."""
     try:
         return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
@@ -212,12 +221,12 @@ def this_host() -> str:
 
 
 def _runs_here(pid: int) -> bool:
-    if os.name != "posix":  # elsewhere asking may end the process: wait for the lease instead
+    if os.name != "posix":  # on Windows os.kill would end the process; rely on the lease instead
         return True
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):  # no process has a number beyond the system's
+    except (ProcessLookupError, OverflowError):  # OverflowError: larger than any process number
         return False
-    except PermissionError:
+    except PermissionError:  # the process of another user
         return True
     return True

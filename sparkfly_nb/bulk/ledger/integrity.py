@@ -1,7 +1,7 @@
-"""A ledger file may come from anybody: its tables must be those that this version makes, and its cells of their kind.
+"""Checks of a SQLite ledger file, which may come from somebody else.
 
-A file that was handed over could otherwise carry triggers that plan again what was sent, or paths in place of ids. A
-database server has owners and rights of its own, and keeps the types of its columns; there nothing is checked.
+Without them, a file could contain triggers that set sent rows back to planned, or URL paths in place of ids. A
+database server has its own permissions and enforces its column types, so nothing is checked there.
 """
 
 from __future__ import annotations
@@ -19,33 +19,34 @@ if TYPE_CHECKING:
 
 __all__ = ["check_cells", "check_shards", "check_tables"]
 
+# What SQLite's typeof() may return for a column. The first type that matches counts.
 _KINDS: Final[tuple[tuple[type[Any], tuple[str, ...]], ...]] = (
     (sa.Text, ("text",)),
     (sa.Float, ("real", "integer")),
     (sa.types.TypeEngine, ("integer",)),
 )
-"""What SQLite calls the values of a column; the first type that fits."""
 
 
 def check_tables(connection: sa.Connection, metadata: sa.MetaData) -> None:
-    """Compare the tables of a SQLite file with new ones.
+    """Check that the tables of a SQLite file are those that this version would create.
 
     Raises
     ------
     LedgerError
-        A table is no table or has other columns, or something would happen by itself when it is written.
+        A name belongs to something other than a table, a table has other columns, or a trigger fires on it.
     """
-    for name, wanted in _as_made(metadata).items():
+    for name, wanted in _new_tables(metadata).items():
         found = _described(connection, name)
         if found != wanted:
             raise LedgerError(
-                f"what the ledger calls {name} was made by another version of sparkfly-nb, or changed since: "
-                "nothing is read from it and nothing was sent. Give another path"
+                f"the ledger's table {name} was made by another version of sparkfly-nb, or was changed since. "
+                "Nothing was read from it and nothing was sent. Use another ledger file"
             )
 
 
 @cache
-def _as_made(metadata: sa.MetaData) -> dict[str, Any]:
+def _new_tables(metadata: sa.MetaData) -> dict[str, Any]:
+    """Describe the tables as this version creates them, by name."""
     engine = sa.create_engine("sqlite://")
     try:
         with engine.begin() as connection:
@@ -56,7 +57,8 @@ def _as_made(metadata: sa.MetaData) -> dict[str, Any]:
 
 
 def _described(connection: sa.Connection, name: str) -> Any:
-    """Describe what there is under a name: its kind, its triggers, its columns and what they refer to."""
+    """Describe a name of the database: its kind, its triggers, its columns and its foreign keys."""
+    # Indexes are left out: they cannot change what the ledger records.
     there = connection.execute(
         sa.text(
             "SELECT type, name, CASE type WHEN 'table' THEN sql LIKE 'CREATE VIRTUAL%' END FROM sqlite_master "
@@ -72,51 +74,52 @@ def _described(connection: sa.Connection, name: str) -> Any:
 
 
 def check_cells(connection: sa.Connection, table: sa.Table, condition: sa.ColumnElement[bool] | None = None) -> None:
-    """Make sure that every value of a table in a SQLite file is of the kind that its column promises.
+    """Check that every value in a SQLite table has the type of its column.
 
     Parameters
     ----------
     connection : sqlalchemy.Connection
-        Where.
+        The connection to use.
     table : sqlalchemy.Table
         The table.
     condition : sqlalchemy.ColumnElement, optional
-        Which rows; all of them by default.
+        Which rows to check. The default is all rows.
 
     Raises
     ------
     LedgerError
-        One is not.
+        A value has another type.
     """
+    # SQLite accepts any type in any column.
     if connection.dialect.name != "sqlite":
         return
-    query = sa.select(*table.primary_key.columns).where(sa.or_(*map(_is_strange, table.columns))).limit(1)
+    query = sa.select(*table.primary_key.columns).where(sa.or_(*map(_has_wrong_type, table.columns))).limit(1)
     found = connection.execute(query if condition is None else query.where(condition)).first()
     if found is not None:
         where = ", ".join(f"{name} {str(value)[:60]!r}" for name, value in found._mapping.items())  # noqa: SLF001
         raise LedgerError(
-            f"the ledger is damaged, or was changed by hand: {table.name}, {where} holds a value that this package "
-            "does not write. Nothing was sent"
+            f"the ledger is damaged, or was changed by hand: {table.name}, {where} contains a value that this "
+            "package does not write. Nothing was sent"
         )
 
 
-def _is_strange(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
+def _has_wrong_type(column: sa.Column[Any]) -> sa.ColumnElement[bool]:
     kinds = next(kinds for kind, kinds in _KINDS if isinstance(column.type, kind))
-    strange = sa.func.typeof(column).not_in(kinds + (("null",) if column.nullable else ()))
+    is_wrong = sa.func.typeof(column).not_in(kinds + (("null",) if column.nullable else ()))
     if column.name != "payload":
-        return strange
-    # in this order: SQLite reads a text that is no JSON as an error
+        return is_wrong
+    # json_valid comes first: json_type raises an error for text that is not JSON
     is_object = sa.case((sa.func.json_valid(column) == 0, 0), else_=sa.func.json_type(column) == "object")
-    return sa.or_(strange, sa.and_(column.is_not(None), is_object == 0))
+    return sa.or_(is_wrong, sa.and_(column.is_not(None), is_object == 0))
 
 
 def check_shards(run: str, bounds: Sequence[tuple[int, int]]) -> None:
-    """Make sure that no row lies in two shards: it would be sent twice.
+    """Check that no two shards overlap: rows in both would be sent twice.
 
     Raises
     ------
     LedgerError
-        One does.
+        Two shards overlap.
     """
     ordered = sorted(bounds)
     if any(second[0] <= first[1] for first, second in pairwise(ordered)):

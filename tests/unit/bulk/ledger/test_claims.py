@@ -1,4 +1,4 @@
-"""Who sends which shard, and what becomes of it when he dies, the same on SQLite and on PostgreSQL."""
+"""Claims on shards, and shards of dead claimants, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sparkfly_nb.bulk.records import Outcome, Row
 from sparkfly_nb.errors import LedgerError
 
 
-def test_a_shard_is_claimed_by_one_from_before_it_is_sent(book):
+def test_each_shard_is_claimed_by_one_claimant_only(book):
     run, other = made(book, rows_=5, rows_per_shard=2), made(book)
     one, two = at_work(book, run), at_work(book, run)
 
@@ -38,7 +38,7 @@ def test_a_shard_is_claimed_by_one_from_before_it_is_sent(book):
 
 
 @pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
-def test_a_shard_that_another_process_is_just_claiming_is_passed_over(ledger):
+def test_claim_skips_shard_that_another_process_is_claiming(ledger):
     book = Ledger(f"{ledger}?options=-clock_timeout%3D2000")
     run = made(book, rows_=2, rows_per_shard=1)
     with book.transaction() as connection:
@@ -47,7 +47,7 @@ def test_a_shard_that_another_process_is_just_claiming_is_passed_over(ledger):
     book.close()
 
 
-def test_a_canary_claims_only_what_lies_below(book):
+def test_claim_below_limit_leaves_later_shards(book):
     run = made(book, rows_=3, rows_per_shard=1)
     claimant = at_work(book, run)
 
@@ -59,7 +59,7 @@ def test_a_canary_claims_only_what_lies_below(book):
     assert not claimant.finds_planned(1)
 
 
-def test_a_shard_whose_rows_have_all_ended_is_passed_over(book):
+def test_claim_skips_shard_whose_rows_all_ended(book):
     run = made(book, rows_=3, rows_per_shard=1)
     book.end(run.run_no, [Outcome(0, "issued")])
     claimant = at_work(book, run)
@@ -68,8 +68,8 @@ def test_a_shard_whose_rows_have_all_ended_is_passed_over(book):
     assert shards_of(book, run, "state", "claimant") == [("settled", None), ("sent", claimant.name), ("planned", None)]
 
 
-def test_what_was_not_sent_is_given_back_and_claimed_again(book):
-    made(book, rows_=1)  # a shard of the same number
+def test_unsent_rows_of_recorded_shard_are_claimed_again(book):
+    made(book, rows_=1)  # another run with a shard of the same number
     run = made(book, rows_=3, rows_per_shard=3)
     claimant = at_work(book, run)
     claimant.claim()
@@ -84,7 +84,7 @@ def test_what_was_not_sent_is_given_back_and_claimed_again(book):
     assert kept(book, run, "outcome") == [("rejected",), ("issued",), ("unknown",)]
 
 
-def test_a_report_that_comes_after_the_shard_was_given_to_another_ends_rows_and_leaves_the_shard_alone(book):
+def test_late_report_ends_rows_but_leaves_shard_of_new_claimant(book):
     run = made(book, rows_=2, rows_per_shard=2)
     slow, quick = at_work(book, run), at_work(book, run)
     slow.claim()
@@ -98,7 +98,7 @@ def test_a_report_that_comes_after_the_shard_was_given_to_another_ends_rows_and_
     assert kept(book, run, "outcome") == [("issued",), ("planned",)]
 
 
-def test_a_worker_that_may_still_be_sending_is_waited_for(book):
+def test_lingering_worker_delays_settling(book):
     run = made(book, rows_=2, rows_per_shard=1)
     claimant = at_work(book, run, after_loss_s=50, after_death_s=70)
     claimant.claim()
@@ -112,7 +112,7 @@ def test_a_worker_that_may_still_be_sending_is_waited_for(book):
     assert book.safe_in_s(made(book).run_no) == 0.0
 
 
-def test_a_wait_that_is_over_is_no_wait(book):
+def test_past_settle_time_needs_no_wait(book):
     run = made(book)
     overwrite(book, run, shards, settle_after=time.time() - 100)
 
@@ -120,23 +120,23 @@ def test_a_wait_that_is_over_is_no_wait(book):
 
 
 @pytest.mark.parametrize(("more_s", "refused"), [(-1000, False), (1000, True)])
-def test_a_wait_that_no_worker_needs_is_refused(book, more_s, refused):
+def test_implausibly_long_wait_raises_ledger_error(book, more_s, refused):
     run = made(book)
     overwrite(book, run, shards, settle_after=time.time() + LONGEST_WAIT_S + more_s)
 
     if refused:
-        with pytest.raises(LedgerError) as told:
+        with pytest.raises(LedgerError) as caught:
             book.safe_in_s(run.run_no)
-        assert str(told.value) == (
-            "the ledger says that something is still being sent, days from now: a clock was wrong, or it was "
-            "changed by hand. What is unknown stays unknown; settle it by hand"
+        assert str(caught.value) == (
+            "the ledger says that rows may be sent until days from now: a clock was wrong, or the ledger was "
+            "changed by hand. The unknown rows stay unknown; check them against the service by hand"
         )
     else:
         assert book.safe_in_s(run.run_no) > LONGEST_WAIT_S - 2000
 
 
 @pytest.mark.parametrize("end", ["leave", "abandon"])
-def test_what_was_claimed_and_never_recorded_may_have_happened(book, end):
+def test_claimed_rows_without_record_become_unknown(book, end):
     run = made(book, rows_=4, rows_per_shard=2)
     claimant, other = at_work(book, run, after_loss_s=50, after_death_s=7000), at_work(book, run)
     claimant.claim()
@@ -145,7 +145,7 @@ def test_what_was_claimed_and_never_recorded_may_have_happened(book, end):
 
     claimant.leave() if end == "leave" else claimant.abandon("workers died")
 
-    why = "the run ended before the answer was recorded" if end == "leave" else "workers died"
+    why = "the run ended before the response was recorded" if end == "leave" else "workers died"
     assert kept(book, run, "outcome", "error", "attempts") == [
         ("issued", None, 1), ("unknown", why, 1), ("planned", None, 0), ("planned", None, 0),
     ]  # fmt: skip
@@ -154,7 +154,7 @@ def test_what_was_claimed_and_never_recorded_may_have_happened(book, end):
     assert (claimant.name in {name for name, *_ in known_claimants(book)}) == (end == "abandon")
 
 
-def test_a_beat_says_who_lives_where_and_since_when(book):
+def test_beat_records_host_pid_and_time(book):
     run = made(book)
     claimant = at_work(book, run, after_death_s=7.5)
     set_claimant(book, claimant, silent_s=10_000)
@@ -165,37 +165,37 @@ def test_a_beat_says_who_lives_where_and_since_when(book):
     assert abs(seen_at - time.time()) < 60
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells one container from another")
-def test_two_containers_of_one_name_are_two_hosts():
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not name the container")
+def test_host_name_includes_container():
     assert this_host() == f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
 
 
 DEATHS = {
-    "was not heard of for long": {"silent_s": LEASE_S + 5, "host": "elsewhere"},
-    "was not heard of for long, here": {"silent_s": LEASE_S + 5},
-    "its process is gone": {"pid": GONE},
-    "its process has a number that none can have": {"pid": 2**62},
+    "no heartbeat, on another host": {"silent_s": LEASE_S + 5, "host": "elsewhere"},
+    "no heartbeat, on this host": {"silent_s": LEASE_S + 5},
+    "process is gone": {"pid": GONE},
+    "process number is impossible": {"pid": 2**62},
 }
 LIVES = {
-    "was heard of": {},
-    "was heard of a while ago": {"silent_s": LEASE_S / 2, "host": "elsewhere"},
-    "its number is of no process here, but it lives elsewhere": {"pid": GONE, "host": "elsewhere"},
-    "its process is the first of the machine": {"pid": 1},
+    "recent heartbeat": {},
+    "old heartbeat within the lease": {"silent_s": LEASE_S / 2, "host": "elsewhere"},
+    "process number is unused here, on another host": {"pid": GONE, "host": "elsewhere"},
+    "process number 1": {"pid": 1},
 }
 
 
-@pytest.mark.parametrize("sign", DEATHS)
-def test_what_a_dead_claimant_had_sent_is_unknown_and_waited_for(book, sign):
+@pytest.mark.parametrize("death", DEATHS)
+def test_rows_of_dead_claimant_become_unknown_after_a_wait(book, death):
     run, other_run = made(book, rows_=2, rows_per_shard=1), made(book, rows_=1)
     dead, finder = at_work(book, run, after_death_s=50, after_loss_s=7000), at_work(book, run)
     dead.claim()
     on_another_run = at_work(book, other_run)
     on_another_run.claim()
-    set_claimant(book, dead, **DEATHS[sign])
+    set_claimant(book, dead, **DEATHS[death])
 
     assert finder.recover() == 0
 
-    why = "the process that sent it ended before the answer came"
+    why = "the process that sent this row ended before the response arrived"
     assert kept(book, run, "outcome", "error", "attempts") == [("unknown", why, 1), ("planned", None, 0)]
     assert shards_of(book, run, "state", "claimant") == [("settled", None), ("planned", None)]
     assert shards_of(book, other_run, "state") == [("sent",)]
@@ -203,21 +203,21 @@ def test_what_a_dead_claimant_had_sent_is_unknown_and_waited_for(book, sign):
     assert {name for name, *_ in known_claimants(book)} == {finder.name, on_another_run.name}
 
 
-@pytest.mark.parametrize("sign", LIVES)
-def test_a_claimant_that_may_live_keeps_what_it_holds_and_is_counted(book, sign):
+@pytest.mark.parametrize("life", LIVES)
+def test_claimant_that_may_be_alive_keeps_its_shards(book, life):
     run = made(book, rows_=4, rows_per_shard=1)
     alive, finder = at_work(book, run), at_work(book, run)
     assert [alive.claim().shard, finder.claim().shard, alive.claim().shard] == [0, 1, 2]
-    set_claimant(book, alive, **LIVES[sign])
+    set_claimant(book, alive, **LIVES[life])
 
-    assert finder.recover() == 1, "it is one, however much it holds; the finder itself is no other"
+    assert finder.recover() == 1, "one claimant, however many shards it has; the finder does not count"
     assert finder.recover(below=0) == 0
     assert finder.recover(below=1) == 1
     assert alive.recover(below=1) == 0
     assert shards_of(book, run, "state") == [("sent",)] * 3 + [("planned",)]
 
 
-def test_two_claimants_at_work_are_counted_as_two(book):
+def test_recover_counts_two_living_claimants(book):
     run = made(book, rows_=2, rows_per_shard=1)
     one, two, finder = (at_work(book, run) for _ in range(3))
     assert one.claim()
@@ -227,23 +227,23 @@ def test_two_claimants_at_work_are_counted_as_two(book):
     assert one.recover() == 1
 
 
-def test_a_process_of_somebody_else_is_a_process(book, monkeypatch):
+def test_process_of_another_user_counts_as_alive(book, monkeypatch):
     run = made(book)
     alive, finder = at_work(book, run), at_work(book, run)
     alive.claim()
 
-    asked = []
+    signals = []
 
     def refuses(pid, signal):
-        asked.append((pid, signal))
+        signals.append((pid, signal))
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", refuses)
     assert finder.recover() == 1
-    assert asked == [(os.getpid(), 0)], "asking harms nobody"
+    assert signals == [(os.getpid(), 0)], "signal 0 only checks that the process exists"
 
 
-def test_where_asking_for_a_process_may_end_it_only_silence_is_death(book, monkeypatch):
+def test_without_posix_only_a_missed_lease_counts_as_death(book, monkeypatch):
     run = made(book)
     alive, finder = at_work(book, run), at_work(book, run)
     alive.claim()
@@ -255,7 +255,7 @@ def test_where_asking_for_a_process_may_end_it_only_silence_is_death(book, monke
     assert finder.recover() == 0
 
 
-def test_a_claimant_that_left_no_trace_is_dead_and_not_waited_for(book):
+def test_claimant_without_record_is_dead_and_needs_no_wait(book):
     run = made(book)
     dead, finder = at_work(book, run, after_death_s=50), at_work(book, run)
     dead.claim()
@@ -267,7 +267,7 @@ def test_a_claimant_that_left_no_trace_is_dead_and_not_waited_for(book):
     assert book.safe_in_s(run.run_no) == 0.0
 
 
-def test_a_claimant_that_could_not_say_that_it_left_is_known_to_be_gone_in_its_own_process(book, monkeypatch):
+def test_claimant_that_failed_to_leave_is_dead_within_its_process(book, monkeypatch):
     run = made(book)
     gone, finder = at_work(book, run), at_work(book, run)
     gone.claim()

@@ -1,4 +1,4 @@
-"""What the ledger asks of its database: a file of SQLite, or a server of PostgreSQL."""
+"""The ledger's database: a SQLite file or a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ import pytest
 import sqlalchemy as sa
 from ledger_world import at_work, elsewhere, kept, made
 
-from sparkfly_nb.bulk.ledger import tables as tables_module
+from sparkfly_nb.bulk.ledger import database as database_module
+from sparkfly_nb.bulk.ledger.database import make_engine
 from sparkfly_nb.bulk.ledger.store import Ledger
-from sparkfly_nb.bulk.ledger.tables import make_engine, rows, runs, shards
+from sparkfly_nb.bulk.ledger.tables import rows, runs, shards
 from sparkfly_nb.bulk.records import Outcome
 from sparkfly_nb.errors import ConfigurationError, LedgerError
 
 
-def test_a_fault_of_the_database_is_an_error_of_ours_that_says_what_it_means(book, ledger):
+def test_database_error_becomes_ledger_error_with_consequence(book, ledger):
     with (
-        pytest.raises(LedgerError, match=r"cannot be used: .*(no such table|does not exist)") as told,
+        pytest.raises(LedgerError, match=r"cannot be used: .*(no such table|does not exist)") as caught,
         book.transaction() as connection,
     ):
         connection.execute(sa.text("SELECT * FROM no_table"))
 
-    assert str(told.value).startswith(f"the ledger {book} cannot be used: ")
-    assert str(told.value).endswith(". What was not recorded was not sent, or is read back when the run is continued")
-    assert told.value.__cause__ is None
+    assert str(caught.value).startswith(f"the ledger {book} cannot be used: ")
+    assert str(caught.value).endswith(
+        ". Rows that are not recorded were not sent, or are checked against the service when the run is continued"
+    )
+    assert caught.value.__cause__ is None
 
 
-def test_a_server_is_named_without_its_passwords():
+def test_ledger_name_hides_passwords():
     book = Ledger("postgresql://me:secret@127.0.0.1:5/offers?password=secret")
 
     assert str(book) == "postgresql+psycopg://me:***@127.0.0.1:5/offers"
     book.close()
 
 
-def test_what_fails_half_way_is_not_recorded(book):
+def test_failed_transaction_records_nothing(book):
     run = made(book)
 
     def work():
@@ -51,7 +54,7 @@ def test_what_fails_half_way_is_not_recorded(book):
     assert kept(book, run, "outcome") == [("planned",)] * 3
 
 
-def test_whoever_only_reads_does_not_wait_for_a_writer(tmp_path):
+def test_reading_transactions_do_not_wait_for_a_writer(tmp_path):
     book = Ledger(f"sqlite:///{tmp_path}/ledger.db?timeout=0.05")
     run = made(book)
     claimant = at_work(book, run)
@@ -68,7 +71,7 @@ def test_whoever_only_reads_does_not_wait_for_a_writer(tmp_path):
     book.close()
 
 
-def test_whoever_does_not_say_that_he_only_reads_is_a_writer(tmp_path):
+def test_transactions_write_by_default(tmp_path):
     address = f"sqlite:///{tmp_path}/ledger.db?timeout=0.05"
     book, other = Ledger(address), make_engine(address)
     with (
@@ -82,11 +85,11 @@ def test_whoever_does_not_say_that_he_only_reads_is_a_writer(tmp_path):
 
 
 @pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
-def test_runs_shards_and_rows_come_in_their_order_however_the_server_keeps_them(ledger):
-    plain_reading = "".join(f"-cenable_{way}%3Doff " for way in ("indexscan", "indexonlyscan", "bitmapscan")).strip()
-    book = Ledger(f"{ledger}?options={plain_reading.replace(' ', '%20')}")
+def test_runs_shards_and_rows_are_ordered_whatever_the_server_returns(ledger):
+    no_indexes = "".join(f"-cenable_{way}%3Doff " for way in ("indexscan", "indexonlyscan", "bitmapscan")).strip()
+    book = Ledger(f"{ledger}?options={no_indexes.replace(' ', '%20')}")
     run, newer = (made(book, rows_=6, rows_per_shard=2, digest="f" * 64) for _ in range(2))
-    with book.transaction() as connection:  # the server puts what is written again behind the rest
+    with book.transaction() as connection:  # the server stores updated rows after the others
         connection.execute(sa.update(runs).where(runs.c.run_no == run.run_no).values(host="there"))
         connection.execute(sa.update(shards).where(shards.c.shard == 0).values(claims=1))
         connection.execute(sa.update(rows).where(rows.c.position < 2).values(attempts=1))
@@ -100,10 +103,10 @@ def test_runs_shards_and_rows_come_in_their_order_however_the_server_keeps_them(
 
 
 @pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
-def test_of_several_that_come_to_an_empty_server_one_makes_the_tables_and_the_others_wait(ledger):
+def test_second_process_waits_while_first_creates_tables(ledger):
     first, second = make_engine(ledger), Ledger(f"{ledger}?options=-clock_timeout%3D50")
     with first.begin() as connection:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(tables_module.MAKING_LOCK)))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(database_module.MAKING_LOCK)))
         with pytest.raises(LedgerError, match="lock timeout"):
             second.all_runs()
 
@@ -113,7 +116,7 @@ def test_of_several_that_come_to_an_empty_server_one_makes_the_tables_and_the_ot
 
 
 @pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
-def test_a_connection_that_the_server_closed_in_the_meantime_is_opened_again(ledger):
+def test_connection_closed_by_server_is_reopened(ledger):
     book, other = Ledger(ledger), make_engine(ledger)
     assert book.all_runs() == []
     with other.begin() as connection:
@@ -126,37 +129,37 @@ def test_a_connection_that_the_server_closed_in_the_meantime_is_opened_again(led
     book.close()
 
 
-def test_a_place_that_can_hold_no_ledger_is_named(tmp_path):
+def test_unusable_path_is_named_in_the_error(tmp_path):
     (tmp_path / "taken").write_text("")
     path = tmp_path / "taken" / "ledger.db"
 
-    with pytest.raises(LedgerError) as told:
+    with pytest.raises(LedgerError) as caught:
         Ledger(str(path))
 
-    assert re.fullmatch(f"the ledger {path} cannot be used: [A-Z][a-z ]+; give another path", str(told.value))
+    assert re.fullmatch(f"the ledger {path} cannot be used: [A-Z][a-z ]+; use another path", str(caught.value))
 
 
-def test_by_default_a_ledger_is_in_the_users_data_directory(tmp_path):
+def test_default_ledger_is_in_user_data_directory(tmp_path):
     book = Ledger(None)
 
     assert str(book) == str(tmp_path / "data_home" / "sparkfly_nb" / "ledger.db")
     book.close()
 
 
-def test_a_ledger_file_waits_for_others_and_loses_nothing_with_the_power(tmp_path):
+def test_ledger_file_has_durable_and_patient_settings(tmp_path):
     book = Ledger(str(tmp_path / "ledger.db"))
     with book.transaction() as connection:
-        told = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in (
+        found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in (
             "journal_mode", "synchronous", "foreign_keys", "trusted_schema", "cell_size_check",
             "busy_timeout")}  # fmt: skip
     book.close()
 
     full = 2
-    assert told == {"journal_mode": "wal", "synchronous": full, "foreign_keys": 1, "trusted_schema": 0,
+    assert found == {"journal_mode": "wal", "synchronous": full, "foreign_keys": 1, "trusted_schema": 0,
                     "cell_size_check": 1, "busy_timeout": 30_000}  # fmt: skip
 
 
-def test_how_long_a_ledger_file_waits_may_stand_in_its_address(tmp_path):
+def test_timeout_in_address_overrides_the_default(tmp_path):
     book = Ledger(f"sqlite:///{tmp_path}/ledger.db?timeout=2")
     with book.transaction() as connection:
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 2000
@@ -164,12 +167,12 @@ def test_how_long_a_ledger_file_waits_may_stand_in_its_address(tmp_path):
 
 
 class BusyFile:
-    """A file that somebody else holds until a moment, and whose log cannot be switched until another."""
+    """A file that is locked until `free_at`, and whose journal cannot be switched before `switched_at`."""
 
     def __init__(self, monkeypatch, free_at, switched_at=0.0):
         self.now, self.free_at, self.switched_at = 100.0, free_at, switched_at
-        monkeypatch.setattr(tables_module, "BUSY_LOOK_S", 1.0)
-        monkeypatch.setattr(tables_module, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.wait))
+        monkeypatch.setattr(database_module, "BUSY_LOOK_S", 1.0)
+        monkeypatch.setattr(database_module, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.wait))
 
     def wait(self, seconds):
         self.now += seconds
@@ -184,47 +187,47 @@ class BusyFile:
 
 
 @pytest.mark.parametrize(
-    "times", [{"free_at": 103.0}, {"free_at": 0.0, "switched_at": 103.0}], ids=["held", "as before"]
+    "times", [{"free_at": 103.0}, {"free_at": 0.0, "switched_at": 103.0}], ids=["locked", "not switched"]
 )
-def test_a_file_that_another_process_is_just_making_is_waited_for(monkeypatch, times):
+def test_write_ahead_waits_for_file_that_is_being_created(monkeypatch, times):
     file = BusyFile(monkeypatch, **times)
 
-    tables_module._write_ahead(file)
+    database_module._write_ahead(file)
 
     assert file.now == 103.0
 
 
-def test_a_file_that_stays_busy_is_given_up_after_its_timeout(monkeypatch):
+def test_write_ahead_fails_when_file_stays_busy(monkeypatch):
     file = BusyFile(monkeypatch, free_at=1e9)
 
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        tables_module._write_ahead(file)
+        database_module._write_ahead(file)
 
-    assert file.now == 106.0, "five seconds, and one look more"
+    assert file.now == 106.0, "five seconds, and one more attempt"
 
 
-def test_a_place_where_the_log_is_never_switched_is_named_after_the_timeout(monkeypatch):
+def test_write_ahead_fails_where_no_log_is_possible(monkeypatch):
     file = BusyFile(monkeypatch, free_at=0.0, switched_at=1e9)
 
-    with pytest.raises(sqlite3.OperationalError) as told:
-        tables_module._write_ahead(file)
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        database_module._write_ahead(file)
 
-    assert str(told.value) == "where it lies SQLite can keep no write-ahead log; give another path"
+    assert str(caught.value) == "SQLite cannot keep a write-ahead log in this folder; use another path"
     assert file.now == 106.0
 
 
-def test_a_connection_that_cannot_be_prepared_is_closed(monkeypatch):
+def test_connection_that_cannot_be_prepared_is_closed(monkeypatch):
     file = BusyFile(monkeypatch, free_at=1e9)
     closed = []
     file.close = lambda: closed.append(file)
 
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        tables_module._prepare_sqlite(file, None)
+        database_module._prepare_sqlite(file, None)
 
     assert closed == [file]
 
 
-def test_a_file_in_which_something_happens_by_itself_is_refused(tmp_path):
+def test_ledger_file_with_trigger_is_refused(tmp_path):
     path = str(tmp_path / "ledger.db")
     book = Ledger(path)
     made(book)
@@ -234,39 +237,39 @@ def test_a_file_in_which_something_happens_by_itself_is_refused(tmp_path):
 
     with (
         closing(Ledger(path)) as again,
-        pytest.raises(LedgerError, match="calls rows was made by another version of sparkfly-nb, or changed since"),
+        pytest.raises(LedgerError, match="table rows was made by another version of sparkfly-nb, or was changed since"),
     ):
         again.all_runs()
 
 
 @pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:"])
-def test_a_ledger_in_memory_is_refused(address):
-    with pytest.raises(ConfigurationError) as told:
+def test_ledger_in_memory_is_refused(address):
+    with pytest.raises(ConfigurationError) as caught:
         Ledger(address)
 
-    assert str(told.value) == "a ledger in memory would be lost with the kernel; give the path of a file"
+    assert str(caught.value) == "a ledger in memory would be lost with the kernel; use the path of a file"
 
 
 @pytest.mark.parametrize("address", ["file:x.db?uri=true", "file:x.db", "{}/x.db?uri=true"])
-def test_an_address_that_sqlite_takes_for_another_file_is_refused(address, tmp_path):
-    with pytest.raises(ConfigurationError) as told:
+def test_sqlite_file_uri_is_refused(address, tmp_path):
+    with pytest.raises(ConfigurationError) as caught:
         Ledger("sqlite:///" + address.format(tmp_path))
 
-    assert str(told.value) == "give the ledger as a path: a file: address of SQLite names another file"
+    assert str(caught.value) == "the ledger cannot be a file: address of SQLite; use the path of the file"
 
 
 @pytest.mark.parametrize("address", ["nonsense://x", "://", "postgresql://host:port/ledger", "~nobody-has-this-home/x"])
-def test_an_address_that_means_nothing_is_refused(address):
+def test_unreadable_address_is_refused(address):
     with pytest.raises(ConfigurationError, match="neither a path nor an address"):
         Ledger(address)
 
 
-def test_a_driver_that_is_missing_is_named_with_what_to_install():
+def test_missing_driver_error_names_the_extra_to_install():
     with pytest.raises(ConfigurationError, match=r"driver \w+ is missing; pip install 'sparkfly-nb\[postgres\]'"):
         Ledger("oracle+cx_oracle://host/ledger")
 
 
-def test_a_ledger_in_the_home_directory_may_be_written_with_a_tilde(tmp_path, monkeypatch):
+def test_tilde_in_ledger_path_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     book = Ledger("~/mine/ledger.db")
     book.all_runs()

@@ -1,4 +1,4 @@
-"""What the ledger keeps of rows, call by call, the same on SQLite and on PostgreSQL."""
+"""Rows in the ledger: outcomes, readbacks and resends, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sparkfly_nb.bulk.records import Outcome, PlannedRow, Row
 from sparkfly_nb.errors import LedgerError
 
 
-def test_every_field_of_an_outcome_is_kept(book):
+def test_end_records_every_field_of_an_outcome(book):
     run = made(book, rows_=1)
 
     book.end(run.run_no, [ISSUED])
 
     names = ["answered_member_id" if name == "member_id" else name for name in Outcome._fields]
     assert kept(book, run, *names) == [tuple(ISSUED)]
-    assert kept(book, run, "member_id", "external_ref_id") == [(1000, "r-0")], "what was asked for stays"
+    assert kept(book, run, "member_id", "external_ref_id") == [(1000, "r-0")], "the requested values stay"
 
 
-def test_attempts_add_up_and_an_answer_that_is_silent_keeps_the_offer_state_that_was_asked_for(book):
+def test_end_adds_attempts_and_keeps_requested_offer_state_id(book):
     run = book.create(a_run(1, operation="void"), [[PlannedRow(0, 1000, None, 7, None, {})]], [(0, 0)])
 
     book.end(run.run_no, [Outcome(0, "unknown", attempts=2)])
@@ -33,7 +33,7 @@ def test_attempts_add_up_and_an_answer_that_is_silent_keeps_the_offer_state_that
 
 
 @pytest.mark.parametrize("ended", ["issued", "rejected", "kept"])
-def test_an_end_is_an_end(book, ended):
+def test_ended_row_is_never_overwritten(book, ended):
     run = made(book, rows_=2)
     book.end(run.run_no, [Outcome(0, ended, 200, attempts=1)])
 
@@ -42,17 +42,17 @@ def test_an_end_is_an_end(book, ended):
     assert kept(book, run, "outcome", "http_status", "attempts") == [(ended, 200, 1), ("issued", None, 0)]
 
 
-def test_a_row_that_is_not_to_be_sent_is_ended_unless_somebody_has_claimed_it(book):
+def test_end_unclaimed_skips_rows_of_claimed_shards(book):
     run, other = made(book, rows_=10, rows_per_shard=2), made(book, rows_=10, rows_per_shard=2)
     claimant = at_work(book, run)
     assert [claimant.claim().shard for _ in range(4)] == [0, 1, 2, 3]
-    claimant.record(1, [])  # planned again
+    claimant.record(1, [])  # without outcomes: planned again
     claimant.record(3, [Outcome(6, "unknown"), Outcome(7, "unknown")])
 
-    ended = book.end_unclaimed(run.run_no, [Outcome(at, "rejected", error="held") for at in (9, *range(8))])
+    ended = book.end_unclaimed(run.run_no, [Outcome(at, "rejected", error="not sent") for at in (9, *range(8))])
 
     assert ended == 3
-    assert kept(book, run, "outcome") == [(word,) for word in (
+    assert kept(book, run, "outcome") == [(outcome,) for outcome in (
         "planned", "planned", "rejected", "rejected", "planned", "planned", "unknown", "unknown", "planned", "rejected",
     )]  # fmt: skip
     assert kept(book, other, "outcome") == [("planned",)] * 10
@@ -61,27 +61,27 @@ def test_a_row_that_is_not_to_be_sent_is_ended_unless_somebody_has_claimed_it(bo
 
 @pytest.fixture
 def lost(book):
-    """A run of which rows 0 to 4 are unknown, and rows 1 and 4 were planned again and lost again."""
+    """A run with six rows: 0 to 4 are unknown, and 1 and 4 of them were planned again and lost again."""
     run = made(book, rows_=6)
-    book.end(run.run_no, [Outcome(at, "unknown", error="no answer") for at in range(5)])
+    book.end(run.run_no, [Outcome(at, "unknown", error="no response") for at in range(5)])
     book.reopen(run.run_no, [Row(1, {}), Row(4, {})])
-    book.end(run.run_no, [Outcome(at, "unknown", error="no answer") for at in (1, 4)])
+    book.end(run.run_no, [Outcome(at, "unknown", error="no response") for at in (1, 4)])
     return run
 
 
-def test_rows_that_are_as_they_were_when_they_were_read_back_are_ended(book, lost):
+def test_end_lost_ends_rows_unchanged_since_readback(book, lost):
     read_back = book.rows_of(lost, outcome="unknown")
     given_up = [Outcome(1, "rejected", error="not found"), Outcome(3, "unknown", error="not settled")]
 
     assert book.end_lost(lost.run_no, read_back, given_up) == 0
 
     assert kept(book, lost, "outcome", "error") == [
-        ("unknown", "no answer"), ("rejected", "not found"), ("unknown", "no answer"), ("unknown", "not settled"),
-        ("unknown", "no answer"), ("planned", None),
+        ("unknown", "no response"), ("rejected", "not found"), ("unknown", "no response"), ("unknown", "not settled"),
+        ("unknown", "no response"), ("planned", None),
     ]  # fmt: skip
 
 
-def test_a_row_that_another_process_took_on_since_it_was_read_back_is_left_as_it_is_and_counted(book, lost):
+def test_end_lost_counts_rows_changed_since_readback(book, lost):
     other = made(book, rows_=6)
     book.end(other.run_no, [Outcome(at, "unknown") for at in range(6)])
     read_back = book.rows_of(lost, outcome="unknown")
@@ -90,27 +90,27 @@ def test_a_row_that_another_process_took_on_since_it_was_read_back_is_left_as_it
 
     left = book.end_lost(lost.run_no, read_back, [Outcome(at, "rejected", error="gone") for at in (4, 2, 0, 3, 1)])
 
-    assert left == 4, "one that is planned again, one that was lost again, one that was issued, one that was found"
+    assert left == 4, "planned again, lost again, issued, and found by a readback"
     assert kept(book, lost, "outcome", "error", "resends") == [
-        ("planned", "no answer", 1), ("unknown", "lost again", 2), ("issued", None, 1), ("issued", None, 0),
+        ("planned", "no response", 1), ("unknown", "lost again", 2), ("issued", None, 1), ("issued", None, 0),
         ("rejected", "gone", 1), ("planned", None, 0),
     ]  # fmt: skip
     assert kept(book, other, "outcome", "error") == [("unknown", None)] * 6
 
 
-def test_a_row_that_nobody_read_back_is_not_ended(book, lost):
+def test_end_lost_skips_rows_that_were_not_read_back(book, lost):
     assert book.end_lost(lost.run_no, [Row(0, {}), Row(1, {}, 0)], [Outcome(at, "rejected") for at in (0, 1, 2)]) == 2
 
     assert kept(book, lost, "outcome")[:3] == [("rejected",), ("unknown",), ("unknown",)]
 
 
-def test_where_nothing_is_to_be_ended_nobody_is_asked(book, lost, monkeypatch):
+def test_end_lost_without_outcomes_opens_no_transaction(book, lost, monkeypatch):
     monkeypatch.setattr(book, "transaction", None)
 
     assert book.end_lost(lost.run_no, [Row(0, {})], []) == 0
 
 
-def test_what_surely_did_not_happen_is_planned_again_once_per_loss(book):
+def test_reopen_plans_a_row_once_for_each_loss(book):
     run = made(book, rows_=4, rows_per_shard=1)
     overwrite(book, run, shards, state="settled")
     book.end(run.run_no, [Outcome(at, "unknown") for at in (0, 1, 2)])
@@ -124,7 +124,7 @@ def test_what_surely_did_not_happen_is_planned_again_once_per_loss(book):
     assert shards_of(book, run, "state") == [("planned",), ("settled",), ("settled",), ("settled",)]
 
 
-def test_rows_far_apart_are_planned_again_in_their_shards_and_no_other_run_is_touched(book):
+def test_reopen_touches_only_shards_of_its_rows_and_run(book):
     run, other = made(book, rows_=6, rows_per_shard=2), made(book, rows_=6, rows_per_shard=2)
     for one in (run, other):
         overwrite(book, one, shards, state="settled")
@@ -133,12 +133,12 @@ def test_rows_far_apart_are_planned_again_in_their_shards_and_no_other_run_is_to
     book.reopen(run.run_no, [Row(5, {}), Row(0, {})])
 
     assert shards_of(book, run, "state") == [("planned",), ("settled",), ("planned",)]
-    assert kept(book, run, "outcome") == [(word,) for word in ("planned", *["unknown"] * 4, "planned")]
+    assert kept(book, run, "outcome") == [(outcome,) for outcome in ("planned", *["unknown"] * 4, "planned")]
     assert shards_of(book, other, "state") == [("settled",)] * 3
     assert kept(book, other, "outcome", "resends") == [("planned", 0)] * 6
 
 
-def test_a_shard_that_somebody_is_sending_is_not_taken_from_him(book):
+def test_reopen_leaves_claimed_shard_with_its_claimant(book):
     run = made(book, rows_=2, rows_per_shard=2)
     assert at_work(book, run).claim()
     book.end(run.run_no, [Outcome(0, "unknown")])
@@ -148,7 +148,7 @@ def test_a_shard_that_somebody_is_sending_is_not_taken_from_him(book):
     assert shards_of(book, run, "state") == [("sent",)]
 
 
-def test_rows_are_given_as_they_are_sent(book):
+def test_rows_of_returns_rows_as_they_are_sent(book):
     run, other = made(book, rows_=4), made(book, rows_=1)
     book.end(run.run_no, [Outcome(at, "unknown") for at in (2, 3)])
     book.reopen(run.run_no, [Row(3, {})])
@@ -171,7 +171,7 @@ def test_rows_are_given_as_they_are_sent(book):
         ("redeem", {"status": "parked"}),
     ],
 )
-def test_a_change_is_given_with_the_keys_of_its_call_and_all_that_it_sets(book, operation, payload):
+def test_rows_of_change_contain_ids_and_all_set_values(book, operation, payload):
     frame = [PlannedRow(0, 1009, "M-9", 7, "r-0", payload), PlannedRow(1, None, "M-9", 7, "r-0", payload)]
     run = book.create(a_run(2, operation=operation, campaign_id=None), [frame], [(0, 1)])
     what = {"external_ref_id": "r-0"} if operation == "issue" else {"offerstate_id": 7}
@@ -183,7 +183,7 @@ def test_a_change_is_given_with_the_keys_of_its_call_and_all_that_it_sets(book, 
 
 
 @pytest.mark.parametrize("payload", [{"value": 2}, {"member_id": 5}, {"expires_at": "2030-02-01", "path": "x"}])
-def test_a_row_that_would_set_what_its_operation_does_not_is_refused(book, payload):
+def test_payload_with_unknown_column_is_refused(book, payload):
     run = book.create(a_run(1), [[PlannedRow(0, 1009, None, None, "r-0", payload)]], [(0, 0)])
 
     with pytest.raises(LedgerError, match=f"changed by hand: row 0 of run '{run.run}'$"):
@@ -191,7 +191,7 @@ def test_a_row_that_would_set_what_its_operation_does_not_is_refused(book, paylo
 
 
 @pytest.mark.parametrize("payload", ["[]", "7", "{", "", f"[{10**99}]"], ids=lambda payload: payload[:9] or "nothing")
-def test_a_payload_that_is_no_object_is_refused(book, payload):
+def test_payload_that_is_not_a_json_object_is_refused(book, payload):
     run = made(book)
     overwrite(book, run, rows, payload=payload)
 

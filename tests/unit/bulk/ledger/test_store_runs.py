@@ -1,4 +1,4 @@
-"""What the ledger keeps of runs and of who was issued what, the same on SQLite and on PostgreSQL."""
+"""Runs in the ledger, and the members that they issued to, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sparkfly_nb.errors import LedgerError
 # ---- runs ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_comes_back_as_it_was_recorded_with_its_number(book):
+def test_created_run_is_found_with_its_number(book):
     asked = a_run(0)
 
     run = book.create(asked, [], [])
@@ -30,7 +30,7 @@ def test_a_run_comes_back_as_it_was_recorded_with_its_number(book):
     assert shards_of(book, run, "shard") == []
 
 
-def test_of_two_runs_that_ask_for_the_same_the_older_one_is_found(book):
+def test_find_by_digest_returns_the_oldest_run(book):
     older = made(book, digest="f" * 64)
     newer = made(book, digest="f" * 64)
 
@@ -38,7 +38,7 @@ def test_of_two_runs_that_ask_for_the_same_the_older_one_is_found(book):
     assert book.find(run=newer.run, digest="f" * 64) == newer
 
 
-def test_rows_are_planned_with_what_else_is_sent_as_json(book):
+def test_create_records_payload_as_json(book):
     frame = [planned(1)[0], PlannedRow(1, None, "M-1", 7, None, {"expires_at": "2030-01-01", "value": 2})]
 
     run = book.create(a_run(2), [[frame[0]], [frame[1]]], [(0, 0), (1, 1)])
@@ -55,7 +55,7 @@ def test_rows_are_planned_with_what_else_is_sent_as_json(book):
     ]
 
 
-def test_a_name_that_is_taken_gives_the_run_that_has_it_and_changes_nothing(book):
+def test_create_with_taken_name_returns_existing_run(book):
     run = made(book, rows_=2)
 
     again = book.create(run._replace(reason="another", run_no=0), [planned(5)], [(0, 4)])
@@ -65,7 +65,7 @@ def test_a_name_that_is_taken_gives_the_run_that_has_it_and_changes_nothing(book
     assert shards_of(book, run, "shard") == [(0,)]
 
 
-def test_a_name_that_is_taken_by_a_damaged_run_is_refused(book):
+def test_create_with_name_of_damaged_run_is_refused(book):
     run = made(book, rows_=4, rows_per_shard=2)
     overwrite(book, run, shards, last=3)
 
@@ -74,7 +74,7 @@ def test_a_name_that_is_taken_by_a_damaged_run_is_refused(book):
 
 
 @pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
-def test_a_name_that_another_process_takes_in_the_same_moment_gives_its_run(book, ledger):
+def test_create_returns_run_that_another_process_just_created(book, ledger):
     other, asked, theirs = Ledger(ledger), a_run(2), []
     made(book)
 
@@ -89,7 +89,7 @@ def test_a_name_that_another_process_takes_in_the_same_moment_gives_its_run(book
     other.close()
 
 
-def test_runs_are_listed_newest_first_with_their_rows_counted_by_outcome(book):
+def test_all_runs_lists_newest_first_with_outcome_counts(book):
     empty, full, new = made(book, rows_=0), made(book, rows_=3), made(book, rows_=2)
     book.end(full.run_no, [Outcome(1, "issued"), Outcome(2, "rejected")])
 
@@ -101,7 +101,7 @@ def test_runs_are_listed_newest_first_with_their_rows_counted_by_outcome(book):
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 100])
-def test_rows_are_given_in_order_some_at_a_time(book, monkeypatch, at_once):
+def test_chunks_and_columns_return_rows_in_order(book, monkeypatch, at_once):
     monkeypatch.setattr(ledger_module, "READ_CHUNK_ROWS", at_once)
     run, other = made(book, rows_=7), made(book, rows_=3)
     book.end(run.run_no, [Outcome(at, "issued", offer_state_id=70 + at) for at in (1, 2, 5)])
@@ -118,8 +118,8 @@ def test_rows_are_given_in_order_some_at_a_time(book, monkeypatch, at_once):
     assert kept(book, other, "position") == [(0,), (1,), (2,)]
 
 
-def test_more_rows_than_one_statement_takes_are_all_written_as_they_are(book):
-    size = GROUP_PARAMETERS  # of parameters: some groups, and some rows that fill none
+def test_more_rows_than_one_statement_takes_are_all_written(book):
+    size = GROUP_PARAMETERS  # full groups of parameters, and an incomplete one
     run = made(book, rows_=size, rows_per_shard=size)
     book.end(run.run_no, [ISSUED._replace(position=at, offer_state_id=at) for at in reversed(range(size))])
 
@@ -128,7 +128,7 @@ def test_more_rows_than_one_statement_takes_are_all_written_as_they_are(book):
     ]
 
 
-def test_rows_of_a_query_are_given_by_their_first_column_with_every_kind_of_value(book):
+def test_rows_at_once_sorts_by_first_column_and_keeps_values(book):
     run = made(book, rows_=0)
     odd = [PlannedRow(at, 2**63 - 1 - at, "ü\n\"'\\", None, None, {}) for at in (5, 3, 4)]
     book.create(a_run(3), [odd], [])
@@ -139,14 +139,14 @@ def test_rows_of_a_query_are_given_by_their_first_column_with_every_kind_of_valu
     assert [tuple(row) for row in found] == [(at, 2**63 - 1 - at, "ü\n\"'\\", None) for at in (3, 4, 5)]
 
 
-def test_a_run_of_an_operation_that_is_not_known_is_refused_by_its_name(book):
+def test_run_with_unknown_operation_is_refused(book):
     run = made(book, operation="gift")
 
-    with pytest.raises(LedgerError, match=rf"has run '{run.run}' of an operation that this version does not know"):
+    with pytest.raises(LedgerError, match=rf"run '{run.run}' has an operation that this version does not know"):
         book.find(run=run.run)
 
 
-def test_a_run_whose_shards_overlap_is_refused_and_others_are_not(book):
+def test_run_with_overlapping_shards_is_refused(book):
     run, other = made(book, rows_=4, rows_per_shard=2), made(book, rows_=4, rows_per_shard=2)
     overwrite(book, run, shards, last=3)
 
@@ -155,30 +155,30 @@ def test_a_run_whose_shards_overlap_is_refused_and_others_are_not(book):
     assert book.find(run=other.run) == other
 
 
-def test_what_is_damaged_in_one_run_keeps_nobody_from_another(tmp_path):
+def test_damage_in_one_run_does_not_block_another(tmp_path):
     book = Ledger(str(tmp_path / "ledger.db"))
     run, other = made(book), made(book)
     overwrite(book, run, rows, member_id="not a number")
 
-    with pytest.raises(LedgerError, match=r"damaged, or was changed by hand: rows, run_no '1', position '0' holds"):
+    with pytest.raises(LedgerError, match=r"damaged, or was changed by hand: rows, run_no '1', position '0' contains"):
         book.find(run=run.run)
     assert book.find(run=other.run) == other
     book.close()
 
 
-# ---- who was issued what ---------------------------------------------------------------------------------------------
+# ---- issued elsewhere ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("outcome", ["issued", "unknown"])
-def test_a_member_that_was_or_may_have_been_issued_to_is_known_with_the_run(book, outcome):
+def test_issued_elsewhere_finds_issued_and_unknown_rows(book, outcome):
     run = made(book, rows_=3)
     book.end(run.run_no, [Outcome(1, outcome)])
 
     assert elsewhere(book) == {("member_id", 1001): run.run}
-    assert elsewhere(book, run_no=run.run_no) == {}, "the run itself is no other"
+    assert elsewhere(book, run_no=run.run_no) == {}, "the run itself does not count"
 
 
-def test_a_member_known_by_identifier_is_known_by_the_answer_as_well(book):
+def test_issued_elsewhere_finds_identifier_and_confirmed_member_id(book):
     run = book.create(a_run(1), [[PlannedRow(0, None, "M-9", None, "r-0", {})]], [(0, 0)])
     book.end(run.run_no, [ISSUED])
 
@@ -190,16 +190,16 @@ def test_a_member_known_by_identifier_is_known_by_the_answer_as_well(book):
     [{"operation": "void"}, {"address": "http://127.0.0.1:1/v1.0"}, {"campaign_id": "VIP26"}],
     ids=["another operation", "another service", "another campaign"],
 )
-def test_runs_of_something_else_are_not_looked_at(book, other):
+def test_issued_elsewhere_ignores_other_operations_services_campaigns(book, other):
     run = made(book, rows_=2, rows_per_shard=1, **other)
     book.end(run.run_no, [Outcome(0, "issued")])
-    assert at_work(book, run).claim(), "the rest may have been sent"
+    assert at_work(book, run).claim(), "the other row may have been sent"
 
     assert elsewhere(book) == {}
 
 
 @pytest.mark.parametrize("outcome", ["rejected", "kept", "planned"])
-def test_rows_that_surely_made_nothing_are_not_known(book, outcome):
+def test_issued_elsewhere_ignores_rows_that_made_nothing(book, outcome):
     run = made(book)
     if outcome != "planned":
         book.end(run.run_no, [Outcome(at, outcome) for at in range(3)])
@@ -207,7 +207,7 @@ def test_rows_that_surely_made_nothing_are_not_known(book, outcome):
     assert elsewhere(book) == {}
 
 
-def test_what_was_undone_may_be_issued_again(book):
+def test_issued_elsewhere_ignores_undone_rows(book):
     run, other = made(book), made(book, first_member=2000)
     for issued in (run, other):
         book.end(issued.run_no, [Outcome(at, "issued") for at in range(3)])
@@ -221,9 +221,9 @@ def test_what_was_undone_may_be_issued_again(book):
     assert kept(book, other, "undone") == [(False,)] * 3
 
 
-def test_planned_rows_of_a_shard_that_somebody_claimed_may_have_been_sent(book):
+def test_issued_elsewhere_counts_planned_rows_of_claimed_shards(book):
     run = made(book, rows_=4, rows_per_shard=2)
-    made(book, rows_=4, rows_per_shard=2, first_member=2000)  # planned as well, and claimed by nobody
+    made(book, rows_=4, rows_per_shard=2, first_member=2000)  # also planned, but not claimed
     claimant = at_work(book, run)
     assert claimant.claim().shard == 0
 

@@ -1,4 +1,4 @@
-"""A frame is checked, all of it, before anything is sent; what is wrong is named by row, column and fix."""
+"""All rows of a DataFrame are checked before anything is sent, and problems name the row, the column and the fix."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ class Key(str, enum.Enum):
     FIRST = "M-1"
 
 
+class DataFrame:
+    """A DataFrame of another library, such as polars."""
+
+    def to_pandas(self):
+        raise NotImplementedError
+
+
 ADDRESS = "https://api-staging.sparkfly.com/v1.0"
 
 
@@ -31,7 +38,7 @@ def ascii_of(value):
     return type(value).__name__
 
 
-def told(plan):
+def problems_of(plan):
     return [(problem.position, problem.column, problem.kind) for problem in plan.problems]
 
 
@@ -47,64 +54,64 @@ def told(plan):
     ],
     ids=lambda column: str(column.dtype),
 )
-def test_the_same_members_in_any_dtype_are_the_same_plan(column):
+def test_member_ids_of_any_dtype_make_the_same_plan(column):
     plan = plan_of(pd.DataFrame({"member_id": column}))
     assert not plan.problems
     assert plan.digest == plan_of(pd.DataFrame({"member_id": [1009, 1010]})).digest
 
 
 @pytest.mark.parametrize("value", [1009.5, True, "M-1", 2**63, -1.5, "1009,5"])
-def test_what_is_no_id_is_refused_with_its_row(value):
+def test_invalid_member_id_is_reported_with_its_row(value):
     plan = plan_of(pd.DataFrame({"member_id": pd.array([1009, value], dtype="object")}, index=["a", "b"]))
     error = report_of(plan, plan.problems)
-    assert told(plan) == [(1, "member_id", "invalid")]
+    assert problems_of(plan) == [(1, "member_id", "invalid")]
     assert error.report["row"].tolist() == ["b"]
     assert "row 'b', column member_id" in str(error)
 
 
-def test_a_row_without_a_member_is_refused_once():
+def test_row_without_member_is_reported_once():
     plan = plan_of(pd.DataFrame({"member_id": [1009, None], "member_identifier": ["M-1", None]}))
-    assert told(plan) == [(1, "member_id", "invalid")]
+    assert problems_of(plan) == [(1, "member_id", "invalid")]
 
 
-def test_an_identifier_stands_in_where_the_id_is_missing():
+def test_identifier_is_enough_where_member_id_is_missing():
     plan = plan_of(pd.DataFrame({"member_id": [1009, None], "member_identifier": [None, "M-2"]}))
     assert not plan.problems
 
 
-def test_a_member_stands_in_a_plan_once_unless_it_is_meant():
+def test_repeated_member_is_reported_unless_duplicates_are_allowed():
     frame = pd.DataFrame({"member_id": [7, 8, 7]}, index=[10, 20, 30])
     plan = plan_of(frame)
-    assert told(plan) == [(2, "member_id", "duplicate")]
+    assert problems_of(plan) == [(2, "member_id", "duplicate")]
     assert "row 10" in plan.problems[0].problem
     assert not plan_of(frame, allow_duplicates=True).problems
 
 
-def test_a_reference_stands_in_a_plan_once_even_where_duplicates_are_meant():
+def test_repeated_reference_is_reported_even_with_duplicates_allowed():
     frame = pd.DataFrame({"member_id": [7, 8], "external_ref_id": ["r", "r"]})
-    assert (1, "external_ref_id", "duplicate") in told(plan_of(frame, allow_duplicates=True))
+    assert (1, "external_ref_id", "duplicate") in problems_of(plan_of(frame, allow_duplicates=True))
 
 
-def test_dates_that_cannot_be_are_refused():
+def test_inverted_dates_are_reported():
     frame = pd.DataFrame({"member_id": [7], "activates_at": ["2027-01-02T00:00Z"], "expires_at": ["2027-01-01T00:00Z"]})
-    assert told(plan_of(frame)) == [(0, "expires_at", "inverted dates")]
+    assert problems_of(plan_of(frame)) == [(0, "expires_at", "inverted dates")]
 
 
-def test_a_time_without_a_zone_needs_the_session_to_have_one():
+def test_time_without_offset_needs_a_session_time_zone():
     frame = pd.DataFrame({"member_id": [7], "expires_at": ["2027-01-01"]})
-    assert told(plan_of(frame)) == [(0, "expires_at", "invalid")]
+    assert problems_of(plan_of(frame)) == [(0, "expires_at", "invalid")]
     (row,) = next(plan_of(frame, tz=pd.Timestamp("2027", tz="Europe/Berlin").tzinfo).rows("run"))
     assert row.payload == {"expires_at": "2026-12-31T23:00:00Z"}
 
 
-def test_what_has_expired_already_is_found():
+def test_expired_rows_finds_past_expiry():
     plan = plan_of(pd.DataFrame({"member_id": [7, 8], "expires_at": ["2020-01-01T00:00Z", "2099-01-01T00:00Z"]}))
     assert [found.position for found in expired_rows(plan, pd.Timestamp("2026-11-23", tz="UTC"))] == [0]
 
 
-def test_a_row_of_another_campaign_is_refused():
+def test_row_of_another_campaign_is_reported():
     frame = pd.DataFrame({"member_id": [7, 8], "campaign_id": ["SUMMER26", "VIP26"]})
-    assert told(plan_of(frame)) == [(1, "campaign_id", "invalid")]
+    assert problems_of(plan_of(frame)) == [(1, "campaign_id", "invalid")]
 
 
 @pytest.mark.parametrize(
@@ -112,30 +119,31 @@ def test_a_row_of_another_campaign_is_refused():
     [
         ("issue", pd.DataFrame({"member": [1]}), "needs a column member_id or member_identifier; it has member"),
         ("void", pd.DataFrame({"member_id": [1]}), "needs a column offer_state_id"),
-        ("update", pd.DataFrame({"member_id": [1], "offer_state_id": [2]}), "nothing is to be set"),
+        ("update", pd.DataFrame({"member_id": [1], "offer_state_id": [2]}), "no column to set"),
         ("redeem", pd.DataFrame({"member_identifier": ["M"], "offer_state_id": [2]}), "needs a column member_id"),
         ("issue", pd.DataFrame([[1, 2]], columns=["member_id", "member_id"]), "more than one column member_id"),
-        ("issue", [1, 2], "a DataFrame is needed, not list"),
+        ("issue", [1, 2], r"a pandas DataFrame is needed, not list; make one with pd\.DataFrame"),
+        ("issue", DataFrame(), r"not \S*test_plan\.DataFrame; convert it with \.to_pandas\(\)$"),
     ],
 )
-def test_a_frame_that_cannot_be_understood_is_refused_as_a_whole(operation, frame, words):
+def test_unusable_frame_raises_invalid_input(operation, frame, words):
     with pytest.raises(InvalidInput, match=words):
         plan_of(frame, operation)
 
 
-def test_a_campaign_column_that_stands_there_twice_is_refused():
+def test_repeated_campaign_column_is_refused():
     frame = pd.DataFrame([[1, "SUMMER26", "VIP26"]], columns=["member_id", "campaign_id", "campaign_id"])
     with pytest.raises(InvalidInput, match="more than one column campaign_id"):
         plan_of(frame)
 
 
-def test_a_campaign_in_numbers_with_gaps_is_the_one_of_the_call():
+def test_numeric_campaign_column_with_gaps_matches_the_campaign():
     assert not plan_of(pd.DataFrame({"member_id": [7, 8], "campaign_id": [41.0, None]}), campaign_id="41").problems
 
 
 @pytest.mark.parametrize("cell", ["\ud800", 10**5000, [[10**5000]], b"x", float("inf")], ids=ascii_of)
 @pytest.mark.parametrize("name", ["member_identifier", "campaign_id", "expires_at"])
-def test_a_cell_that_can_hardly_be_shown_is_named_all_the_same(name, cell):
+def test_cell_that_is_hard_to_print_is_still_named(name, cell):
     cells = pd.Series([None, cell], index=["a", "b"], dtype="object")
     plan = plan_of(pd.DataFrame({"member_id": pd.Series([1, 2], index=["a", "b"]), name: cells}))
     error = pickle.loads(pickle.dumps(report_of(plan, plan.problems)))
@@ -144,7 +152,7 @@ def test_a_cell_that_can_hardly_be_shown_is_named_all_the_same(name, cell):
     str(error).encode()
 
 
-def test_a_report_keeps_labels_and_values_as_they_are():
+def test_report_keeps_labels_and_values():
     frame = pd.DataFrame({"member_id": [1, 1.5, None]}, index=pd.Index([1, 2.5, None], dtype="object"))
     plan = plan_of(frame)
     report = report_of(plan, plan.problems).report
@@ -152,7 +160,7 @@ def test_a_report_keeps_labels_and_values_as_they_are():
     assert report["value"].iloc[0] == 1.5
 
 
-def test_a_text_of_an_enumeration_is_the_text():
+def test_string_enum_is_read_as_its_string():
     plain, enumerated = (
         pd.DataFrame({"member_identifier": pd.Series([key], dtype="object")}) for key in ("M-1", Key.FIRST)
     )
@@ -160,7 +168,7 @@ def test_a_text_of_an_enumeration_is_the_text():
     assert type(next(plan_of(enumerated).rows("run"))[0].member_identifier) is str
 
 
-def test_columns_that_are_no_list_are_refused():
+def test_columns_argument_must_be_a_list():
     frame = pd.DataFrame({"member_id": [1], "offer_state_id": [2], "value": [3]})
     for columns in ("value", 5):
         with pytest.raises(InvalidInput, match="columns must be a list of names"):
@@ -173,17 +181,17 @@ def test_columns_that_cannot_be_set_are_refused():
         plan_of(frame, "update", columns=["created_at"])
 
 
-def test_an_update_row_that_sets_nothing_is_refused():
+def test_update_row_without_values_is_reported():
     frame = pd.DataFrame({"member_id": [1, 1], "offer_state_id": [2, 3], "value": [5, None]})
-    assert told(plan_of(frame, "update")) == [(1, "value", "invalid")]
+    assert problems_of(plan_of(frame, "update")) == [(1, "value", "invalid")]
 
 
-def test_a_campaign_is_needed():
+def test_blank_campaign_is_refused():
     with pytest.raises(InvalidInput, match="campaign_id"):
         plan_of(pd.DataFrame({"member_id": [1]}), campaign_id="  ")
 
 
-def test_the_digest_says_what_is_asked_and_nothing_else():
+def test_digest_depends_only_on_requested_values():
     frame = pd.DataFrame({"member_id": [1, 2], "segment": ["a", "b"]})
     digest = plan_of(frame).digest
     assert plan_of(frame.set_index(pd.Index(["x", "y"]))).digest == digest
@@ -192,10 +200,10 @@ def test_the_digest_says_what_is_asked_and_nothing_else():
     assert plan_of(frame.iloc[::-1]).digest != digest
     assert plan_of(frame, campaign_id="VIP26").digest != digest
     assert plan_of(frame.assign(expires_at="2099-01-01T00:00Z")).digest != digest
-    assert plan_of(frame, allow_duplicates=True).digest == digest  # a second issue needs a name of its own
+    assert plan_of(frame, allow_duplicates=True).digest == digest  # a second issue needs another run name
 
 
-def test_two_machines_make_the_same_references_and_no_two_rows_share_one():
+def test_references_are_reproducible_and_unique():
     frame = pd.DataFrame({"member_id": range(1, 3001)})
     first = [row.external_ref_id for chunk in plan_of(frame).rows("SUMMER26 wave 1") for row in chunk]
     second = [row.external_ref_id for chunk in plan_of(frame).rows("SUMMER26 wave 1") for row in chunk]
@@ -204,7 +212,7 @@ def test_two_machines_make_the_same_references_and_no_two_rows_share_one():
     assert len(set(first) | set(other)) == 6000
 
 
-def test_a_reference_is_derived_from_run_row_and_member():
+def test_reference_depends_on_run_row_and_member():
     made = {
         reference_of("run", 0, 7, None),
         reference_of("run", 1, 7, None),
@@ -216,14 +224,14 @@ def test_a_reference_is_derived_from_run_row_and_member():
     assert all(len(reference) == 27 for reference in made)
 
 
-def test_your_own_references_are_kept_and_gaps_are_filled():
+def test_own_references_are_kept_and_gaps_filled():
     frame = pd.DataFrame({"member_id": [1, 2], "external_ref_id": ["mine", None]})
     rows = next(plan_of(frame).rows("run"))
     assert rows[0].external_ref_id == "mine"
     assert rows[1].external_ref_id == reference_of("run", 1, 2, None)
 
 
-def test_ids_beyond_what_a_float_holds_stay_exact():
+def test_ids_above_float_precision_stay_exact():
     big = 2**53 + 1
     assert next(plan_of(pd.DataFrame({"member_id": [big]})).rows("run"))[0].member_id == big
     assert (
@@ -239,7 +247,7 @@ def test_ids_beyond_what_a_float_holds_stay_exact():
     )
 
 
-def test_an_empty_frame_is_an_empty_plan():
+def test_empty_frame_makes_empty_plan():
     plan = plan_of(pd.DataFrame({"member_id": pd.Series([], dtype="int64")}))
     assert len(plan) == 0
     assert list(plan.rows("run")) == []

@@ -1,4 +1,4 @@
-"""A preview says what would happen to each row, and asks nothing of the service that changes anything."""
+"""A preview shows what would happen to each row, and changes nothing at the service."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def verdicts(preview):
     return preview["verdict"].tolist()
 
 
-def test_each_row_has_a_verdict_in_the_index_of_the_frame(session, members):
+def test_preview_gives_each_row_a_verdict_and_keeps_the_index(session, members):
     plan = pd.DataFrame(
         {
             "member_id": [1001, 1001, None, "x", 1002, 1003],
@@ -64,21 +64,21 @@ def test_each_row_has_a_verdict_in_the_index_of_the_frame(session, members):
     assert preview["problem"].isna().tolist() == [True, False, False, False, False, False]
 
 
-def test_a_preview_changes_nothing(service, session, members):
+def test_preview_changes_nothing(service, session, members):
     before = service.truth()["offer_states"]
     session.preview_issue(members, CAMPAIGN, check_live=True, **OFF)
     assert service.truth()["offer_states"] == before
     assert session.runs().empty
 
 
-def test_the_references_of_the_preview_are_those_that_are_sent(session, members):
+def test_preview_shows_the_references_that_are_sent(session, members):
     preview = session.preview_issue(members, CAMPAIGN)
     result = session.issue_many(members, CAMPAIGN, **OFF)
     pd.testing.assert_series_equal(preview["external_ref_id"], result["external_ref_id"])
     assert result.attrs["run"] == preview.attrs["run"]
 
 
-def test_what_was_approved_is_issued_and_nothing_else(session, members):
+def test_issue_refuses_rows_other_than_those_approved(session, members):
     approved = session.preview_issue(members, CAMPAIGN).attrs["digest"]
     with pytest.raises(PlanChanged, match="not those of the preview"):
         session.issue_many(members.iloc[1:], CAMPAIGN, approve=approved, **OFF)
@@ -86,19 +86,19 @@ def test_what_was_approved_is_issued_and_nothing_else(session, members):
     assert (result["outcome"] == "issued").all()
 
 
-def test_members_that_another_run_issued_to_are_shown_and_refused(session, members):
+def test_members_of_another_run_are_shown_and_refused(session, members):
     first = session.issue_many(members.iloc[:5], CAMPAIGN, **OFF)
     preview = session.preview_issue(members, CAMPAIGN)
     assert verdicts(preview) == ["already issued"] * 5 + ["valid"] * 7
     assert first.attrs["run"] in preview["problem"].iloc[0]
-    with pytest.raises(InvalidRows, match="issued it already") as caught:
+    with pytest.raises(InvalidRows, match="already issued, or may have issued, an offer") as caught:
         session.issue_many(members, CAMPAIGN, **OFF)
     assert caught.value.report["row"].tolist() == [0, 1, 2, 3, 4]
     rest = session.issue_many(members[preview["verdict"] == "valid"], CAMPAIGN, **OFF)
     assert (rest["outcome"] == "issued").all()
 
 
-def test_a_second_offer_is_issued_only_where_it_is_meant(session, members):
+def test_second_offer_is_issued_with_allow_duplicates(session, members):
     session.issue_many(members, CAMPAIGN, **OFF)
     meant = {"run": "a second one", "allow_duplicates": True}
     assert verdicts(session.preview_issue(members, CAMPAIGN, **meant)) == ["valid"] * 12
@@ -106,29 +106,29 @@ def test_a_second_offer_is_issued_only_where_it_is_meant(session, members):
     assert (again["outcome"] == "issued").all()
 
 
-def test_what_was_undone_may_be_issued_again(session, members):
+def test_undone_rows_may_be_issued_again(session, members):
     run = session.issue_many(members, CAMPAIGN, **OFF).attrs["run"]
     session.void_run(run, **OFF)
     again = session.issue_many(members, CAMPAIGN, run="again", **OFF)
     assert (again["outcome"] == "issued").all()
 
 
-def test_live_offer_states_at_the_service_are_found(session, members):
-    held = session.list_many(members, **OFF)
-    held = held[(held["campaign_xid"] == "VIP26")]
-    session.void_many(held[held["status"] == "incomplete"], **OFF)
+def test_check_live_finds_open_offer_states(session, members):
+    listed = session.list_many(members, **OFF)
+    listed = listed[(listed["campaign_xid"] == "VIP26")]
+    session.void_many(listed[listed["status"] == "incomplete"], **OFF)
     session.issue_offer(campaign_id="VIP26", member_id=int(members["member_id"].iloc[3]))
     preview = session.preview_issue(members, "VIP26", check_live=True, **OFF)
     assert verdicts(preview) == ["valid"] * 3 + ["already holding"] + ["valid"] * 8
 
 
-def test_members_known_by_identifier_only_cannot_be_asked_for_and_are_no_reason_to_stop(session, members):
+def test_check_live_skips_rows_with_identifier_only(session, members):
     preview = session.preview_issue(members[["member_identifier"]], "VIP26", check_live=True, **OFF)
     assert verdicts(preview) == ["valid"] * 12
 
 
 @pytest.mark.parametrize("run", ["\ud800", "a\nb", "", 1.5])
-def test_a_name_that_no_run_can_have_is_refused_everywhere(session, members, run):
+def test_invalid_run_name_is_refused_by_every_call(session, members, run):
     for call in (
         lambda: session.preview_issue(members, CAMPAIGN, run=run),
         lambda: session.issue_many(members, CAMPAIGN, run=run, **OFF),
@@ -140,7 +140,7 @@ def test_a_name_that_no_run_can_have_is_refused_everywhere(session, members, run
     assert session.runs().empty
 
 
-def test_a_new_run_has_a_name_that_leaves_room_for_that_of_its_undo(session, members):
+def test_run_name_leaves_room_for_the_name_of_its_undo(session, members):
     for call in (
         lambda: session.preview_issue(members, CAMPAIGN, run="x" * 201),
         lambda: session.issue_many(members, CAMPAIGN, run="x" * 201, **OFF),
@@ -153,11 +153,11 @@ def test_a_new_run_has_a_name_that_leaves_room_for_that_of_its_undo(session, mem
     assert session.run(undo).outcome.eq("voided").all()
 
 
-def test_a_campaign_and_a_run_may_be_numbers(session, members):
+def test_campaign_and_run_may_be_numbers(session, members):
     assert session.preview_issue(members, 26, run=5).attrs["run"] == "5"
 
 
-def test_production_asks_for_the_number_of_rows(members):
+def test_production_requires_confirm_with_row_count(members):
     with sf.Session("production", token="t-1") as session:
         for confirm in (None, 11):
             with pytest.raises(ConfirmationRequired, match="confirm=12") as caught:
