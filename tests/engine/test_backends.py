@@ -1,4 +1,4 @@
-"""The same results wherever the work is done: in threads, processes, Dask workers, scripts and Jupyter."""
+"""Results are the same in threads, processes, Dask workers, scripts and Jupyter."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def dask_cluster():
-    """Two worker processes, restarted by their nannies when they die."""
+    """Two worker processes, which Dask restarts when they die."""
     with dask_client(n_workers=2, processes=True) as client:
         yield client
 
@@ -48,12 +48,12 @@ BACKENDS = [("loky", 2), ("threading", 2), ("dask", 2)]
 
 @pytest.fixture(scope="module")
 def reference_result(tmp_path_factory):
-    """What one worker gives in a fresh sandbox."""
+    """The result of one worker in a fresh sandbox."""
     return issue_in_fresh_sandbox(tmp_path_factory.mktemp("reference") / "ledger.db", n_jobs=1)
 
 
 def issue_in_fresh_sandbox(ledger, **arguments):
-    """Issue under faults in a sandbox that is the same each time."""
+    """Issue under faults in a sandbox with a fixed seed."""
     with Session.sandbox(members=150, seed=9, faults=FAULTS, fault_seed=2, ledger=str(ledger), retry=QUICK) as session:
         frame = members([*(member["member_id"] for member in session.service.members()), 1], expires_at=LATER)
         frame.index = frame.index + 500
@@ -87,7 +87,7 @@ def test_every_backend_lists_the_same(world, tmp_path, request, backend, n_jobs)
     )
 
 
-def test_a_dask_worker_that_is_killed_in_mid_run_leaves_every_reference_exactly_once(world, tmp_path, dask_cluster):
+def test_killed_dask_worker_leaves_every_reference_exactly_once(world, tmp_path, dask_cluster):
     ids = world.member_ids[:300]
     pids = list(dask_cluster.run(os.getpid).values())
 
@@ -106,7 +106,7 @@ def test_a_dask_worker_that_is_killed_in_mid_run_leaves_every_reference_exactly_
     dask_cluster.wait_for_workers(2, timeout=30)
 
 
-def test_a_worker_process_that_is_killed_leaves_every_reference_exactly_once(world, tmp_path):
+def test_killed_worker_process_leaves_every_reference_exactly_once(world, tmp_path):
     ids = world.member_ids[:300]
 
     def kill_one():
@@ -117,7 +117,7 @@ def test_a_worker_process_that_is_killed_leaves_every_reference_exactly_once(wor
     with world.session(str(tmp_path / "ledger.db")) as session, joblib.parallel_config("loky"):
         killer.start()
         with warnings.catch_warnings():
-            # loky says on its own account that a worker stopped
+            # loky warns about the killed worker
             warnings.filterwarnings("ignore", message="A worker stopped", category=UserWarning)
             result = session.issue_many(members(ids), CAMPAIGN, n_jobs=2, concurrency=8, rate=400, **world.calm)
         killer.join()
@@ -125,7 +125,7 @@ def test_a_worker_process_that_is_killed_leaves_every_reference_exactly_once(wor
     assert result.outcome.eq("issued").all()
 
 
-def test_a_backend_that_cannot_give_results_one_by_one_is_refused(tmp_path):
+def test_backend_that_cannot_return_single_results_is_refused(tmp_path):
     with (
         tiny_service(tmp_path / "ledger.db") as (session, service),
         joblib.parallel_config("multiprocessing"),
@@ -135,7 +135,7 @@ def test_a_backend_that_cannot_give_results_one_by_one_is_refused(tmp_path):
     assert not service.asked
 
 
-def test_it_works_where_an_event_loop_runs_already_as_in_jupyter(tmp_path):
+def test_bulk_calls_work_inside_a_running_event_loop(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
 
         async def cell():
@@ -150,8 +150,8 @@ def test_it_works_where_an_event_loop_runs_already_as_in_jupyter(tmp_path):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_a_ledger_that_fails_while_a_shard_is_claimed_stops_the_run_and_says_so(tmp_path, monkeypatch, n_jobs):
-    """joblib asks for shards in threads of its own, where an error would be lost: the run would look finished."""
+def test_ledger_error_while_claiming_stops_the_run(tmp_path, monkeypatch, n_jobs):
+    """joblib claims shards in its own threads, where an error would be lost and the run would look finished."""
     monkeypatch.setattr(executor, "SHARD_ROUNDS", 1)
     claim, claims = Claimant.claim, itertools.count(1)
 
@@ -171,7 +171,7 @@ def test_a_ledger_that_fails_while_a_shard_is_claimed_stops_the_run_and_says_so(
     assert len(service.states) == 20
 
 
-def test_a_worker_that_finds_its_settings_unusable_says_so_and_is_not_taken_for_dead(tmp_path, monkeypatch):
+def test_worker_with_unusable_settings_raises_configuration_error(tmp_path, monkeypatch):
     address, ledger = "https://127.0.0.1:1/v1.0", str(tmp_path / "ledger.db")
     with Session("sandbox", base_url=address, token="given-token", ledger=ledger) as session:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))  # as on another machine
@@ -184,7 +184,7 @@ def loky_workers():
 
 
 @pytest.mark.parametrize("backend", [None, "threading", "loky"])
-def test_no_thread_and_no_process_stays_behind(world, tmp_path, backend):
+def test_no_thread_or_process_is_left_after_a_run(world, tmp_path, backend):
     before = set(threading.enumerate())
     with world.session(str(tmp_path / "ledger.db")) as session, configured(backend, None):
         for run in ("one", "another"):
@@ -194,7 +194,7 @@ def test_no_thread_and_no_process_stays_behind(world, tmp_path, backend):
             assert not loky_workers()
 
 
-def test_what_goes_to_a_worker_holds_the_token_and_never_the_key(world, tmp_path, monkeypatch):
+def test_jobs_contain_the_token_but_never_the_key(world, tmp_path, monkeypatch):
     from sparkfly_nb.bulk.engine import executor
 
     sent = []

@@ -1,4 +1,4 @@
-"""Killed or interrupted at any moment, a run is continued and every reference is at the service exactly once."""
+"""A run killed or interrupted at any moment can be continued, and issues every reference exactly once."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ WORKERS = {
 
 
 def run_until_done(world, ledger, tmp_path, seed, kills, rows=300, **arguments):
-    """Start issuers and kill them at random moments, `kills` times; then let one finish and give its frame."""
+    """Start and kill issuers at random moments, `kills` times. Then run one to its end and return its result."""
     chance = random.Random(seed)
     task = {"ids": world.member_ids[:rows], "concurrency": 16, **arguments}
     for _kill in range(kills):
         asked = world.requests("issue_offer")
         with Issuer(world, ledger, tmp_path, **task) as issuer:
             issuer.go()
-            # A number of requests, not of seconds: on any machine the kill hits the run, not its beginning or its end.
+            # Count requests instead of seconds, so that the kill hits the middle of the run on any machine.
             moment = asked + chance.randint(1, rows // (kills + 1))
             world.wait_for_requests("issue_offer", moment, unless=issuer.has_ended)
             issuer.kill()
@@ -44,29 +44,29 @@ def assert_each_once(result, world, rows):
 
 
 @pytest.mark.parametrize(("workers", "kills"), [("one", 3), ("threads", 2), ("processes", 1)])
-def test_killed_several_times_every_reference_is_there_exactly_once(world, tmp_path, workers, kills):
+def test_killed_run_leaves_every_reference_exactly_once(world, tmp_path, workers, kills):
     seed = random.randrange(10**6)  # shown when the test fails
     ledger = str(tmp_path / "ledger.db")
     result = run_until_done(world, ledger, tmp_path, seed, kills, rows=200, rate=400, **WORKERS[workers])
     assert_each_once(result, world, 200)
-    assert result.settled_by.value_counts().get("readback", 0) > 0, "a kill left rows that had to be read back"
+    assert result.settled_by.value_counts().get("readback", 0) > 0, "the kills left rows that had to be read back"
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("seed", range(5))
-def test_killed_many_times_with_worker_processes_every_reference_is_there_exactly_once(world, ledger, tmp_path, seed):
-    """The chaos matrix kills runs that work in one process; worker processes have to end with theirs."""
+def test_often_killed_worker_processes_leave_each_reference_once(world, ledger, tmp_path, seed):
+    """The chaos matrix kills only runs in one process. Here worker processes must end with their parent as well."""
     names = ("commit_then_drop", "commit_then_500", "half_body", "drop_before", "status_429_bare", "token_revoked")
     world.service.set_faults({f"issue_offer:{name}": 0.03 for name in names}, seed=seed)
     result = run_until_done(world, ledger, tmp_path, seed, kills=6, rate=400, **WORKERS["processes"])
     assert_true(result, world.states())
     rejected = result[result.outcome != "issued"]
     assert rejected.error.str.contains("No usable response after").all()
-    assert len(rejected) <= 2, "a row that is lost four times in one call is rare"
+    assert len(rejected) <= 2, "few rows are lost four times in one call"
 
 
-def test_workers_in_processes_of_their_own_end_with_the_process_that_started_them(world, tmp_path):
-    """Nobody could record what they would send, and whoever continues the run would take it for not sent."""
+def test_worker_processes_end_with_their_parent(world, tmp_path):
+    """Rows that they still sent would not be recorded, so a continued run would send them again."""
     import psutil
 
     with Issuer(
@@ -82,7 +82,7 @@ def test_workers_in_processes_of_their_own_end_with_the_process_that_started_the
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_an_interrupt_records_what_is_in_flight_leaves_nothing_behind_and_can_be_continued(world, tmp_path, workers):
+def test_interrupted_run_records_rows_in_flight_and_can_be_continued(world, tmp_path, workers):
     ledger = str(tmp_path / "ledger.db")
     ids = world.member_ids[:300]
     world.service.set_faults({"issue_offer:slow_bytes": 1.0}, times={"slow_s": 0.1})  # all would take 15 s
@@ -108,7 +108,7 @@ def test_an_interrupt_records_what_is_in_flight_leaves_nothing_behind_and_can_be
     assert world.requests("issue_offer") == 300
 
 
-def test_an_interrupt_ends_the_wait_for_a_service_that_hangs(world, tmp_path):
+def test_interrupt_ends_the_wait_for_a_hanging_service(world, tmp_path):
     ledger = str(tmp_path / "ledger.db")
     ids = world.member_ids[:100]
     world.service.set_faults({"issue_offer:commit_then_hang": 1.0})
@@ -125,8 +125,8 @@ def test_an_interrupt_ends_the_wait_for_a_service_that_hangs(world, tmp_path):
     assert_each_once(result, world, 100)
 
 
-def test_an_interrupt_before_the_work_begins_keeps_it_from_beginning(monkeypatch):
-    """Python may have made the thread already, which then begins when nobody waits for it any more."""
+def test_interrupt_before_the_work_starts_prevents_it(monkeypatch):
+    """Python may already have created the thread, which would then start after the call has ended."""
     threads, done = [], []
 
     def interrupted(thread):
@@ -144,16 +144,16 @@ def test_an_interrupt_before_the_work_begins_keeps_it_from_beginning(monkeypatch
         ended.result()
 
 
-def test_an_interrupt_while_it_works_is_passed_on_and_the_work_is_waited_for():
-    told = threading.Event()
+def test_interrupt_is_forwarded_and_the_work_is_awaited():
+    interrupted = threading.Event()
 
     def work():
-        assert told.wait(10)
+        assert interrupted.wait(10)
         return "all of it"
 
-    looks = iter([signal.SIGINT])
+    signals = iter([signal.SIGINT])
     ended = run_interruptibly(
-        work, "work", told.set, poll=lambda: [signal.raise_signal(number) for number in looks], poll_s=0.01
+        work, "work", interrupted.set, poll=lambda: [signal.raise_signal(number) for number in signals], poll_s=0.01
     )
     assert ended.interrupted
     assert ended.result() == "all of it"

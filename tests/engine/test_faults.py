@@ -1,4 +1,4 @@
-"""What the bulk engine says of every row is true, whatever goes wrong on the wire and however often."""
+"""Every outcome that the bulk engine reports is true, whatever network and service errors occur."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scripted_server import Answer, DropRead
 from sparkfly_nb.errors import DataWarning, RunHalted
 
 TIMES = {"retry_after_s": 0.02}
+#: An id that no member of the sandbox has.
 NOBODY = 1
-"""No member of the sandbox has this id."""
 
 
 def some(world, count, seed):
-    """Take members of the sandbox, others for each seed, and two that are not there."""
+    """Return `count` members of the sandbox, which depend on the seed, and two that do not exist."""
     first = seed * 37 % (len(world.member_ids) - count)
     return [*world.member_ids[first : first + count], NOBODY, NOBODY + 1]
 
@@ -30,7 +30,7 @@ def issue(world, tmp_path, frame, rates, seed=0, **arguments):
 
 
 @pytest.mark.parametrize(("fault", "rows"), [*((fault, 60) for fault in LOST), *((fault, 30) for fault in REFUSED)])
-def test_each_fault_at_a_tenth_of_the_calls_leaves_every_outcome_true(world, tmp_path, fault, rows):
+def test_outcomes_are_true_under_each_fault(world, tmp_path, fault, rows):
     rates = {f"issue_offer:{fault}": 0.1}
     result = issue(world, tmp_path, members(some(world, rows, 1)), rates)
     assert_true(result, world.states())
@@ -41,20 +41,20 @@ def test_each_fault_at_a_tenth_of_the_calls_leaves_every_outcome_true(world, tmp
 
 
 def everything(rate):
-    """Let each fault happen to its part of `rate` of all calls, reads and authentication included."""
+    """Return an equal share of `rate` for each fault, on all calls including reads and authentication."""
     rates = {fault: rate / len(LOST) for fault in LOST}
     rates.update({fault: rate / len(REFUSED) for fault in REFUSED})
     return rates
 
 
-def test_all_faults_together_leave_every_outcome_true(world, tmp_path):
+def test_outcomes_are_true_under_all_faults(world, tmp_path):
     frame = members(some(world, 120, 0))
     result = issue(world, tmp_path, frame, everything(0.2))
     assert_true(result, world.states())
     assert result.outcome.tolist() == ["issued"] * 120 + ["rejected"] * 2, result[result.outcome != "issued"].error
 
 
-def test_members_known_by_identifier_are_read_back_through_their_reference(world, tmp_path):
+def test_rows_with_identifier_only_are_read_back_by_reference(world, tmp_path):
     frame = pd.DataFrame({"member_identifier": [*world.identifiers[:80], "nobody"]})
     rates = {f"issue_offer:{fault}": 0.04 for fault in LOST}
     result = issue(world, tmp_path, frame, rates)
@@ -64,7 +64,7 @@ def test_members_known_by_identifier_are_read_back_through_their_reference(world
     assert result.member_id[:80].tolist() == world.member_ids[:80]
 
 
-def test_offer_states_that_the_service_made_twice_are_reported_as_duplicates(world, tmp_path):
+def test_offer_states_created_twice_are_reported_as_duplicates(world, tmp_path):
     rates = {"issue_offer:duplicate": 0.5, "issue_offer:commit_then_drop": 0.2}
     result = issue(world, tmp_path, members(world.member_ids[:100]), rates)
     made = Counter(state["external_ref_id"] for state in world.states())
@@ -76,7 +76,7 @@ def test_offer_states_that_the_service_made_twice_are_reported_as_duplicates(wor
     assert result.outcome.eq("issued").all()
 
 
-def test_a_row_that_is_lost_each_time_and_never_there_is_rejected_after_three_more_attempts(world, tmp_path):
+def test_row_lost_in_every_attempt_is_rejected_after_three_resends(world, tmp_path):
     result = issue(world, tmp_path, members(world.member_ids[:5]), {"issue_offer:drop_before": 1.0})
     assert result.outcome.eq("rejected").all()
     assert result.error.str.startswith("No usable response after 4 attempts").all()
@@ -85,7 +85,7 @@ def test_a_row_that_is_lost_each_time_and_never_there_is_rejected_after_three_mo
     assert world.states() == []
 
 
-def test_what_cannot_be_read_back_stays_unknown_and_is_not_sent_again_until_it_can(world, tmp_path):
+def test_row_that_cannot_be_read_back_stays_unknown_and_unsent(world, tmp_path):
     frame = members(world.member_ids[:20])
     blind = {"list_offer_states:error_500_before": 1.0}
     result = issue(world, tmp_path, frame, {"issue_offer:commit_then_drop": 1.0, **blind})
@@ -102,7 +102,7 @@ def test_what_cannot_be_read_back_stays_unknown_and_is_not_sent_again_until_it_c
     assert result.settled_by.eq("readback").all()
 
 
-def test_an_incomplete_listing_is_no_proof_of_absence(world, tmp_path):
+def test_incomplete_listing_does_not_prove_absence(world, tmp_path):
     frame = members(world.member_ids[:20])
     rates = {"issue_offer:commit_then_drop": 1.0, "list_offer_states:page_short": 1.0}
     result = issue(world, tmp_path, frame, rates)
@@ -114,7 +114,7 @@ def test_an_incomplete_listing_is_no_proof_of_absence(world, tmp_path):
     assert world.requests("issue_offer") == 20
 
 
-def test_settling_plans_what_surely_did_not_happen_and_sends_nothing(world, tmp_path):
+def test_settle_plans_absent_rows_again_and_sends_nothing(world, tmp_path):
     frame = members(world.member_ids[:12])
     blind = {"list_offer_states:error_500_before": 1.0}
     issue(world, tmp_path, frame, {"issue_offer:drop_before": 0.5, "issue_offer:commit_then_drop": 0.5, **blind})
@@ -131,10 +131,10 @@ def test_settling_plans_what_surely_did_not_happen_and_sends_nothing(world, tmp_
     assert world.requests("issue_offer") == 24 - there
 
 
-def test_values_of_wrong_types_in_a_read_back_are_left_out_not_fatal(world, tmp_path):
+def test_values_of_wrong_types_in_readback_are_dropped(world, tmp_path):
     rates = {"issue_offer:commit_then_drop": 0.3, "list_offer_states:wrong_types": 1.0, "issue_offer:wrong_types": 0.5}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # it says which values could not be read, if any of them were kept
+        warnings.simplefilter("ignore", DataWarning)  # raised for values that could not be read and were kept
         result = issue(world, tmp_path, members(world.member_ids[:60], expires_at=LATER), rates)
     assert_true(result, world.states())
     assert result.outcome.eq("issued").all()
@@ -142,15 +142,15 @@ def test_values_of_wrong_types_in_a_read_back_are_left_out_not_fatal(world, tmp_
 
 
 @pytest.mark.parametrize("call", ["update_many", "redeem_many"])
-def test_a_change_that_is_read_back_in_wrong_types_is_not_sent_again(world, tmp_path, issued, call):
-    """It may have happened: sent again, it would be done twice, or refused and reported as if it had not been done."""
+def test_change_read_back_with_wrong_types_is_not_resent(world, tmp_path, issued, call):
+    """The change may have happened. A resend could apply it twice, or be refused and reported as rejected."""
     operation = {"update_many": "update_offer_state", "redeem_many": "redeem_offer_state"}[call]
     frame = issued[["offer_state_id", "member_id"]].assign(value=7, expires_at=LATER)
     world.service.set_faults({f"{operation}:commit_then_drop": 1.0, "get_offer_state:wrong_types": 1.0})
     with world.session(str(tmp_path / "changes.db")) as session:
         how = {"columns": ["value", "expires_at"], "progress": False, "settle_pause": 0.05, "halt_above": 1}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # of other values that could not be read either
+            warnings.simplefilter("ignore", DataWarning)  # for other values that could not be read either
             result = getattr(session, call)(frame, **how)
         assert world.requests(operation) == 90
         assert set(result.outcome) == {OUTCOME_OF[call], "unknown"}
@@ -163,7 +163,7 @@ def test_a_change_that_is_read_back_in_wrong_types_is_not_sent_again(world, tmp_
     assert world.requests(operation) == 90
 
 
-def test_an_answer_that_names_another_member_proves_nothing(tmp_path):
+def test_response_for_another_member_is_checked_by_readback(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
 
         def answer(number, record):
@@ -176,24 +176,24 @@ def test_an_answer_that_names_another_member_proves_nothing(tmp_path):
     assert result.member_id.tolist() == [11, 12]
 
 
-def test_a_query_that_answers_something_else_is_no_proof_of_absence(tmp_path):
+def test_query_returning_another_reference_does_not_prove_absence(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, record: service.states.append(record) or DropRead()
-        answered = service.__call__
+        respond = service.__call__
 
         def ignores_the_reference(received):
             if "external_ref_id=" in received.target:
                 return Answer(200, {"offer_state": {"offer_state_id": 5, "member_id": 5, "external_ref_id": "other"}})
-            return answered(received)
+            return respond(received)
 
         service.server._answer = ignores_the_reference
         result = session.issue_many(pd.DataFrame({"member_identifier": ["M-11", "M-12"]}), CAMPAIGN, **CALM)
-        assert len(service.issues()) == 2, "nothing was sent again"
+        assert len(service.issues()) == 2, "nothing was resent"
     assert result.outcome.tolist() == ["unknown"] * 2
 
 
 @pytest.mark.parametrize("finds", [True, False])
-def test_absence_of_a_reference_counts_where_any_confirmed_row_is_found_by_its_reference_alone(tmp_path, finds):
+def test_absence_counts_if_query_finds_a_confirmed_reference(tmp_path, finds):
     frame = pd.DataFrame({"member_id": [11, None, None], "member_identifier": [None, "M-12", "M-13"]})
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         lost = {"M-12", "M-13"}
@@ -210,16 +210,16 @@ def test_absence_of_a_reference_counts_where_any_confirmed_row_is_found_by_its_r
         service.server._answer = loses_each_identifier_once
         result = session.issue_many(frame, CAMPAIGN, **CALM)
     assert result.outcome.tolist() == ["issued", *(["issued"] * 2 if finds else ["unknown"] * 2)]
-    assert len(service.states) == (3 if finds else 1), "what may have happened is not sent again"
+    assert len(service.states) == (3 if finds else 1), "rows that may have happened are not resent"
 
 
 @pytest.mark.parametrize(("body", "outcome"), [(b"<html>", "unknown"), ({"error": "Member not found"}, "issued")])
-def test_only_the_service_itself_can_say_that_a_member_has_nothing(tmp_path, body, outcome):
+def test_only_a_404_of_the_service_proves_absence(tmp_path, body, outcome):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, _record: DropRead() if len(service.issues()) == 1 else None
-        answered = service.__call__
+        respond = service.__call__
         service.server._answer = lambda received: (
-            Answer(404, body) if "/offer_states?" in received.target else answered(received)
+            Answer(404, body) if "/offer_states?" in received.target else respond(received)
         )
         result = session.issue_many(members([11]), CAMPAIGN, **CALM)
     assert result.outcome.tolist() == [outcome]
@@ -231,7 +231,7 @@ def test_only_the_service_itself_can_say_that_a_member_has_nothing(tmp_path, bod
 
 @pytest.fixture
 def issued(world, tmp_path):
-    """Offer states of this test's own, by the frame that issued them."""
+    """The result of issuing 90 offer states for this test."""
     return issue(world, tmp_path, members(world.member_ids[:90]), {})
 
 
@@ -249,16 +249,16 @@ def test_changes_are_true_under_all_faults(world, tmp_path, issued, call):
     with world.session(str(tmp_path / "changes.db")) as session:
         result = getattr(session, call)(frame, progress=False, settle_pause=0.05)
     there = {state["offer_state_id"]: state for state in world.states()}
-    word = OUTCOME_OF[call]
-    assert result.outcome.tolist() == [word] * 90 + ["rejected"] * 2
+    outcome = OUTCOME_OF[call]
+    assert result.outcome.tolist() == [outcome] * 90 + ["rejected"] * 2
     for row in result[:90].itertuples():
         state = there[row.offer_state_id]
-        assert state["status"] == STATUS_OF[word], row
+        assert state["status"] == STATUS_OF[outcome], row
         assert (state["expires_at"] == LATER) == (call == "update_many"), row
-        assert len([entry for entry in state["activities"] if entry["type"] == word]) == 1 or call == "update_many"
+        assert len([entry for entry in state["activities"] if entry["type"] == outcome]) == 1 or call == "update_many"
 
 
-def test_voids_by_identifier_that_are_never_answered_stay_unknown_though_they_were_done(world, tmp_path, issued):
+def test_void_by_identifier_without_response_stays_unknown(world, tmp_path, issued):
     frame = pd.DataFrame({"offer_state_id": issued.offer_state_id[:5], "member_identifier": world.identifiers[:5]})
     world.service.set_faults({"void_offer_state_by_identifier:commit_then_500": 1.0})
     with world.session(str(tmp_path / "changes.db")) as session:
@@ -271,7 +271,7 @@ def test_voids_by_identifier_that_are_never_answered_stay_unknown_though_they_we
     assert result.error.str.startswith("already voided").all()
 
 
-def test_a_halted_run_keeps_what_it_did_and_can_be_continued(world, tmp_path):
+def test_halted_run_keeps_outcomes_and_can_be_continued(world, tmp_path):
     frame = members(world.member_ids[:200])
     with pytest.raises(RunHalted, match="most rows fail") as halt:
         issue(world, tmp_path, frame, {"issue_offer:commit_then_500": 1.0}, concurrency=10)

@@ -1,4 +1,4 @@
-"""What keeps a run from doing harm: canary, breaker, rate, pauses, tokens that end, a confirmation on production."""
+"""Safeguards of a run: canary, circuit breaker, rate, pauses, expired tokens, confirmation on production."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sparkfly_nb.errors import AuthenticationError, ConfigurationError, Confirma
 # ---- canary ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_canary_goes_first_is_read_back_and_then_the_rest_goes(tmp_path):
+def test_canary_rows_are_sent_and_read_back_before_the_rest(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         result = session.issue_many(members(range(11, 111), expires_at=LATER), CAMPAIGN, canary=5, **CALM)
     kinds = [("issue" if received.method == "POST" else "list") for _at, received in service.asked]
@@ -51,7 +51,7 @@ def shows_another_state(service, number, record):
         (shows_another_state, r"the service has offer state 100\d, not \d"),
     ],
 )
-def test_a_canary_that_does_not_hold_halts_the_run(tmp_path, service_that, why):
+def test_canary_that_differs_in_readback_halts_the_run(tmp_path, service_that, why):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, record: service_that(service, number, record)
         frame = members(range(11, 111), activates_at=SOON, expires_at=LATER)
@@ -61,13 +61,13 @@ def test_a_canary_that_does_not_hold_halts_the_run(tmp_path, service_that, why):
     assert halt.value.result.outcome.tolist() == ["issued"] * 5 + ["planned"] * 95
 
 
-def test_a_canary_of_refused_rows_halts_the_run(world, tmp_path):
+def test_rejected_canary_rows_halt_the_run(world, tmp_path):
     with world.session(str(tmp_path / "ledger.db")) as session, pytest.raises(RunHalted, match="canary rows are not"):
         session.issue_many(members([*range(1, 7), *world.member_ids[:50]]), CAMPAIGN, canary=10, **world.calm)
     assert world.requests("issue_offer") == 10
 
 
-def test_a_lost_canary_row_is_settled_and_sent_again_before_the_rest_goes(world, tmp_path):
+def test_lost_canary_row_is_settled_and_resent_before_the_rest(world, tmp_path):
     world.service.set_faults({"issue_offer:drop_before": 0.1, "issue_offer:commit_then_500": 0.3}, seed=4)
     with world.session(str(tmp_path / "ledger.db")) as session:
         result = session.issue_many(members(world.member_ids[:60]), CAMPAIGN, canary=20, halt_above=1, **world.calm)
@@ -75,7 +75,7 @@ def test_a_lost_canary_row_is_settled_and_sent_again_before_the_rest_goes(world,
     assert result.outcome.eq("issued").all()
 
 
-def test_a_canary_is_possible_for_every_change(world, tmp_path):
+def test_canary_works_for_every_operation(world, tmp_path):
     with world.session(str(tmp_path / "ledger.db")) as session:
         issued = session.issue_many(members(world.member_ids[:30]), CAMPAIGN, **world.calm)
         frame = issued[["offer_state_id", "member_id"]]
@@ -91,7 +91,7 @@ def test_a_canary_is_possible_for_every_change(world, tmp_path):
 
 
 @pytest.mark.parametrize("concurrency", [1, 4, 64])
-def test_a_run_that_mostly_fails_is_halted_and_the_rest_is_sent_later(tmp_path, concurrency):
+def test_mostly_failing_run_is_halted_and_can_be_continued(tmp_path, concurrency):
     frame = members(range(1000, 2000))
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, _record: Answer(403, {"error": "not permitted"})
@@ -106,7 +106,7 @@ def test_a_run_that_mostly_fails_is_halted_and_the_rest_is_sent_later(tmp_path, 
     assert pickle.loads(pickle.dumps(halt.value)).result.equals(halt.value.result)
 
 
-def test_a_service_that_breaks_down_late_is_noticed_soon(tmp_path):
+def test_late_failure_of_the_service_halts_the_run_soon(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, _record: Answer(403, {"error": "closed"}) if number > 1500 else None
         with pytest.raises(RunHalted):
@@ -114,7 +114,7 @@ def test_a_service_that_breaks_down_late_is_noticed_soon(tmp_path):
     assert 1550 <= len(service.issues()) < 2500
 
 
-def test_rows_that_fail_now_and_then_do_not_halt_a_run(tmp_path):
+def test_occasional_failures_do_not_halt_a_run(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         counter = iter(range(10_000))
         service.on_issue = lambda number, _record: Answer(404, {"error": "no"}) if next(counter) % 3 == 0 else None
@@ -129,7 +129,7 @@ def test_halt_above_one_never_halts(tmp_path):
     assert result.outcome.eq("rejected").all()
 
 
-def test_a_service_that_lets_nothing_through_halts_the_run_with_all_rows_planned(tmp_path):
+def test_service_that_throttles_everything_halts_run_with_rows_planned(tmp_path):
     retry = RetryPolicy(attempts=2, base_delay=0.001, max_delay=0.01)
     with tiny_service(tmp_path / "ledger.db", retry=retry) as (session, service):
         service.on_issue = lambda number, _record: Answer(429)
@@ -140,7 +140,7 @@ def test_a_service_that_lets_nothing_through_halts_the_run_with_all_rows_planned
         assert session.issue_many(members([11, 12]), CAMPAIGN, **CALM).outcome.eq("issued").all()
 
 
-def test_a_service_that_is_not_there_halts_the_run_with_all_rows_planned(tmp_path):
+def test_unreachable_service_halts_run_with_rows_planned(tmp_path):
     import socket
 
     with socket.socket() as closed:
@@ -157,8 +157,8 @@ def test_a_service_that_is_not_there_halts_the_run_with_all_rows_planned(tmp_pat
 # ---- pace ------------------------------------------------------------------------------------------------------------
 
 
+# The first requests wait for their connections, so the server sees a shorter duration than the client.
 LATE = 0.8
-"""The first requests wait for their connections, so the server sees a little less time than the client took."""
 
 
 def duration_of(service):
@@ -167,8 +167,8 @@ def duration_of(service):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_the_rate_is_never_exceeded(tmp_path, n_jobs):
-    """One-sided: a slow machine can only be slower."""
+def test_rate_is_never_exceeded(tmp_path, n_jobs):
+    """Only a lower bound is tested, because a busy machine may take longer."""
     import joblib
 
     with tiny_service(tmp_path / "ledger.db") as (session, service), joblib.parallel_config("threading"):
@@ -176,7 +176,7 @@ def test_the_rate_is_never_exceeded(tmp_path, n_jobs):
     assert duration_of(service) >= (60 - 1 - n_jobs) / 50 * LATE
 
 
-def test_the_rate_holds_over_shards_and_for_read_backs(tmp_path):
+def test_rate_applies_across_shards_and_readbacks(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
 
         def lost(number, record):
@@ -189,13 +189,13 @@ def test_the_rate_holds_over_shards_and_for_read_backs(tmp_path):
         result = session.issue_many(frame, CAMPAIGN, rate=100, concurrency=1, **CALM)
         assert result.settled_by.eq("readback").all()
         assert len(service.asked) == 45 * 3
-    slots = len(service.asked) - 1 - 2  # two shards and a read-back begin without a wait
+    slots = len(service.asked) - 1 - 2  # two shards and a readback start without a wait
     assert duration_of(service) >= slots / 100 * LATE
 
 
 @pytest.fixture
 def short_shards(monkeypatch):
-    """Let workers hand back what they hold after a twentieth of a second instead of five."""
+    """Let workers return their unsent rows after 0.05 seconds instead of five."""
     from sparkfly_nb.bulk.engine import runner
 
     job = runner.SendJob
@@ -203,7 +203,7 @@ def short_shards(monkeypatch):
 
 
 @pytest.mark.usefixtures("short_shards")
-def test_a_run_that_fails_a_few_rows_at_a_time_is_halted_too(tmp_path):
+def test_run_that_fails_in_small_batches_is_halted(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, _record: Answer(403, {"error": "not permitted"})
         with pytest.raises(RunHalted, match="most rows fail"):
@@ -212,14 +212,14 @@ def test_a_run_that_fails_a_few_rows_at_a_time_is_halted_too(tmp_path):
 
 
 @pytest.mark.usefixtures("short_shards")
-def test_a_shard_that_ends_early_does_not_make_a_low_rate_higher(tmp_path):
+def test_shard_that_ends_early_does_not_raise_a_low_rate(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         session.issue_many(members(range(1000, 1006)), CAMPAIGN, rate=5, **CALM)
-    assert 5 / 5 * LATE <= duration_of(service) < 4, "and slots that were not used are not lost"
+    assert 5 / 5 * LATE <= duration_of(service) < 4, "and unused slots are not lost"
 
 
-def test_after_a_slow_down_the_last_rows_go_at_once_when_other_lanes_have_ended(tmp_path):
-    """Those that may go are counted among the lanes that still have rows: else the others wait for the shard's end."""
+def test_after_slowdown_last_rows_do_not_wait_for_ended_lanes(tmp_path):
+    """Only lanes that still have rows get permits. Otherwise the last rows would wait for the end of the shard."""
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, _record: (
             Answer(429, headers={"Retry-After": "0"}) if len(service.issues()) <= 8 else None
@@ -227,11 +227,11 @@ def test_after_a_slow_down_the_last_rows_go_at_once_when_other_lanes_have_ended(
         result = session.issue_many(members(range(11, 19)), CAMPAIGN, **CALM, concurrency=8)
     assert result.outcome.eq("issued").all()
     times = [at for at, _ in service.issues()]
-    assert times[-1] - times[0] < SHARD_SECONDS, "the rows were handed back when the shard's time was over"
+    assert times[-1] - times[0] < SHARD_SECONDS, "the rows were returned when the shard's time was over"
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_stops_all_requests_for_that_long(tmp_path, status):
+def test_retry_after_pauses_all_requests(tmp_path, status):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, _record: (
             Answer(status, headers={"Retry-After": "1"}) if len(service.issues()) == 11 else None
@@ -243,7 +243,7 @@ def test_retry_after_stops_all_requests_for_that_long(tmp_path, status):
     assert len(moments) == 61
 
 
-def test_a_bare_503_may_have_been_processed_and_slows_the_run_down(tmp_path):
+def test_bare_503_is_read_back_and_slows_the_run(tmp_path):
     retry = RetryPolicy(base_delay=1.0, max_delay=1.0)
     with tiny_service(tmp_path / "ledger.db", retry=retry) as (session, service):
 
@@ -264,7 +264,7 @@ def test_a_bare_503_may_have_been_processed_and_slows_the_run_down(tmp_path):
 # ---- tokens ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_token_that_ends_in_mid_run_is_renewed_and_every_row_is_sent(tmp_path):
+def test_token_expiring_mid_run_is_renewed(tmp_path):
     with tiny_service(tmp_path / "ledger.db", identity="app", key="secret") as (session, service):
 
         def end_token(number, _record):
@@ -279,7 +279,7 @@ def test_a_token_that_ends_in_mid_run_is_renewed_and_every_row_is_sent(tmp_path)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_all_tokens_of_the_sandbox_expire_and_every_row_is_issued_once(world, tmp_path, n_jobs):
+def test_expired_tokens_do_not_issue_a_row_twice(world, tmp_path, n_jobs):
     with world.session(str(tmp_path / "ledger.db")) as session:
         session._tokens.current()
         world.service.expire_tokens()
@@ -288,7 +288,7 @@ def test_all_tokens_of_the_sandbox_expire_and_every_row_is_issued_once(world, tm
     assert result.outcome.eq("issued").all()
 
 
-def test_with_only_a_token_its_end_is_an_error_and_the_rest_stays_planned(tmp_path):
+def test_expired_token_without_key_stops_run_with_rest_planned(tmp_path):
     frame = members(range(1000, 1100))
     with tiny_service(tmp_path / "ledger.db") as (session, service):
 
@@ -310,7 +310,7 @@ def test_with_only_a_token_its_end_is_an_error_and_the_rest_stays_planned(tmp_pa
 
 
 @pytest.mark.parametrize("confirm", [None, 1, 3, 0])
-def test_a_wrong_confirmation_on_production_sends_and_records_nothing(tmp_path, confirm):
+def test_wrong_confirm_on_production_sends_and_records_nothing(tmp_path, confirm):
     with (
         Session("production", token="t", ledger=str(tmp_path / "ledger.db"), retry=QUICK) as session,
         pytest.raises(ConfirmationRequired, match="give confirm=2, the number of rows") as refusal,
@@ -321,7 +321,7 @@ def test_a_wrong_confirmation_on_production_sends_and_records_nothing(tmp_path, 
         assert session.runs().empty
 
 
-def test_a_right_confirmation_is_accepted(tmp_path):
+def test_right_confirm_on_production_is_accepted(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, _service):
         base_url = session.settings.base_url
         with Session("production", base_url=base_url, token="given-token", ledger=session.ledger) as confirmed:
@@ -335,7 +335,7 @@ def test_a_right_confirmation_is_accepted(tmp_path):
     [{"concurrency": 0}, {"rate": 0}, {"n_jobs": 0}, {"canary": -1}, {"halt_above": 1.5}, {"settle_pause": -1},
      {"concurrency": "many"}, {"rate": "fast"}, {"rate": 10**400}, {"halt_above": None}],
 )  # fmt: skip
-def test_an_option_that_cannot_be_is_refused_before_anything_is_sent(tmp_path, option):
+def test_invalid_option_is_refused_before_sending(tmp_path, option):
     (name,) = option
     with tiny_service(tmp_path / "ledger.db") as (session, service), pytest.raises(ConfigurationError, match=name):
         session.issue_many(members([11]), CAMPAIGN, **{**CALM, **option})
@@ -343,12 +343,12 @@ def test_an_option_that_cannot_be_is_refused_before_anything_is_sent(tmp_path, o
 
 
 @pytest.mark.parametrize("option", [{"allow_duplicates": "no"}, {"allow_duplicates": 1}, {"approve": 5}], ids=repr)
-def test_what_could_be_misunderstood_is_refused_before_anything_is_sent(tmp_path, option):
+def test_ambiguous_argument_is_refused_before_sending(tmp_path, option):
     with tiny_service(tmp_path / "ledger.db") as (session, service), pytest.raises(SparkflyError):
         session.issue_many(members([11, 12]), CAMPAIGN, **option, **CALM)
     assert not service.asked
 
 
-def test_a_canary_of_more_rows_than_there_are_is_all_of_them(tmp_path):
+def test_canary_larger_than_the_run_covers_all_rows(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, _service):
         assert session.issue_many(members([11, 12]), CAMPAIGN, canary=2**70, **CALM).outcome.eq("issued").all()

@@ -1,4 +1,4 @@
-"""What a service says beside its status counts, and what it echoes is kept nowhere."""
+"""The body of a response counts as well as its status, and secrets that the service echoes are stored nowhere."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def connected(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "body",
     [b'{"error": "it is locked"}', b'{"error": "it is lo', b'{"error": ' + b"[" * 300 + b"1" + b"]" * 300 + b"}",
      b'{"\\u0065rror": "it is locked"}'],
     ids=["plain", "half", "nested", "spelled"],
 )  # fmt: skip
-def test_a_void_that_is_answered_with_an_error_is_not_called_voided(tmp_path, said):
+def test_void_response_with_error_body_is_not_voided(tmp_path, body):
     def answer(received):
         if received.method == "POST":
-            return Answer(200, said)
+            return Answer(200, body)
         return Answer(200, {"offer_state": {"offer_state_id": 9, "member_id": 7, "status": "incomplete"}})
 
     with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
@@ -43,9 +43,9 @@ def test_a_void_that_is_answered_with_an_error_is_not_called_voided(tmp_path, sa
     ids=["plain", "escaped", "slashed"],
 )
 @pytest.mark.parametrize("status", [403, 422, 500, 200])
-def test_a_token_that_the_service_repeats_reaches_neither_result_nor_ledger(tmp_path, status, echo):
-    said = f'{{"error": "no rights for {echo}", "errors": {{"token": "{echo}"}}}}'.encode()
-    with ScriptedServer(answer=lambda _: Answer(status, said)) as server, connected(server, tmp_path) as session:
+def test_token_echoed_by_service_reaches_neither_result_nor_ledger(tmp_path, status, echo):
+    body = f'{{"error": "no rights for {echo}", "errors": {{"token": "{echo}"}}}}'.encode()
+    with ScriptedServer(answer=lambda _: Answer(status, body)) as server, connected(server, tmp_path) as session:
         result = session.update_many(ROW.assign(value=3), halt_above=1.0, **CALM)
         assert "no rights" in str(result["error"].iloc[0]) or status in (200, 500)
         assert TOKEN not in result.to_csv()
@@ -53,8 +53,8 @@ def test_a_token_that_the_service_repeats_reaches_neither_result_nor_ledger(tmp_
         assert TOKEN.encode() not in path.read_bytes()
 
 
-def test_absence_by_reference_is_believed_only_where_the_service_finds_a_confirmed_row(tmp_path):
-    """One description of the query wants member_id too: then a 404 says nothing, and nothing may be sent again."""
+def test_absence_by_reference_needs_a_confirmed_row_found(tmp_path):
+    """One API description requires member_id in this query. Then a 404 proves nothing, and no row may be resent."""
     issues = []
 
     def answer(received):
@@ -76,7 +76,7 @@ def test_absence_by_reference_is_believed_only_where_the_service_finds_a_confirm
 @pytest.mark.parametrize(
     "member", [b"[" * 1000 + b"]" * 1000, b'"\\u0000"', b'"../.."', b"true"], ids=["deep", "NUL", "path", "flag"]
 )
-def test_an_answer_that_names_no_member_spoils_its_own_row_alone(tmp_path, member):
+def test_response_without_valid_member_affects_only_its_row(tmp_path, member):
     issued = []
 
     def answer(received):
@@ -93,8 +93,8 @@ def test_an_answer_that_names_no_member_spoils_its_own_row_alone(tmp_path, membe
     assert (issued.count(7), issued.count(9)) == (1, 1)
 
 
-def test_a_read_back_that_answers_another_offer_state_proves_nothing(tmp_path):
-    """Taken for absence it would have the row sent again."""
+def test_readback_of_another_offer_state_proves_nothing(tmp_path):
+    """If it counted as absence, the row would be resent."""
     changes = []
 
     def answer(received):
@@ -110,7 +110,7 @@ def test_a_read_back_that_answers_another_offer_state_proves_nothing(tmp_path):
     assert len(changes) == 1
 
 
-def test_an_offer_state_without_its_member_is_listed_under_the_member_that_was_asked_for(tmp_path):
+def test_listed_state_without_member_gets_the_requested_member(tmp_path):
     listing = {"total_entries": 1, "offer_states": [{"offer_state": {"offer_state_id": 9, "status": "incomplete"}}]}
     with (
         ScriptedServer(answer=lambda _received: Answer(200, listing)) as server,
@@ -123,9 +123,9 @@ def test_an_offer_state_without_its_member_is_listed_under_the_member_that_was_a
 @pytest.mark.parametrize(
     ("offer", "kept"), [('"301"', 301), ('"three"', None), (f'"{2**64}"', None), ("3.5", None), ("null", None)]
 )
-def test_ids_may_be_written_as_texts_and_what_is_no_id_is_missing(tmp_path, offer, kept):
-    said = f'{{"offer_state": {{"id": "17", "member_id": "7", "offer_id": {offer}}}}}'.encode()
-    with ScriptedServer(answer=lambda _received: Answer(201, said)) as server, connected(server, tmp_path) as session:
+def test_ids_sent_as_text_are_read_and_invalid_ids_are_missing(tmp_path, offer, kept):
+    body = f'{{"offer_state": {{"id": "17", "member_id": "7", "offer_id": {offer}}}}}'.encode()
+    with ScriptedServer(answer=lambda _received: Answer(201, body)) as server, connected(server, tmp_path) as session:
         row = session.issue_many(pd.DataFrame({"member_id": [7]}), "SUMMER26", **CALM).iloc[0]
     assert (row.outcome, row.offer_state_id, row.member_id) == ("issued", 17, 7)
     assert (None if pd.isna(row.offer_id) else row.offer_id) == kept

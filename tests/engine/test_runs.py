@@ -1,4 +1,4 @@
-"""Runs are known by name in one ledger: each is settled and undone where it was made, and none is taken for another."""
+"""Runs in one ledger: they are settled and undone at the service where they were made, and names never collide."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sparkfly_nb.errors import InvalidInput, LedgerError
 # ---- where a run was made --------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_not_settled_at_another_service_where_nothing_of_it_is_there(world, ledger):
+def test_run_is_not_settled_at_another_service(world, ledger):
     name, frame = world.calm["run"], members(world.member_ids[:3])
     with world.session(ledger) as session, tiny_service(ledger) as (elsewhere, other):
         world.service.set_faults({"issue_offer:commit_then_500": 1.0, "list_offer_states:error_500_before": 1.0})
@@ -32,7 +32,7 @@ def test_a_run_is_not_settled_at_another_service_where_nothing_of_it_is_there(wo
     assert len(world.states()) == 3
 
 
-def test_a_run_is_not_undone_at_another_service(ledger):
+def test_run_is_not_undone_at_another_service(ledger):
     with tiny_service(ledger) as (session, _service), tiny_service(ledger) as (elsewhere, other):
         session.issue_many(members([11, 12]), CAMPAIGN, run="june", **CALM)
         with pytest.raises(LedgerError, match="june"):
@@ -41,7 +41,7 @@ def test_a_run_is_not_undone_at_another_service(ledger):
         assert session.runs().run.tolist() == ["june"]
 
 
-def test_a_run_of_another_service_can_be_looked_at(ledger):
+def test_run_of_another_service_can_be_read(ledger):
     with tiny_service(ledger) as (session, _service), tiny_service(ledger) as (elsewhere, _other):
         session.issue_many(members([11]), CAMPAIGN, run="june", **CALM)
         assert elsewhere.run("june").outcome.tolist() == ["issued"]
@@ -50,7 +50,7 @@ def test_a_run_of_another_service_can_be_looked_at(ledger):
 # ---- names -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_a_person_gave_the_name_of_an_undo_is_not_taken_for_one(world, ledger):
+def test_run_named_like_an_undo_is_not_mistaken_for_one(world, ledger):
     name = world.calm["run"]
     with world.session(ledger) as session:
         issued = session.issue_many(members(world.member_ids[:3]), CAMPAIGN, **world.calm)
@@ -65,7 +65,7 @@ def test_a_run_that_a_person_gave_the_name_of_an_undo_is_not_taken_for_one(world
     assert undoes.dropna().to_dict() == {result.attrs["run"]: name}
 
 
-def test_the_undo_of_a_run_with_the_longest_name_can_be_looked_at(world, tmp_path):
+def test_undo_of_run_with_longest_name_can_be_read(world, tmp_path):
     longest = world.calm["run"].ljust(200, "_")
     with world.session(str(tmp_path / "ledger.db")) as session:
         session.issue_many(members(world.member_ids[:2]), CAMPAIGN, **{**world.calm, "run": longest})
@@ -78,13 +78,13 @@ def test_the_undo_of_a_run_with_the_longest_name_can_be_looked_at(world, tmp_pat
 # ---- two processes on one run ----------------------------------------------------------------------------------------
 
 
-def test_a_row_that_one_process_gives_up_while_another_sends_it_again_is_not_called_rejected(ledger):
+def test_row_resent_by_another_process_is_not_rejected(ledger):
     frame, calm = members([11]), {"run": "june", "progress": False, "settle_pause": 0}
-    looks, seconds_turn, others_result = count(1), threading.Event(), []
+    readbacks, seconds_turn, others_result = count(1), threading.Event(), []
 
     def answer_as_service(received):
         answer = service(received)
-        if received.method == "GET" and next(looks) == 2 * (1 + MAX_RESENDS):  # the last look of the first process
+        if received.method == "GET" and next(readbacks) == 2 * (1 + MAX_RESENDS):  # the last of the first process
             others_result.append(pool.submit(second.issue_many, frame, CAMPAIGN, **calm))
             assert seconds_turn.wait(PATIENCE_S)
         return answer
@@ -93,7 +93,7 @@ def test_a_row_that_one_process_gives_up_while_another_sends_it_again_is_not_cal
         if not others_result:
             return DropRead()
         seconds_turn.set()
-        until = time.monotonic() + 1  # time for the first process to say something untrue
+        until = time.monotonic() + 1  # time for the first process to record something false
         while second.run("june").outcome.tolist() != ["rejected"] and time.monotonic() < until:
             time.sleep(0.02)
         return None

@@ -1,4 +1,4 @@
-"""The ledger's states against a simple model: claimed, recorded, lost, crashed, recovered and settled in any order."""
+"""The ledger against a simple model: rows are claimed, recorded, lost, recovered and settled in any order."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def a_run(rows):
 
 
 class LedgerStates(RuleBasedStateMachine):
-    """Several runners work on one run; the service is a count of what it made for each row."""
+    """Several runners work on one run. The service is a counter of the offers it made for each row."""
 
     workers = Bundle("workers")
     claims = Bundle("claims")
@@ -49,7 +49,7 @@ class LedgerStates(RuleBasedStateMachine):
         self.resends = Counter()
         self.made = Counter()
         self.shards = {}
-        self.held = {}  # (claimant's name, shard) to the positions that it may send
+        self.held = {}  # (claimant's name, shard): the positions that it may send
         self.dead = set()
 
     def teardown(self):
@@ -58,7 +58,7 @@ class LedgerStates(RuleBasedStateMachine):
         self.ledger.close()
         self.place.cleanup()
 
-    # ---- what can happen
+    # ---- rules
 
     @initialize(cuts=st.lists(st.integers(1, 4), min_size=1, max_size=5))
     def create(self, cuts):
@@ -73,7 +73,7 @@ class LedgerStates(RuleBasedStateMachine):
 
     @rule()
     def create_again(self):
-        """Another process that starts the same run finds it."""
+        """Another process that starts the same run gets the existing one."""
         assert self.ledger.create(a_run(len(self.outcomes)), iter([]), []) == self.run
 
     @rule(target=workers)
@@ -105,18 +105,18 @@ class LedgerStates(RuleBasedStateMachine):
         return worker, claim
 
     def send(self, positions, fates):
-        """Let the service get some rows of a claim; give what the worker can tell of them."""
-        told = []
+        """Send some rows of a claim to the service, and return the outcomes that the worker can report."""
+        reported = []
         for position, fate in zip(positions, fates, strict=True):
             if fate in ("issued", "committed and lost"):
                 self.made[position] += 1
             if fate == "issued":
-                told.append(Outcome(position, "issued", 201, attempts=1, offer_state_id=position))
+                reported.append(Outcome(position, "issued", 201, attempts=1, offer_state_id=position))
             elif fate == "rejected":
-                told.append(Outcome(position, "rejected", 403, "no", attempts=1))
+                reported.append(Outcome(position, "rejected", 403, "no", attempts=1))
             elif fate != "not sent":
-                told.append(Outcome(position, "unknown", None, "lost", attempts=1))
-        return told
+                reported.append(Outcome(position, "unknown", None, "lost", attempts=1))
+        return reported
 
     @rule(claimed=consumes(claims), chance=st.data())
     def send_and_record(self, claimed, chance):
@@ -125,9 +125,9 @@ class LedgerStates(RuleBasedStateMachine):
         if worker.name in self.dead or positions is None:
             return
         fates = chance.draw(st.lists(FATES, min_size=len(positions), max_size=len(positions)))
-        told = self.send(positions, fates)
-        worker.record(claim.shard, told)
-        for outcome in told:
+        reported = self.send(positions, fates)
+        worker.record(claim.shard, reported)
+        for outcome in reported:
             self.outcomes[outcome.position] = outcome.outcome
         del self.held[worker.name, claim.shard]
 
@@ -142,7 +142,7 @@ class LedgerStates(RuleBasedStateMachine):
 
     @rule(worker=workers)
     def die(self, worker):
-        """Nothing was heard of it for a long time."""
+        """The claimant has had no heartbeat for a long time."""
         with self.ledger.transaction() as connection:
             connection.execute(sa.update(claimants).where(claimants.c.claimant == worker.name).values(seen_at=0.0))
         self.dead.add(worker.name)
@@ -153,7 +153,7 @@ class LedgerStates(RuleBasedStateMachine):
             worker.beat()
 
     def lose(self, name):
-        """Of all that is planned in a shard it may have sent any: also what was planned again after the claim."""
+        """A lost claimant may have sent any planned row of its shards, even rows planned again after the claim."""
         for holder, shard in list(self.held):
             if holder == name:
                 del self.held[holder, shard]
@@ -169,7 +169,7 @@ class LedgerStates(RuleBasedStateMachine):
 
     @rule(worker=workers)
     def abandon(self, worker):
-        """It lost sight of its own workers."""
+        """The claimant lost contact with its own workers."""
         if worker.name not in self.dead:
             worker.abandon("workers died")
             self.lose(worker.name)
@@ -185,7 +185,7 @@ class LedgerStates(RuleBasedStateMachine):
 
     @rule()
     def settle(self):
-        """Read back what is unknown: the service is asked, and tells the truth."""
+        """Read unknown rows back from the service, which reports the truth."""
         unknown = self.ledger.rows_of(self.run, outcome="unknown")
         assert [row.position for row in unknown] == [at for at, end in self.outcomes.items() if end == "unknown"]
         found = [row for row in unknown if self.made[row.position]]
@@ -200,7 +200,7 @@ class LedgerStates(RuleBasedStateMachine):
             ],
         )
         self.ledger.reopen(self.run.run_no, again)
-        self.ledger.reopen(self.run.run_no, again)  # another process read the same, and comes later
+        self.ledger.reopen(self.run.run_no, again)  # another process read the same rows and is late
         self.outcomes.update({row.position: "issued" for row in found})
         self.outcomes.update({row.position: "rejected" for row in given_up})
         self.outcomes.update({row.position: "planned" for row in again})
@@ -210,10 +210,10 @@ class LedgerStates(RuleBasedStateMachine):
         return [position for position, end in self.outcomes.items() if end in ("issued", "rejected")]
 
     @precondition(lambda self: self.ended())
-    @rule(chance=st.data(), word=st.sampled_from(["issued", "rejected", "unknown"]))
-    def a_late_word_changes_no_end(self, chance, word):
+    @rule(chance=st.data(), outcome=st.sampled_from(["issued", "rejected", "unknown"]))
+    def a_late_outcome_changes_no_end(self, chance, outcome):
         position = chance.draw(st.sampled_from(self.ended()))
-        self.ledger.end(self.run.run_no, [Outcome(position, word, error="late")])
+        self.ledger.end(self.run.run_no, [Outcome(position, outcome, error="late")])
         self.ledger.reopen(self.run.run_no, [Row(position, {}, self.resends[position])])
 
     @precondition(lambda self: self.outcomes)
@@ -224,14 +224,14 @@ class LedgerStates(RuleBasedStateMachine):
         self.ledger.__init__(address)
         assert self.ledger.find(run="a run") == self.run
 
-    # ---- what always holds
+    # ---- invariants
 
     @invariant()
     def nothing_is_made_twice(self):
         assert not [position for position, number in self.made.items() if number > 1]
 
     @invariant()
-    def the_ledger_says_what_the_model_says(self):
+    def the_ledger_agrees_with_the_model(self):
         if not self.outcomes:
             return
         rows = [row for chunk in self.ledger.chunks(self.run.run_no) for row in chunk]
@@ -240,16 +240,16 @@ class LedgerStates(RuleBasedStateMachine):
         assert self.ledger.counts(self.run.run_no) == Counter(self.outcomes.values())
 
     @invariant()
-    def what_is_recorded_as_issued_was_made(self):
+    def every_issued_row_was_made(self):
         assert all(self.made[position] == 1 for position, end in self.outcomes.items() if end == "issued")
 
     def work_off(self):
-        """Whatever happened before, one runner that works in peace ends every row."""
+        """One undisturbed runner ends every row, whatever happened before."""
         for name in {name for name, _shard in self.held}:
             self.dead.add(name)
             with self.ledger.transaction() as connection:
                 connection.execute(sa.update(claimants).where(claimants.c.claimant == name).values(seen_at=0.0))
-        worker = self.come_alone()
+        worker = self.come_again()
         for _round in range(3):
             self.recover(worker)
             self.settle()
@@ -258,12 +258,12 @@ class LedgerStates(RuleBasedStateMachine):
                 worker.record(claim.shard, self.send(positions, ["issued"] * len(positions)))
                 self.outcomes.update(dict.fromkeys(positions, "issued"))
         self.nothing_is_made_twice()
-        self.the_ledger_says_what_the_model_says()
-        self.what_is_recorded_as_issued_was_made()
+        self.the_ledger_agrees_with_the_model()
+        self.every_issued_row_was_made()
         assert set(self.outcomes.values()) <= {"issued", "rejected"}
         worker.leave()
 
-    def come_alone(self):
+    def come_again(self):
         worker = Claimant(self.ledger, self.run)
         worker.beat()
         return worker
@@ -273,16 +273,16 @@ TestLedgerStates = LedgerStates.TestCase
 TestLedgerStates.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 
 
-@pytest.mark.parametrize("word", ["rejected", "unknown"])
-def test_an_ended_row_keeps_its_end(ledger, word):
+@pytest.mark.parametrize("late", ["rejected", "unknown"])
+def test_ended_row_keeps_its_outcome(ledger, late):
     opened = Ledger(ledger)
     run = opened.create(a_run(2), [[PlannedRow(at, 1000 + at, None, None, f"r-{at}", {}) for at in (0, 1)]], [(0, 1)])
     worker = Claimant(opened, run)
     worker.beat()
     claim = worker.claim()
     worker.record(claim.shard, [Outcome(at, "issued", 201, offer_state_id=7 + at) for at in (0, 1)])
-    opened.end(run.run_no, [Outcome(0, word, 500, error="late")])
-    worker.record(claim.shard, [Outcome(1, word, 500, error="late")])
+    opened.end(run.run_no, [Outcome(0, late, 500, error="late")])
+    worker.record(claim.shard, [Outcome(1, late, 500, error="late")])
     opened.reopen(run.run_no, claim.rows)
     (rows,) = opened.chunks(run.run_no)
     assert [(row["outcome"], row["offer_state_id"], row["error"]) for row in rows] == [

@@ -1,5 +1,7 @@
-"""What the tests of the bulk engine share: a sandbox that says what really happened, a scripted service, and issuers in
-processes of their own that can be killed. Run as a program it is such an issuer."""
+"""Helpers of the bulk tests: a sandbox that reports what really happened, a scripted service, and issuer processes.
+
+An issuer is a separate process that runs one bulk call and can be killed. This file is also its program.
+"""
 
 from __future__ import annotations
 
@@ -32,18 +34,16 @@ from sparkfly_nb.sandbox.process import SandboxProcess
 CAMPAIGN = "SUMMER26"
 SOON = "2030-06-01T00:00:00Z"
 LATER = "2030-09-01T00:00:00Z"
-#: Tests do not wait for a real service to recover.
+#: Short delays, because tests do not wait for a real service to recover.
 QUICK = RetryPolicy(base_delay=0.01, max_delay=0.1)
 CALM = {"progress": False, "settle_pause": 0.05}
 TIMEOUT = (2, 0.5)
 PATIENCE_S = 60
+#: Faults after which the response alone does not tell whether the request was carried out.
 LOST = ("commit_then_drop", "commit_then_500", "commit_then_503", "commit_then_hang", "half_body", "unreadable_2xx",
         "wrong_content_type", "drop_before", "error_500_before", "status_503_bare")  # fmt: skip
-"""Faults after which nobody can tell, from the answer alone, whether it was done."""
-
-
+#: Faults after which the request was certainly not carried out.
 REFUSED = ("status_429", "status_429_date", "status_429_bare", "status_503", "status_401", "token_revoked")
-"""Faults after which it surely was not done."""
 
 
 # ---- ledgers ---------------------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def postgres():
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger(request, tmp_path):
-    """The address of an empty ledger, in each of the two databases."""
+    """The address of an empty ledger, once in SQLite and once in PostgreSQL."""
     if request.param == "sqlite":
         yield str(tmp_path / "ledger.db")
     else:
@@ -70,13 +70,13 @@ def ledger(request, tmp_path):
 
 @pytest.fixture(scope="module")
 def bulk_service():
-    """A sandbox for each file: what all its tests made is asked for again and again."""
+    """One sandbox for each file, because every test reads everything that was created in it."""
     with SandboxProcess.start(members=400, seed=3) as service:
         yield service
 
 
 class World:
-    """The sandbox as one test sees it: what happened since the test began."""
+    """The sandbox as one test sees it: everything that happened since the test started."""
 
     def __init__(self, service, name):
         self.service = service
@@ -85,30 +85,36 @@ class World:
         truth = service.truth()
         self._first = 1 + max(state["offer_state_id"] for state in truth["offer_states"])
         self._before = Counter(truth["requests"])
-        # References are made from the run's name, so each test has its own, as others issued in this sandbox before. It
-        # is the same each time: which requests are hit by a fault depends on what is asked.
+        # References depend on the run's name, and other tests have issued in this sandbox before, so each test needs a
+        # name of its own. The name is the same every time, because the contents of a request decide whether a fault
+        # hits it.
         self.calm = {**CALM, "run": name}
 
     def session(self, ledger, *, timeout=TIMEOUT, **arguments):
         return Session("sandbox", **way_to(self.service), ledger=ledger, timeout=timeout, retry=QUICK, **arguments)
 
     def states(self):
-        """The offer states that were made since the test began."""
+        """Return the offer states that were created since the test started."""
         states = self.service.truth(generated=False)["offer_states"]
         return [state for state in states if state["offer_state_id"] >= self._first]
 
     def state(self, offer_state_id):
         return next(state for state in self.states() if state["offer_state_id"] == offer_state_id)
 
+    def statuses(self, offer_state_ids):
+        """Return the statuses of some of these offer states."""
+        status_of = {state["offer_state_id"]: state["status"] for state in self.states()}
+        return [status_of[key] for key in offer_state_ids]
+
     def requests(self, operation):
-        """How often the sandbox was asked for an operation since the test began."""
+        """Return the number of requests for an operation since the test started."""
         return self.service.truth(generated=False)["requests"].get(operation, 0) - self._before[operation]
 
     def wait_for_requests(self, operation, number, unless=lambda: False):
-        """Wait until the sandbox was asked so often, or something else has happened."""
+        """Wait for a number of requests, or until `unless` is true."""
         until = time.monotonic() + PATIENCE_S
         while self.requests(operation) < number and not unless():
-            assert time.monotonic() < until, f"{operation} was not asked {number} times"
+            assert time.monotonic() < until, f"{operation} was not requested {number} times"
             time.sleep(0.02)
 
 
@@ -119,7 +125,7 @@ def world(bulk_service, request):
 
 
 def way_to(service):
-    """Give what a Session needs to reach a sandbox."""
+    """Return the arguments with which a Session reaches a sandbox."""
     return {"base_url": service.base_url, "identity": service.identity.reveal(), "key": service.key.reveal()}
 
 
@@ -128,7 +134,7 @@ def members(ids, **columns):
 
 
 def assert_true(result, states):
-    """Hold every outcome of an issue against what is in the store."""
+    """Check every outcome of an issue against the store of the service."""
     made = {}
     for state in states:
         made.setdefault(state["external_ref_id"], []).append(state)
@@ -142,15 +148,15 @@ def assert_true(result, states):
         else:
             assert row.outcome == "rejected", row
             assert not ids, row
-    assert not made, f"nobody asked for {made}"
+    assert not made, f"nothing requested {made}"
 
 
 @contextmanager
 def dask_client(**arguments):
-    """A Dask cluster on this machine, beside any other that may run."""
+    """Start a Dask cluster on this machine. Its ports are free ones, so other clusters may run."""
     distributed = pytest.importorskip("distributed")
     with warnings.catch_warnings():
-        # distributed leaves sockets and loops of its own to the garbage collector while it starts and stops
+        # distributed leaves some of its sockets and event loops to the garbage collector when it starts and stops
         warnings.filterwarnings("ignore", category=ResourceWarning, module=r"(distributed|tornado|asyncio|socket)")
         with (
             distributed.LocalCluster(
@@ -165,15 +171,15 @@ def dask_client(**arguments):
 
 
 class TinyService:
-    """A service in this process that issues, lists and queries; a test changes what it answers."""
+    """A service in this process that issues, lists and queries. A test may change its responses."""
 
     def __init__(self):
         self.states = []
         self.asked = []
         self.tokens = {"given-token"}
         self.authentications = 0
+        #: Called with (number of the issue, record). Its return value, if any, is sent instead of the receipt.
         self.on_issue = None
-        """Called with (number of the issue, record); what it returns is sent instead of the receipt."""
         self.lock = threading.Lock()
 
     def __call__(self, received):
@@ -194,11 +200,11 @@ class TinyService:
             found = [state for state in self.states if state["external_ref_id"] == query["external_ref_id"]]
             return Answer(200, {"offer_state": found[0]}) if found else Answer(404, {"error": "OfferState not found"})
         member_id = int(re.search(r"/members/(\d+)/", path.path)[1])
-        held = [{"offer_state": state} for state in self.states if state["member_id"] == member_id]
+        listed = [{"offer_state": state} for state in self.states if state["member_id"] == member_id]
         if query.get("page", "1") != "1":
-            held = []
-        counts = {"page": 1, "per_page": 5000, "total_entries": len(held), "total_pages": 1}
-        return Answer(200, {**counts, "offer_states": held})
+            listed = []
+        counts = {"page": 1, "per_page": 5000, "total_entries": len(listed), "total_pages": 1}
+        return Answer(200, {**counts, "offer_states": listed})
 
     def _issue(self, asked):
         with self.lock:
@@ -219,7 +225,7 @@ class TinyService:
         return instead or Answer(201, {"offer_state": receipt_of(record)})
 
     def issues(self):
-        """When, in seconds, and what was asked to be issued."""
+        """Return the time in seconds and the request of each issue."""
         return [(at, received) for at, received in self.asked if received.target.endswith("/issue")]
 
 
@@ -230,7 +236,7 @@ def receipt_of(record, **changes):
 
 @contextmanager
 def tiny_service(ledger, *, retry=QUICK, **arguments):
-    """A Session on a `TinyService`."""
+    """Open a Session on a `TinyService`."""
     service = TinyService()
     if "identity" not in arguments:
         arguments.setdefault("token", "given-token")
@@ -248,7 +254,7 @@ def tiny_service(ledger, *, retry=QUICK, **arguments):
 
 
 class Issuer:
-    """A process that runs one bulk call, and can be interrupted and killed."""
+    """A process that runs one bulk call and can be interrupted or killed."""
 
     def __init__(self, world, ledger, place, *, ids, backend=None, void_run=None, **arguments):
         self.result_path = Path(place) / f"result-{os.urandom(4).hex()}.pickle"
@@ -269,12 +275,12 @@ class Issuer:
         self.process.stdin.write(json.dumps(task) + "\n")
         self.process.stdin.flush()
         try:
-            assert self.said() == "ready"
+            assert self.read_line() == "ready"
         except BaseException:
             self.__exit__()
             raise
 
-    def said(self):
+    def read_line(self):
         return self.process.stdout.readline().strip()
 
     def go(self):
@@ -293,7 +299,7 @@ class Issuer:
         self.process.wait()
 
     def report(self):
-        """Wait for the end; gives what the issuer reported."""
+        """Wait for the process to end, and return its report."""
         self.process.wait(PATIENCE_S)
         assert self.process.returncode == 0, self.process.returncode
         return pickle.loads(self.result_path.read_bytes())
@@ -310,26 +316,26 @@ class Issuer:
 
 
 def _issue_in_this_process():
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background processes of a shell ignore SIGINT
     task = json.loads(sys.stdin.readline())
     joblib.parallel_config(task["backend"]) if task["backend"] else None
     with Session("sandbox", **task["way"], ledger=task["ledger"], timeout=TIMEOUT, retry=QUICK) as session:
         session._tokens.current()
         before = _sockets(session)  # the Session's own, for single calls
-        _say("ready")
+        _write_line("ready")
         sys.stdin.readline()
-        told = {}
+        report = {}
         try:
             if task["void_run"]:
-                told["result"] = session.void_run(task["void_run"], **task["arguments"])
+                report["result"] = session.void_run(task["void_run"], **task["arguments"])
             else:
-                told["result"] = session.issue_many(members(task["ids"]), CAMPAIGN, **task["arguments"])
+                report["result"] = session.issue_many(members(task["ids"]), CAMPAIGN, **task["arguments"])
         except KeyboardInterrupt:
-            told["interrupted"] = True
-        told["threads"] = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-        told["children"] = [" ".join(child.cmdline())[:300] for child in psutil.Process().children(recursive=True)]
-        told["sockets"] = list(map(str, _sockets(session) - before))
-        Path(task["result"]).write_bytes(pickle.dumps(told))
+            report["interrupted"] = True
+        report["threads"] = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+        report["children"] = [" ".join(child.cmdline())[:300] for child in psutil.Process().children(recursive=True)]
+        report["sockets"] = list(map(str, _sockets(session) - before))
+        Path(task["result"]).write_bytes(pickle.dumps(report))
 
 
 def _sockets(session):
@@ -337,8 +343,8 @@ def _sockets(session):
     return {link for link in psutil.Process().net_connections() if link.raddr and link.raddr.port == port}
 
 
-def _say(word):
-    sys.stdout.write(word + "\n")
+def _write_line(line):
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 

@@ -1,10 +1,13 @@
-"""Helpers that fill a ledger call by call and look into it, for the tests of what it keeps."""
+"""Helpers that fill a ledger call by call and read its contents, for the tests of the ledger."""
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import time
 from itertools import count
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -14,8 +17,8 @@ from sparkfly_nb.bulk.ledger.tables import claimants, shards
 from sparkfly_nb.bulk.records import Outcome, PlannedRow, Run
 
 ADDRESS = "http://127.0.0.1/v1.0"
+#: A process number above the highest one on Linux.
 GONE = 2**22 + 1
-"""Above the highest number that Linux gives to a process."""
 _NUMBERS = count(1)
 
 
@@ -47,7 +50,7 @@ def made(book, rows_=3, rows_per_shard=3, first_member=1000, **changes):
 
 
 def kept(book, run, *names):
-    """Give some columns of all rows of a run."""
+    """Return some columns of all rows of a run."""
     return [tuple(row[name] for name in names) for chunk in book.chunks(run.run_no) for row in chunk]
 
 
@@ -58,13 +61,13 @@ def shards_of(book, run, *names):
 
 
 def overwrite(book, run, table, **values):
-    """Let the ledger say something else of a run, as nothing of ours would."""
+    """Change records of a run behind the package's back."""
     with book.transaction() as connection:
         connection.execute(sa.update(table).where(table.c.run_no == run.run_no).values(values))
 
 
 def set_claimant(book, claimant, *, silent_s=0.0, **values):
-    """Let the ledger say something else of a claimant, and that it was last heard of so long ago."""
+    """Change the record of a claimant, with its last heartbeat `silent_s` seconds ago."""
     values["seen_at"] = time.time() - silent_s
     with book.transaction() as connection:
         connection.execute(sa.update(claimants).where(claimants.c.claimant == claimant.name).values(values))
@@ -85,5 +88,25 @@ def at_work(book, run, **arguments):
     return claimant
 
 
+#: An outcome with a value in every field.
 ISSUED = Outcome(0, "issued", 201, "odd", "t-1", 2, "response", 71, 1009, 301, "VK32", "2030-01-01", "2030-02-01")
-"""Every field says something."""
+
+
+def recorded(address):
+    """Read the runs and rows of a ledger without the package, in a separate connection."""
+    queries = ("SELECT * FROM runs ORDER BY run_no", "SELECT * FROM rows ORDER BY run_no, position")
+    if address.startswith("postgresql"):
+        with psycopg.connect(address, row_factory=psycopg.rows.dict_row) as connection:
+            return [connection.execute(query).fetchall() for query in queries]
+    with contextlib.closing(sqlite3.connect(address)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [[dict(row) for row in connection.execute(query)] for query in queries]
+
+
+def recorded_shards(address):
+    query = "SELECT shard, state, claimant FROM shards ORDER BY shard"
+    if address.startswith("postgresql"):
+        with psycopg.connect(address) as connection:
+            return connection.execute(query).fetchall()
+    with contextlib.closing(sqlite3.connect(address)) as connection:
+        return connection.execute(query).fetchall()

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: on loopback, in a temporary directory, gone with the tests."""
+"""A PostgreSQL server for the tests: on loopback, in a temporary directory, stopped at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_S = 60
 
 def _absent(why):
     if REQUIRE:
-        pytest.fail(f"{why}, and {REQUIRED} says that it must be tested", pytrace=False)
+        pytest.fail(f"{why}, and {REQUIRED}=1 requires these tests", pytrace=False)
     pytest.skip(why)
 
 
@@ -37,14 +37,14 @@ def _find_programs():
 
 
 def _owner():
-    """The server refuses to run as root."""
+    """Return the account for the server, which refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             account = pwd.getpwnam(name)
             return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    return _absent("the tests run as root, and there is no account that PostgreSQL could run as")
+    return _absent("the tests run as root, and no other account exists for PostgreSQL")
 
 
 def _free_port():
@@ -55,7 +55,7 @@ def _free_port():
 
 @contextlib.contextmanager
 def postgres_server():
-    """Start a server; gives the address of its first database."""
+    """Start a server and yield the address of its first database."""
     programs, owner = _find_programs(), _owner()
     home = Path(tempfile.mkdtemp(prefix="sparkfly_nb-postgres-"))
     if owner:
@@ -85,7 +85,7 @@ def postgres_server():
 
 @contextlib.contextmanager
 def fresh_database(server_address):
-    """Make a database, and drop it at the end; gives its address."""
+    """Create a database, yield its address, and drop it at the end."""
     name = f"ledger_{uuid.uuid4().hex}"
     with psycopg.connect(server_address, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
