@@ -328,7 +328,7 @@ class Ledger:
             wait_s = 0.0 if moment is None else max(0.0, float(moment) - ledger_time(connection))
         if wait_s > LONGEST_WAIT_S:
             raise LedgerError(
-                "the ledger says that rows may be sent until days from now: a clock was wrong, or the ledger was "
+                "the ledger says that rows may still be sent for days: a clock was wrong, or the ledger was "
                 "changed by hand. The unknown rows stay unknown; check them against the service by hand"
             )
         return wait_s

@@ -128,7 +128,7 @@ def test_implausibly_long_wait_raises_ledger_error(book, more_s, refused):
         with pytest.raises(LedgerError) as caught:
             book.safe_in_s(run.run_no)
         assert str(caught.value) == (
-            "the ledger says that rows may be sent until days from now: a clock was wrong, or the ledger was "
+            "the ledger says that rows may still be sent for days: a clock was wrong, or the ledger was "
             "changed by hand. The unknown rows stay unknown; check them against the service by hand"
         )
     else:
