@@ -29,7 +29,7 @@ def test_members_to_list_are_deduplicated_or_each_bad_one_is_reported(data, form
     if not wrong:
         assert member_ids_of(members) == list(dict.fromkeys(drawn.of("member_id")))
     else:
-        with pytest.raises(InvalidRows, match="nothing was asked") as caught:
+        with pytest.raises(InvalidRows, match="nothing was requested") as caught:
             member_ids_of(members)
         labels = [at if form == "list" else drawn.label(at) for at in wrong]
         assert [repr(label) for label in caught.value.report["row"]] == list(map(repr, labels))
