@@ -61,7 +61,7 @@ def result_frame(ledger: Ledger, run: Run, index: pd.Index | None = None) -> pd.
     """
     builder = FrameBuilder(RESULT, where=f"run {run.run}")
     for columns in ledger.columns(run.run_no, LEDGER_COLUMNS):
-        builder.add_columns(_result_columns(run, columns), len(columns["position"]))
+        builder.add_columns(list(_result_columns(run, columns)), len(columns["position"]))
     frame = builder.frame()
     if index is not None:
         frame.index = index

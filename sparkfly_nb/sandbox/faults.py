@@ -219,7 +219,7 @@ def alter_page(fault: str, index: dict[str, Any], fetch: Callable[[int], dict[st
 
 
 _WRONG_VALUES: Final[dict[str, tuple[Any, ...]]] = {
-    "value": ("a lot", 1.5, [], 2**70),
+    "value": ("a lot", 1.5, [], 2**64 - 1),
     "offer_value_required": (True, "ten", {}),
     "locked": ("no", 0, "maybe"),
     "is_reward": ("yes", 1),

@@ -266,7 +266,7 @@ def _contradictions(plan: Plan) -> list[RowProblem]:
 def _repeated(plan: Plan, frame: pd.DataFrame) -> list[RowProblem]:
     """Find rows that repeat the member of an earlier row or, for changes of offer states, its offer state."""
     names = ("member_id", "member_identifier") if plan.operation.issues else ("offer_state_id",)
-    intended = ", or allow duplicates if a second offer is intended" if plan.operation.issues else ""
+    intended = ", or pass allow_duplicates=True if a second offer is intended" if plan.operation.issues else ""
     found = []
     for name in names:
         series = plan.columns.get(name)

@@ -44,7 +44,7 @@ def issued_rows(plan: Plan, known: Mapping[tuple[str, Any], str]) -> list[RowPro
         runs = series.map({value: run for (kind, value), run in known.items() if kind == name})
         for at in np.flatnonzero(runs.notna().to_numpy(dtype=bool)).tolist():
             problem = f"run {runs.iloc[at]} already issued, or may have issued, an offer to this member"
-            fix = "remove the row, or allow duplicates if a second offer is intended"
+            fix = "remove the row, or pass allow_duplicates=True if a second offer is intended"
             found.setdefault(at, RowProblem(at, name, series.iloc[at], problem, fix, "already issued"))
     return list(found.values())
 
