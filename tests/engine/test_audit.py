@@ -11,7 +11,7 @@ import pytest
 from audit_world import kinds, numbers, state
 from bulk_world import QUICK
 from pandas.testing import assert_frame_equal
-from scripted_server import Answer, ScriptedServer
+from scripted_server import ScriptedResponse, ScriptedServer
 
 from sparkfly_nb import Session, read_audit
 from sparkfly_nb.errors import DataWarning, InvalidInput, LedgerError
@@ -323,7 +323,7 @@ def test_listing_is_read_completely_or_the_member_is_unread(tmp_path, pages, is_
         address = urlsplit(received.target)
         member, page = int(address.path.split("/")[3]), int(parse_qs(address.query).get("page", ["1"])[0])
         shown = pages if member == 1 else in_pages
-        return Answer(200, shown(held[member], page))
+        return ScriptedResponse(200, shown(held[member], page))
 
     with ScriptedServer(answer=respond) as server:
         options = {"base_url": server.base_url, "token": "given-token", "ledger": str(tmp_path / "ledger.db")}

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 from bulk_world import CALM, CAMPAIGN, LATER, QUICK, SOON, assert_true, members, receipt_of, tiny_service
-from scripted_server import Answer, DropRead
+from scripted_server import DropRead, ScriptedResponse
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.retry_policy import RetryPolicy
@@ -30,7 +30,7 @@ def changes_dates(service, number, record):
 
 
 def keeps_nothing(service, number, record):
-    return Answer(201, {"offer_state": receipt_of(record)})
+    return ScriptedResponse(201, {"offer_state": receipt_of(record)})
 
 
 def makes_two(service, number, record):
@@ -39,7 +39,7 @@ def makes_two(service, number, record):
 
 def shows_another_state(service, number, record):
     service.states.append({**record, "offer_state_id": number + 1000})
-    return Answer(201, {"offer_state": receipt_of(record)})
+    return ScriptedResponse(201, {"offer_state": receipt_of(record)})
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_canary_works_for_every_operation(world, tmp_path):
 def test_mostly_failing_run_is_halted_and_can_be_continued(tmp_path, concurrency):
     frame = members(range(1000, 2000))
     with tiny_service(tmp_path / "ledger.db") as (session, service):
-        service.on_issue = lambda number, _record: Answer(403, {"error": "not permitted"})
+        service.on_issue = lambda number, _record: ScriptedResponse(403, {"error": "not permitted"})
         with pytest.raises(RunHalted, match=r"most rows fail.*not permitted") as halt:
             session.issue_many(frame, CAMPAIGN, concurrency=concurrency, **CALM)
         counts = halt.value.result.outcome.value_counts()
@@ -108,7 +108,7 @@ def test_mostly_failing_run_is_halted_and_can_be_continued(tmp_path, concurrency
 
 def test_late_failure_of_the_service_halts_the_run_soon(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
-        service.on_issue = lambda number, _record: Answer(403, {"error": "closed"}) if number > 1500 else None
+        service.on_issue = lambda number, _record: ScriptedResponse(403, {"error": "closed"}) if number > 1500 else None
         with pytest.raises(RunHalted):
             session.issue_many(members(range(1000, 5000)), CAMPAIGN, concurrency=4, **CALM)
     assert 1550 <= len(service.issues()) < 2500
@@ -117,14 +117,16 @@ def test_late_failure_of_the_service_halts_the_run_soon(tmp_path):
 def test_occasional_failures_do_not_halt_a_run(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         counter = iter(range(10_000))
-        service.on_issue = lambda number, _record: Answer(404, {"error": "no"}) if next(counter) % 3 == 0 else None
+        service.on_issue = lambda number, _record: (
+            ScriptedResponse(404, {"error": "no"}) if next(counter) % 3 == 0 else None
+        )
         result = session.issue_many(members(range(1000, 1300)), CAMPAIGN, concurrency=4, **CALM)
     assert result.outcome.value_counts().to_dict() == {"issued": 200, "rejected": 100}
 
 
 def test_halt_above_one_never_halts(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
-        service.on_issue = lambda number, _record: Answer(403, {"error": "no"})
+        service.on_issue = lambda number, _record: ScriptedResponse(403, {"error": "no"})
         result = session.issue_many(members(range(1000, 1200)), CAMPAIGN, halt_above=1, **CALM)
     assert result.outcome.eq("rejected").all()
 
@@ -132,7 +134,7 @@ def test_halt_above_one_never_halts(tmp_path):
 def test_service_that_throttles_everything_halts_run_with_rows_planned(tmp_path):
     retry = RetryPolicy(attempts=2, base_delay=0.001, max_delay=0.01)
     with tiny_service(tmp_path / "ledger.db", retry=retry) as (session, service):
-        service.on_issue = lambda number, _record: Answer(429)
+        service.on_issue = lambda number, _record: ScriptedResponse(429)
         with pytest.raises(RunHalted, match="no request gets through to the service: 429 too many requests") as halt:
             session.issue_many(members([11, 12]), CAMPAIGN, concurrency=2, **CALM)
         assert halt.value.result.outcome.tolist() == ["planned"] * 2
@@ -205,7 +207,7 @@ def short_shards(monkeypatch):
 @pytest.mark.usefixtures("short_shards")
 def test_run_that_fails_in_small_batches_is_halted(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
-        service.on_issue = lambda number, _record: Answer(403, {"error": "not permitted"})
+        service.on_issue = lambda number, _record: ScriptedResponse(403, {"error": "not permitted"})
         with pytest.raises(RunHalted, match="most rows fail"):
             session.issue_many(members(range(1000, 1200)), CAMPAIGN, rate=200, concurrency=1, **CALM)
     assert 50 <= len(service.issues()) < 100
@@ -222,7 +224,7 @@ def test_after_slowdown_last_rows_do_not_wait_for_ended_lanes(tmp_path):
     """Only lanes that still have rows get permits. Otherwise the last rows would wait for the end of the shard."""
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, _record: (
-            Answer(429, headers={"Retry-After": "0"}) if len(service.issues()) <= 8 else None
+            ScriptedResponse(429, headers={"Retry-After": "0"}) if len(service.issues()) <= 8 else None
         )
         result = session.issue_many(members(range(11, 19)), CAMPAIGN, **CALM, concurrency=8)
     assert result.outcome.eq("issued").all()
@@ -234,7 +236,7 @@ def test_after_slowdown_last_rows_do_not_wait_for_ended_lanes(tmp_path):
 def test_retry_after_pauses_all_requests(tmp_path, status):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
         service.on_issue = lambda number, _record: (
-            Answer(status, headers={"Retry-After": "1"}) if len(service.issues()) == 11 else None
+            ScriptedResponse(status, headers={"Retry-After": "1"}) if len(service.issues()) == 11 else None
         )
         result = session.issue_many(members(range(1000, 1060)), CAMPAIGN, concurrency=1, **CALM)
     moments = [at for at, _received in service.issues()]
@@ -250,7 +252,7 @@ def test_bare_503_is_read_back_and_slows_the_run(tmp_path):
         def busy(number, record):
             if len(service.issues()) == 1:
                 service.states.append(record)
-                return Answer(503, {"error": "busy"})
+                return ScriptedResponse(503, {"error": "busy"})
             return None
 
         service.on_issue = busy

@@ -11,7 +11,7 @@ import requests
 from depth import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scripted_server import VALUES, Answer, ScriptedServer
+from scripted_server import VALUES, ScriptedResponse, ScriptedServer
 from urllib3.util import parse_url
 from yarl import URL
 
@@ -100,7 +100,7 @@ def test_every_library_reads_the_same_address_and_it_is_that_of_the_template(cal
 def wires():
     """One server and one Session for all examples."""
     with (
-        ScriptedServer(answer=lambda _received: Answer(404, {"error": "not found"})) as server,
+        ScriptedServer(answer=lambda _received: ScriptedResponse(404, {"error": "not found"})) as server,
         Session("sandbox", base_url=server.base_url, token="given-token") as session,
     ):
         yield server, session

@@ -17,7 +17,7 @@ from bulk_world import CAMPAIGN, assert_true, members, tiny_service
 from depth import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_server import VALUES, Answer, ScriptedServer
+from scripted_server import VALUES, ScriptedResponse, ScriptedServer
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import ENDPOINTS
@@ -166,7 +166,7 @@ def test_the_same_holds_over_a_real_connection(echo, data, endpoint):
 @pytest.fixture(scope="module")
 def echo():
     def answer(_received):
-        return Answer(server.status, server.body)
+        return ScriptedResponse(server.status, server.body)
 
     with (
         ScriptedServer(answer=answer) as server,
@@ -364,18 +364,20 @@ def test_members_are_listed_into_the_promised_columns_or_unread(data, monkeypatc
 
 
 @dataclass(frozen=True)
-class Acted(Answer):
+class Acted(ScriptedResponse):
     """An answer after the service did what it was asked."""
 
     commits: bool = True
 
 
 UNREADABLE = bodies("receipt").filter(lambda body: words_for(OPERATIONS["issue"], body) == {"unknown"})
-LOST = st.tuples(st.sampled_from((200, 201, 202, 307, 408, 500, 502, 503)), UNREADABLE).map(lambda pair: Answer(*pair))
+LOST = st.tuples(st.sampled_from((200, 201, 202, 307, 408, 500, 502, 503)), UNREADABLE).map(
+    lambda pair: ScriptedResponse(*pair)
+)
 LIES = (
     LOST
     | LOST.map(lambda answer: Acted(answer.status, answer.body))
-    | st.tuples(st.sampled_from((400, 403, 404, 409, 422)), bodies("receipt")).map(lambda pair: Answer(*pair))
+    | st.tuples(st.sampled_from((400, 403, 404, 409, 422)), bodies("receipt")).map(lambda pair: ScriptedResponse(*pair))
     | st.none()
 )
 """What is answered to an issue instead of a receipt, whether it was done or not; None for the truth."""

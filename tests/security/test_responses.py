@@ -16,7 +16,7 @@ import psutil
 import pytest
 from audit_world import World, state
 from bulk_world import CALM, CAMPAIGN, members, tiny_service
-from scripted_server import RECEIPT, STATE, VALUES, Answer, Raw, ScriptedServer, success
+from scripted_server import RECEIPT, STATE, VALUES, Raw, ScriptedResponse, ScriptedServer, success
 from tls import tls_of
 
 from sparkfly_nb import ApiError, DataWarning, IncompleteListing, SparkflyError
@@ -78,14 +78,14 @@ def packed(pack, mebibytes=64):
 
 GZIP, ZLIB, RAW_DEFLATE = (lambda bits=bits: zlib.compressobj(9, zlib.DEFLATED, bits) for bits in (31, 15, -15))
 BOMBS = {
-    "gzip": Answer(200, packed(GZIP()), {"Content-Encoding": "gzip"}),
-    "x-gzip": Answer(200, packed(GZIP()), {"Content-Encoding": "x-gzip"}),
-    "deflate": Answer(200, packed(ZLIB()), {"Content-Encoding": "deflate"}),
-    "deflate without a head": Answer(200, packed(RAW_DEFLATE()), {"Content-Encoding": "deflate"}),
-    "gzip in gzip": Answer(200, gzip.compress(packed(GZIP(), 512)), {"Content-Encoding": "gzip, gzip"}),
-    "gzip five times": Answer(200, gzip.compress(b" "), {"Content-Encoding": ", ".join(["gzip"] * 500)}),
+    "gzip": ScriptedResponse(200, packed(GZIP()), {"Content-Encoding": "gzip"}),
+    "x-gzip": ScriptedResponse(200, packed(GZIP()), {"Content-Encoding": "x-gzip"}),
+    "deflate": ScriptedResponse(200, packed(ZLIB()), {"Content-Encoding": "deflate"}),
+    "deflate without a head": ScriptedResponse(200, packed(RAW_DEFLATE()), {"Content-Encoding": "deflate"}),
+    "gzip in gzip": ScriptedResponse(200, gzip.compress(packed(GZIP(), 512)), {"Content-Encoding": "gzip, gzip"}),
+    "gzip five times": ScriptedResponse(200, gzip.compress(b" "), {"Content-Encoding": ", ".join(["gzip"] * 500)}),
     "gzip in chunks": chunked(packed(GZIP()), head=b"Content-Encoding: gzip\r\n"),
-    "an encoding that was not asked for": Answer(200, b"\x00" * 2000, {"Content-Encoding": "br"}),
+    "an encoding that was not asked for": ScriptedResponse(200, b"\x00" * 2000, {"Content-Encoding": "br"}),
     "a body without an end": chunked(*[b" " * 2**16] * 40),
     "a length beyond all bounds": Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n{}"),
     "a length beyond the limit": Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n{}"),
@@ -99,9 +99,11 @@ BOMBS = {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;" + b"x" * 3_000_000
     ),
     "continuations without an end": Raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 50_000),
-    "JSON nested too deeply": Answer(200, b"[" * 500_000 + b"]" * 500_000),
-    "a number of a million digits": Answer(200, b'{"offer_state": {"offer_state_id": ' + b"9" * 1_000_000 + b"}}"),
-    "a number beyond all floats": Answer(200, b'{"offer_state": {"offer_state_id": 1e999999999}}'),
+    "JSON nested too deeply": ScriptedResponse(200, b"[" * 500_000 + b"]" * 500_000),
+    "a number of a million digits": ScriptedResponse(
+        200, b'{"offer_state": {"offer_state_id": ' + b"9" * 1_000_000 + b"}}"
+    ),
+    "a number beyond all floats": ScriptedResponse(200, b'{"offer_state": {"offer_state_id": 1e999999999}}'),
 }
 
 
@@ -152,7 +154,7 @@ def endless(received):
     """Answer every page with new entries, and never say how many there are."""
     page = int(received.target.partition("page=")[2].partition("&")[0])
     entries = [{"offer_state_id": page * 10_000 + at} for at in range(5_000)]
-    return Answer(200, [{"offer_state": entry} for entry in entries])
+    return ScriptedResponse(200, [{"offer_state": entry} for entry in entries])
 
 
 def test_a_listing_without_an_end_is_given_up(tmp_path, monkeypatch):
@@ -206,7 +208,7 @@ def test_no_answer_leads_to_another_place(name, status, location, ask):
     with ScriptedServer() as elsewhere:
         headers = {"Location": location.format(f"127.0.0.1:{elsewhere.port}"), "Refresh": "0; url=" + location}
         body = {"offer_state": STATE if name == "get_offer_state" else RECEIPT}
-        with ScriptedServer(Answer(status, body, headers)) as server:
+        with ScriptedServer(ScriptedResponse(status, body, headers)) as server:
             try:
                 answer = ask(server, name)
             except SparkflyError:
@@ -221,12 +223,14 @@ def test_no_answer_leads_to_another_place(name, status, location, ask):
 def test_a_member_that_the_service_names_becomes_no_part_of_an_address_unless_it_is_a_number(member_id, tmp_path):
     """A row that names its member by identifier is read back by reference, then in the listing of who was answered."""
     with tiny_service(tmp_path / "ledger.db") as (session, service):
-        service.on_issue = lambda _number, _record: Answer(500)
+        service.on_issue = lambda _number, _record: ScriptedResponse(500)
         told = {"offer_state_id": 1, "member_id": member_id}
 
         def answer(received):
             if "external_ref_id" in received.target:
-                return Answer(200, {"offer_state": {**told, "external_ref_id": received.target.rpartition("=")[2]}})
+                return ScriptedResponse(
+                    200, {"offer_state": {**told, "external_ref_id": received.target.rpartition("=")[2]}}
+                )
             return service(received)
 
         service.server._answer = answer
@@ -258,7 +262,7 @@ TRICKS = "no\x1b]0;owned\x07\x1b[2J\r\n2026-01-01 INFO all is well\u2028\x9b31m\
 
 @pytest.mark.parametrize("said", [{"error": TRICKS, "trace": TRICKS}, {"errors": {"base": [TRICKS]}, "trace": TRICKS}])
 def test_what_the_service_says_is_one_line_that_no_terminal_obeys(said, connect):
-    with ScriptedServer(Answer(403, said)) as server, pytest.raises(ApiError) as caught:
+    with ScriptedServer(ScriptedResponse(403, said)) as server, pytest.raises(ApiError) as caught:
         connect(server).call(ENDPOINTS["get_offer_state"], **VALUES["get_offer_state"])
 
     shown = f"{caught.value} {caught.value.reason} {caught.value.trace}"
@@ -268,7 +272,7 @@ def test_what_the_service_says_is_one_line_that_no_terminal_obeys(said, connect)
 
 def test_what_the_service_says_beside_a_success_is_one_line_too(connect):
     said = {"offer_state": RECEIPT, "errors": TRICKS}
-    with ScriptedServer(Answer(201, said)) as server, pytest.raises(OutcomeUnknown) as caught:
+    with ScriptedServer(ScriptedResponse(201, said)) as server, pytest.raises(OutcomeUnknown) as caught:
         connect(server).call(ENDPOINTS["issue_offer"], **VALUES["issue_offer"])
 
     assert str(caught.value).partition("\n")[0].isprintable()
@@ -280,7 +284,7 @@ def test_words_in_all_languages_are_left_as_they_are():
 
 def test_a_bulk_result_repeats_no_control_character_of_the_service(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
-        service.on_issue = lambda _number, _record: Answer(422, {"error": TRICKS, "trace": TRICKS})
+        service.on_issue = lambda _number, _record: ScriptedResponse(422, {"error": TRICKS, "trace": TRICKS})
         result = session.issue_many(members([1]), CAMPAIGN, halt_above=1.0, **CALM)
 
     assert result["error"].iloc[0].isprintable()
@@ -306,7 +310,10 @@ def test_a_price_in_an_audit_is_no_formula_for_the_page():
 
 
 def test_a_refusal_that_is_huge_floods_nothing(connect):
-    with ScriptedServer(Answer(403, {"error": {"x": "y" * 900_000}})) as server, pytest.raises(ApiError) as caught:
+    with (
+        ScriptedServer(ScriptedResponse(403, {"error": {"x": "y" * 900_000}})) as server,
+        pytest.raises(ApiError) as caught,
+    ):
         connect(server).call(ENDPOINTS["get_offer_state"], **VALUES["get_offer_state"])
 
     assert len(str(caught.value)) < 1_200
@@ -314,7 +321,7 @@ def test_a_refusal_that_is_huge_floods_nothing(connect):
 
 def test_a_read_back_that_is_a_bomb_leaves_the_row_unknown(tmp_path):
     with tiny_service(tmp_path / "ledger.db") as (session, service):
-        service.on_issue = lambda _number, _record: Answer(500)
+        service.on_issue = lambda _number, _record: ScriptedResponse(500)
         bomb = BOMBS["JSON nested too deeply"]
         service.server._answer = lambda received: bomb if received.method == "GET" else service(received)
         result = session.issue_many(members([1]), CAMPAIGN, halt_above=1.0, **CALM)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from bulk_world import CALM, CAMPAIGN, dask_client, members, tiny_service
 from form_hand import Hand
-from scripted_server import VALUES, Answer, ScriptedServer, success
+from scripted_server import VALUES, ScriptedResponse, ScriptedServer, success
 from tracebacks import everything_about
 
 from sparkfly_nb import LedgerError, SandboxError, Session, SparkflyError, forms
@@ -107,10 +107,10 @@ def test_a_foreign_error_in_mid_call_is_raised_without_the_frames_that_hold_the_
 
 
 BULK_ENDS = {
-    "refused token": Answer(401),
-    "refused rows": Answer(403, {"error": "no"}),
-    "lost rows": Answer(500, {"error": "no"}),
-    "no JSON": Answer(201, b"<html>"),
+    "refused token": ScriptedResponse(401),
+    "refused rows": ScriptedResponse(403, {"error": "no"}),
+    "lost rows": ScriptedResponse(500, {"error": "no"}),
+    "no JSON": ScriptedResponse(201, b"<html>"),
 }
 
 
@@ -158,7 +158,7 @@ def test_no_logger_of_any_library_shows_a_secret_at_debug(tmp_path, caplog, monk
         caplog.set_level(logging.DEBUG, logger=logger)
     given = {"identity": GIVEN["identity"], "key": GIVEN["key"]}
     with tiny_service(tmp_path / "ledger.db", **given) as (session, service):
-        service.on_issue = lambda number, _record: Answer(500) if number % 2 else None
+        service.on_issue = lambda number, _record: ScriptedResponse(500) if number % 2 else None
         session.issue_many(members(range(1, 9)), CAMPAIGN, **CALM)
         session.list_many([1, 2], progress=False)
         session.list_offer_states(1)
@@ -224,7 +224,7 @@ def test_the_password_of_a_ledger_is_in_no_error_no_text_and_no_log(address, cap
 def test_no_file_of_a_run_or_an_audit_holds_a_secret(tmp_path):
     given = {"identity": GIVEN["identity"], "key": GIVEN["key"]}
     with tiny_service(tmp_path / "ledger.db", **given) as (session, service):
-        service.on_issue = lambda number, _record: Answer(422, {"error": "no"}) if number == 2 else None
+        service.on_issue = lambda number, _record: ScriptedResponse(422, {"error": "no"}) if number == 2 else None
         result = session.issue_many(members([1, 2, 3]), CAMPAIGN, halt_above=1.0, **CALM)
         audit = session.audit(campaign_id=CAMPAIGN, members=result, progress=False)
         audit.to_csv(tmp_path / "audit")

@@ -34,8 +34,8 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A whole answer."""
+class ScriptedResponse:
+    """A complete response."""
 
     status: int = 200
     body: object = b""
@@ -58,7 +58,7 @@ class Answer:
 class Half:
     """The head and half of the body, then the end of the connection."""
 
-    answer: Answer
+    answer: ScriptedResponse
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Raw:
 class Twice:
     """An answer, and once the gate is open the same again on the connection that is kept: nobody asked for it."""
 
-    answer: Answer
+    answer: ScriptedResponse
     gate: threading.Event
 
 
@@ -88,7 +88,7 @@ class Twice:
 class Early:
     """An answer after the first bytes of a request, of which nothing more is read."""
 
-    answer: Answer
+    answer: ScriptedResponse
 
 
 class DropUnread:
@@ -226,7 +226,7 @@ class ScriptedServer:
             step = self._answer(received) if self._answer else None
         if step is None:
             self.unexpected.append(received)
-            step = Answer(418, {"error": "the script of the test is at its end"})
+            step = ScriptedResponse(418, {"error": "the script of the test is at its end"})
         return self._carry_out(step, connection)
 
     def _next_unread(self):
@@ -236,7 +236,7 @@ class ScriptedServer:
             return None
 
     def _carry_out(self, step, connection):
-        if isinstance(step, Answer):
+        if isinstance(step, ScriptedResponse):
             body = step.bytes()
             connection.sendall(step.head(len(body)) + body)
             return step.framed
@@ -265,7 +265,9 @@ class ScriptedServer:
         return False
 
     def _dribble(self, step, connection):
-        head = Answer(200, framed=False, headers={"X-Long": "x" * 20_000} if step.part == "head" else {}).head(0)
+        head = ScriptedResponse(
+            200, framed=False, headers={"X-Long": "x" * 20_000} if step.part == "head" else {}
+        ).head(0)
         if step.part == "body":
             connection.sendall(head)
             head = b""
@@ -328,4 +330,4 @@ def success(endpoint):
         "offer_states": INDEX,
         "nothing": b"",
     }
-    return Answer(endpoint.success, bodies[endpoint.answer])
+    return ScriptedResponse(endpoint.success, bodies[endpoint.answer])

@@ -7,7 +7,7 @@ import threading
 import pandas as pd
 import pytest
 from form_hand import Hand
-from scripted_server import RECEIPT, Answer, ScriptedServer
+from scripted_server import RECEIPT, ScriptedResponse, ScriptedServer
 
 from sparkfly_nb import InvalidInput, Session, forms
 from sparkfly_nb.bulk.engine.progress import progress_bar, progress_told_to
@@ -248,7 +248,7 @@ def test_unknown_rows_are_read_back_with_a_button(members, tmp_path):
 
 
 def test_a_run_that_is_halted_says_why_and_keeps_what_ended(tmp_path):
-    refused = Answer(403, {"error": "campaign is <b>not</b> yours"})
+    refused = ScriptedResponse(403, {"error": "campaign is <b>not</b> yours"})
     with (
         ScriptedServer(answer=lambda _received: refused) as server,
         Session("sandbox", base_url=server.base_url, token="t", ledger=str(tmp_path / "l.db")) as session,
@@ -269,7 +269,7 @@ def test_only_frames_and_known_operations_are_taken(session):
 
 
 def test_changing_the_frame_after_the_preview_changes_nothing_of_what_is_sent(tmp_path):
-    receipt = Answer(201, {"offer_state": RECEIPT})
+    receipt = ScriptedResponse(201, {"offer_state": RECEIPT})
     with (
         ScriptedServer(receipt) as server,
         Session("sandbox", base_url=server.base_url, token="t", ledger=str(tmp_path / "l.db")) as session,

@@ -8,7 +8,7 @@ import threading
 import pandas as pd
 import pytest
 from form_hand import Hand
-from scripted_server import INDEX, STATE, VALUES, Answer, DropRead, ScriptedServer, success
+from scripted_server import INDEX, STATE, VALUES, DropRead, ScriptedResponse, ScriptedServer, success
 
 from sparkfly_nb import InvalidInput, Session, forms
 from sparkfly_nb.api.endpoints import ENDPOINTS
@@ -388,7 +388,7 @@ def test_every_form_does_its_work_on_the_sandbox(session, sandbox_service, world
 
 
 def test_a_member_without_offer_states_is_no_error(on_server):
-    with ScriptedServer(Answer(200, {**INDEX, "total_entries": 0, "offer_states": []})) as server:
+    with ScriptedServer(ScriptedResponse(200, {**INDEX, "total_entries": 0, "offer_states": []})) as server:
         hand = hand_of(on_server(server), "list_offer_states").type(member_id="2").press("send")
 
         assert hand.notice["title"] == "Member 2 has no offer states."
@@ -398,7 +398,7 @@ def test_a_member_without_offer_states_is_no_error(on_server):
 def test_a_long_list_is_cut_and_says_where_the_rest_is(on_server):
     states = [{"offer_state": {"offer_state_id": number}} for number in range(1, 131)]
     with ScriptedServer(
-        Answer(200, {**INDEX, "total_entries": 130, "per_page": 5000, "offer_states": states})
+        ScriptedResponse(200, {**INDEX, "total_entries": 130, "per_page": 5000, "offer_states": states})
     ) as server:
         hand = hand_of(on_server(server), "list_offer_states").type(member_id="2").press("send")
 
@@ -409,7 +409,7 @@ def test_a_long_list_is_cut_and_says_where_the_rest_is(on_server):
 
 
 def test_a_refusal_shows_message_and_trace_and_that_nothing_was_changed(on_server):
-    refused = Answer(404, {"error": f"no such member {EVIL}", "trace": "t-4711"})
+    refused = ScriptedResponse(404, {"error": f"no such member {EVIL}", "trace": "t-4711"})
     with ScriptedServer(refused) as server:
         hand = hand_of(on_server(server), "issue_offer").type(**typed("issue_offer")).press("send")
 
@@ -437,7 +437,9 @@ def lost(on_server, server, name="issue_offer", **values):
 
 
 def index_of(*states):
-    return Answer(200, {**INDEX, "total_entries": len(states), "offer_states": [{"offer_state": s} for s in states]})
+    return ScriptedResponse(
+        200, {**INDEX, "total_entries": len(states), "offer_states": [{"offer_state": s} for s in states]}
+    )
 
 
 def test_an_outcome_that_is_not_known_offers_to_look_and_does_not_send_again(on_server):
@@ -511,7 +513,7 @@ def test_without_a_reference_a_look_shows_what_is_there_and_leaves_the_verdict_t
 def test_a_look_that_fails_leaves_the_outcome_unknown(on_server):
     with ScriptedServer() as server:
         hand = lost(on_server, server)
-        server.then(Answer(403, {"error": "no"}))
+        server.then(ScriptedResponse(403, {"error": "no"}))
         hand.press("look")
 
         assert "still not known" in hand.said
@@ -520,7 +522,7 @@ def test_a_look_that_fails_leaves_the_outcome_unknown(on_server):
 
 
 def test_a_lost_redemption_is_settled_by_reading_the_offer_state(on_server):
-    redeemed = Answer(200, {"offer_state": {**STATE, "status": "redeemed"}})
+    redeemed = ScriptedResponse(200, {"offer_state": {**STATE, "status": "redeemed"}})
     with ScriptedServer(success(ENDPOINTS["get_offer_state"]), DropRead(), redeemed) as server:
         hand = hand_of(on_server(server), "redeem_offer_state").type(**typed("redeem_offer_state"))
         hand.press("review").press("confirm")
@@ -563,7 +565,7 @@ def test_what_will_change_is_read_and_shown_before_anything_is_sent(on_server, n
 
 
 def test_the_confirmed_values_are_those_that_were_shown(on_server):
-    with ScriptedServer(success(ENDPOINTS["get_offer_state"]), Answer(200)) as server:
+    with ScriptedServer(success(ENDPOINTS["get_offer_state"]), ScriptedResponse(200)) as server:
         hand = hand_of(on_server(server), "void_offer_state").type(**typed("void_offer_state")).press("review")
         hand.typed["offerstate_id"] = "999"
         hand.press("confirm")
@@ -589,7 +591,7 @@ def test_going_back_sends_nothing(on_server):
 
 
 def test_where_nothing_would_change_nothing_is_offered(on_server):
-    with ScriptedServer(Answer(200, {"offer_state": {**STATE, "status": "Voided"}})) as server:
+    with ScriptedServer(ScriptedResponse(200, {"offer_state": {**STATE, "status": "Voided"}})) as server:
         hand = hand_of(on_server(server), "void_offer_state").type(**typed("void_offer_state")).press("review")
 
         assert "Nothing would change" in hand.said
@@ -598,7 +600,7 @@ def test_where_nothing_would_change_nothing_is_offered(on_server):
 
 def test_a_redemption_of_what_is_voided_carries_a_warning(on_server):
     voided = {**STATE, "status": "voided", "locked": True}
-    with ScriptedServer(Answer(200, {"offer_state": voided})) as server:
+    with ScriptedServer(ScriptedResponse(200, {"offer_state": voided})) as server:
         hand = hand_of(on_server(server), "redeem_offer_state").type(**typed("redeem_offer_state")).press("review")
 
         assert "It is voided already" in hand.said
@@ -606,7 +608,7 @@ def test_a_redemption_of_what_is_voided_carries_a_warning(on_server):
 
 
 def test_a_review_that_cannot_be_read_offers_no_second_click(on_server):
-    with ScriptedServer(Answer(404, {"error": "OfferState not found - not found"})) as server:
+    with ScriptedServer(ScriptedResponse(404, {"error": "OfferState not found - not found"})) as server:
         hand = hand_of(on_server(server), "void_offer_state").type(**typed("void_offer_state")).press("review")
 
         assert hand.notice["kind"] == "refused"
@@ -615,7 +617,7 @@ def test_a_review_that_cannot_be_read_offers_no_second_click(on_server):
 
 def test_a_void_by_identifier_says_that_it_could_not_be_read_first(on_server):
     name = "void_offer_state_by_identifier"
-    with ScriptedServer(Answer(200)) as server:
+    with ScriptedServer(ScriptedResponse(200)) as server:
         hand = hand_of(on_server(server), name).type(**typed(name)).press("review")
         assert "could not be read first" in hand.said
         assert server.connections == 0
@@ -626,7 +628,7 @@ def test_a_void_by_identifier_says_that_it_could_not_be_read_first(on_server):
 
 def test_a_void_that_was_done_before_is_said_to_have_changed_nothing(on_server):
     name = "void_offer_state_by_identifier"
-    with ScriptedServer(Answer(422, {"error": "already voided", "trace": "t-9"})) as server:
+    with ScriptedServer(ScriptedResponse(422, {"error": "already voided", "trace": "t-9"})) as server:
         hand = send(hand_of(on_server(server), name).type(**typed(name)))
 
         assert "voided before: nothing was changed now" in hand.said
@@ -665,7 +667,7 @@ def test_on_production_the_offer_state_is_typed_before_it_is_changed(on_server, 
 
 def test_text_of_the_service_reaches_the_page_as_text_and_nothing_is_made_html(on_server):
     state = {**STATE, "offer_name": EVIL, "status": EVIL, "custom_data": EVIL}
-    with ScriptedServer(Answer(200, {"offer_state": state})) as server:
+    with ScriptedServer(ScriptedResponse(200, {"offer_state": state})) as server:
         hand = hand_of(on_server(server), "get_offer_state").type(**typed("get_offer_state")).press("send")
 
         [table] = hand.standing["tables"]

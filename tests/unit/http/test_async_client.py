@@ -6,7 +6,19 @@ import asyncio
 import threading
 
 import pytest
-from scripted_server import RECEIPT, STATE, VALUES, Answer, DropRead, Early, Half, Raw, ScriptedServer, Slow, Twice
+from scripted_server import (
+    RECEIPT,
+    STATE,
+    VALUES,
+    DropRead,
+    Early,
+    Half,
+    Raw,
+    ScriptedResponse,
+    ScriptedServer,
+    Slow,
+    Twice,
+)
 from tls import tls_of
 
 from sparkfly_nb.api.endpoints import ENDPOINTS
@@ -50,7 +62,7 @@ CHANGES = [name for name, endpoint in ENDPOINTS.items() if endpoint.effect != "r
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_is_sent_once_even_where_a_kept_connection_breaks(name):
-    with ScriptedServer(Answer(200, {"offer_state": STATE}), DropRead()) as server:
+    with ScriptedServer(ScriptedResponse(200, {"offer_state": STATE}), DropRead()) as server:
         first, second = ask(server, "get_offer_state", name)
     assert first.status == 200
     assert isinstance(second, ResponseLost)
@@ -60,7 +72,7 @@ def test_a_change_is_sent_once_even_where_a_kept_connection_breaks(name):
 
 def test_a_read_may_be_sent_again_where_a_kept_connection_breaks():
     """The library does so by itself; this shows that the test above could fail."""
-    answer = Answer(200, {"offer_state": STATE})
+    answer = ScriptedResponse(200, {"offer_state": STATE})
     with ScriptedServer(answer, DropRead(), answer) as server:
         ends = ask(server, "get_offer_state", "get_offer_state")
     assert [end.status for end in ends] == [200, 200]
@@ -78,7 +90,7 @@ def test_an_answer_that_nobody_asked_for_is_not_taken_for_that_to_the_next_reque
         while not kept[0].should_close:  # noqa: ASYNC110 - nothing tells that bytes have come
             await asyncio.sleep(0.01)
 
-    with ScriptedServer(Twice(Answer(200, {"offer_state": STATE}), gate)) as server:
+    with ScriptedServer(Twice(ScriptedResponse(200, {"offer_state": STATE}), gate)) as server:
         answer, second = ask(server, "get_offer_state", "issue_offer", between=it_comes)
     assert answer.status == 200
     assert isinstance(second, RequestNotSent)
@@ -87,7 +99,10 @@ def test_an_answer_that_nobody_asked_for_is_not_taken_for_that_to_the_next_reque
 
 def test_two_answers_at_once_are_the_end_of_a_connection():
     unasked = b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n"
-    twice, once = Answer(201, b"{}" + unasked, {"Content-Length": "2"}), Answer(201, {"offer_state": RECEIPT})
+    twice, once = (
+        ScriptedResponse(201, b"{}" + unasked, {"Content-Length": "2"}),
+        ScriptedResponse(201, {"offer_state": RECEIPT}),
+    )
     with ScriptedServer(twice, once) as server:
         ends = ask(server, "issue_offer", "issue_offer")
     assert [(end.status, end.body) for end in ends] == [(201, b"{}"), (201, once.bytes())]
@@ -101,7 +116,9 @@ def test_a_connection_with_half_a_request_on_it_is_not_used_again(is_secure, len
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "cert.pem"))
     monkeypatch.setitem(VALUES, "update_offer_state", {**VALUES["update_offer_state"], "value": "9" * length})
     tls = tls_of(certificate) if is_secure else None
-    with ScriptedServer(Early(Answer(413)), Answer(201, {"offer_state": RECEIPT}), tls=tls) as server:
+    with ScriptedServer(
+        Early(ScriptedResponse(413)), ScriptedResponse(201, {"offer_state": RECEIPT}), tls=tls
+    ) as server:
         ends = ask(server, "update_offer_state", "issue_offer", timeout_s=2)
     assert [end.status for end in ends] == [413, 201]
 
@@ -115,7 +132,7 @@ def test_what_is_said_before_the_answer_is_not_the_answer():
 
 
 BROKEN = {
-    "half a body": Half(Answer(201, {"offer_state": RECEIPT})),
+    "half a body": Half(ScriptedResponse(201, {"offer_state": RECEIPT})),
     "an endless head": Slow("head"),
     "an endless body": Slow("body"),
     "no HTTP": Raw(b"SSH-2.0-OpenSSH_9.6\r\n"),
@@ -145,7 +162,7 @@ def test_without_a_connection_nothing_was_sent(name):
 
 def test_no_class_is_made_for_a_shard():
     """A class is a cycle: each would keep its loop and the token until the next full collection, which seldom comes."""
-    with ScriptedServer(Answer(201, {"offer_state": RECEIPT})) as server:
+    with ScriptedServer(ScriptedResponse(201, {"offer_state": RECEIPT})) as server:
         ask(server, "issue_offer")
     assert BufferedRequest.__subclasses__() == []
 
@@ -156,7 +173,7 @@ def a_fault_of_our_own(*_arguments, **_values):
 
 def test_whatever_goes_wrong_after_the_writing_is_a_lost_answer_and_not_the_end_of_the_rows_beside_it(monkeypatch):
     monkeypatch.setattr(BufferedResponse, "read", a_fault_of_our_own)
-    with ScriptedServer(Answer(201, {"offer_state": RECEIPT})) as server:
+    with ScriptedServer(ScriptedResponse(201, {"offer_state": RECEIPT})) as server:
         (end,) = ask(server, "issue_offer")
         assert isinstance(end, ResponseLost)
 
@@ -169,8 +186,8 @@ def test_a_fault_of_our_own_before_the_writing_is_not_hidden(monkeypatch):
 
 def test_a_redirect_is_not_followed_and_no_cookie_is_kept():
     steps = (
-        Answer(307, headers={"Location": "http://127.0.0.1:1/elsewhere", "Set-Cookie": "a=b"}),
-        Answer(201, {"offer_state": RECEIPT}),
+        ScriptedResponse(307, headers={"Location": "http://127.0.0.1:1/elsewhere", "Set-Cookie": "a=b"}),
+        ScriptedResponse(201, {"offer_state": RECEIPT}),
     )
     with ScriptedServer(*steps) as server:
         ends = ask(server, "issue_offer", "issue_offer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from scripted_server import Answer, DropRead, Hang, Raw, ScriptedServer, Tunnel
+from scripted_server import DropRead, Hang, Raw, ScriptedResponse, ScriptedServer, Tunnel
 from tls import tls_of
 
 from sparkfly_nb.api.retry_policy import RetryPolicy
@@ -15,7 +15,7 @@ from sparkfly_nb.bulk.worker.send_shard import send_shard
 from sparkfly_nb.http.async_client import AsyncClientConfig
 from sparkfly_nb.settings import Secret
 
-RECEIPT = Answer(201, {"offer_state": {"id": 7, "member_id": 1009, "offer_id": 3, "campaign_id": "SUMMER26"}})
+RECEIPT = ScriptedResponse(201, {"offer_state": {"id": 7, "member_id": 1009, "offer_id": 3, "campaign_id": "SUMMER26"}})
 ROW = Row(0, {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "one"})
 
 
@@ -62,7 +62,7 @@ def test_hosts_that_the_environment_excludes_are_reached_directly(monkeypatch):
 
 
 def test_the_proxy_is_asked_for_a_tunnel_with_its_own_password_and_gets_no_token(monkeypatch):
-    with ScriptedServer(Answer(407)) as proxy:
+    with ScriptedServer(ScriptedResponse(407)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://person:secret%40@127.0.0.1:{proxy.port}")
         send("https://service.example/v1.0")
 
@@ -72,7 +72,12 @@ def test_the_proxy_is_asked_for_a_tunnel_with_its_own_password_and_gets_no_token
         assert "x-auth-token" not in received.headers
 
 
-NO_TUNNEL = {"refuses": Answer(403), "closes": DropRead(), "hangs": Hang(), "speaks no HTTP": Raw(b"SSH-2.0\r\n")}
+NO_TUNNEL = {
+    "refuses": ScriptedResponse(403),
+    "closes": DropRead(),
+    "hangs": Hang(),
+    "speaks no HTTP": Raw(b"SSH-2.0\r\n"),
+}
 
 
 @pytest.mark.parametrize("step", NO_TUNNEL.values(), ids=NO_TUNNEL)
@@ -96,7 +101,7 @@ def test_the_netrc_of_the_person_is_not_used_in_bulk(monkeypatch, tmp_path):
 
 
 def test_a_put_whose_kept_connection_breaks_is_sent_once():
-    updated = Answer(200, {"offer_state": {"offer_state_id": 7, "member_id": 1009}})
+    updated = ScriptedResponse(200, {"offer_state": {"offer_state_id": 7, "member_id": 1009}})
     rows = [Row(position, {"member_id": 1009, "offerstate_id": 7, "value": position}) for position in (0, 1)]
     with ScriptedServer(updated, DropRead()) as service:  # a third request would be outside the script
         report = send(service.base_url, rows, "update")

@@ -7,7 +7,7 @@ import signal
 import threading
 
 import pytest
-from scripted_server import VALUES, Answer, DropRead, Half, Hang, Raw, ScriptedServer
+from scripted_server import VALUES, DropRead, Half, Hang, Raw, ScriptedResponse, ScriptedServer
 from tracebacks import everything_about
 
 from sparkfly_nb import SparkflyError
@@ -27,16 +27,18 @@ def echo(received):
 
 
 ENDS = {
-    "refused": lambda received: Answer(403, echo(received)),
-    "unauthenticated": lambda received: Answer(401, echo(received)),
-    "server error": lambda received: Answer(500, echo(received)),
-    "rate limit": lambda received: Answer(429, echo(received)),
+    "refused": lambda received: ScriptedResponse(403, echo(received)),
+    "unauthenticated": lambda received: ScriptedResponse(401, echo(received)),
+    "server error": lambda received: ScriptedResponse(500, echo(received)),
+    "rate limit": lambda received: ScriptedResponse(429, echo(received)),
     "closed": lambda _received: DropRead(),
-    "half": lambda _received: Half(Answer(200, {"offer_state": {"token": "x" * 100}})),
+    "half": lambda _received: Half(ScriptedResponse(200, {"offer_state": {"token": "x" * 100}})),
     "no HTTP": lambda _received: Raw(b"nonsense\r\n\r\n"),
     "silence": lambda _received: Hang(),
-    "unreadable": lambda _received: Answer(200, b"<html>"),
-    "error in a success": lambda received: Answer(200, {**echo(received), "errors": echo(received), "offer_state": {}}),
+    "unreadable": lambda _received: ScriptedResponse(200, b"<html>"),
+    "error in a success": lambda received: ScriptedResponse(
+        200, {**echo(received), "errors": echo(received), "offer_state": {}}
+    ),
 }
 
 
@@ -63,7 +65,9 @@ def test_no_error_of_authentication_shows_the_credentials(end, connect):
 
 @pytest.mark.parametrize("spelling", [b"5\\u0065cret\\/5ecret+\\u003d", b"5ecret/5ecret\\u002b="])
 def test_no_spelling_of_the_token_in_json_is_shown(spelling, connect):
-    with ScriptedServer(Answer(403, b'{"error": "not ' + spelling + b'", "trace": "' + spelling + b'"}')) as server:
+    with ScriptedServer(
+        ScriptedResponse(403, b'{"error": "not ' + spelling + b'", "trace": "' + spelling + b'"}')
+    ) as server:
         transport = connect(server, token="5ecret/5ecret+=")
         with pytest.raises(SparkflyError, match=r"not \*\*\*") as caught:
             transport.call(ENDPOINTS["get_offer_state"], **VALUES["get_offer_state"])
@@ -99,9 +103,9 @@ def test_the_stop_button_shows_no_token_and_says_what_a_change_may_have_done(nam
 def test_no_log_shows_a_secret(connect, caplog):
     caplog.set_level(logging.DEBUG)
     steps = [
-        Answer(204, headers={"X-Auth-Token": TOKEN}),
-        Answer(200),
-        Answer(422, {"error": f"not with {TOKEN}", "trace": TOKEN}),
+        ScriptedResponse(204, headers={"X-Auth-Token": TOKEN}),
+        ScriptedResponse(200),
+        ScriptedResponse(422, {"error": f"not with {TOKEN}", "trace": TOKEN}),
         Raw(b"HTTP/1.1 200 OK\r\nbad"),
     ]
     with ScriptedServer(*steps) as server:
@@ -114,7 +118,7 @@ def test_no_log_shows_a_secret(connect, caplog):
 
 
 def test_nothing_that_is_shown_holds_a_secret(connect):
-    with ScriptedServer(Answer(204, headers={"X-Auth-Token": TOKEN})) as server:
+    with ScriptedServer(ScriptedResponse(204, headers={"X-Auth-Token": TOKEN})) as server:
         transport = connect(server, identity=IDENTITY, key=KEY)
         shown = [repr(transport.tokens.current()), repr(transport), repr(transport._settings), repr(transport.tokens),
                  repr(vars(transport.tokens))]  # fmt: skip

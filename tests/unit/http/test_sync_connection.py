@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scripted_server import STATE, VALUES, Answer, Hang, ScriptedServer, Slow, success
+from scripted_server import STATE, VALUES, Hang, ScriptedResponse, ScriptedServer, Slow, success
 from tls import tls_of
 
 from sparkfly_nb import (
@@ -68,7 +68,7 @@ def test_a_body_is_json_and_says_so(connect):
 @pytest.fixture(scope="module")
 def echo():
     """One server and one SyncClient for all examples of a property."""
-    with ScriptedServer(answer=lambda _received: Answer(200)) as server:
+    with ScriptedServer(answer=lambda _received: ScriptedResponse(200)) as server:
         transport = SyncClient(Settings.make("sandbox", base_url=server.base_url, token="given-token"))
         yield server, transport
         transport.close()
@@ -121,7 +121,7 @@ def test_no_query_value_can_become_another(echo, identifier):
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed_and_the_token_goes_nowhere_else(status, connect):
     with ScriptedServer() as elsewhere:
-        redirect = Answer(status, b"moved", {"Location": f"{elsewhere.base_url}/members"})
+        redirect = ScriptedResponse(status, b"moved", {"Location": f"{elsewhere.base_url}/members"})
         with ScriptedServer(redirect) as server, pytest.raises(ApiError, match="redirects are not followed"):
             connect(server).call(GET, member_id=2, offerstate_id=7)
 
@@ -130,14 +130,14 @@ def test_redirects_are_not_followed_and_the_token_goes_nowhere_else(status, conn
 
 def test_a_redirect_that_cannot_be_read_is_still_only_a_redirect(connect):
     with (
-        ScriptedServer(Answer(302, headers={"Location": "http://[::1/\x7f"})) as server,
+        ScriptedServer(ScriptedResponse(302, headers={"Location": "http://[::1/\x7f"})) as server,
         pytest.raises(ApiError, match="redirects are not followed"),
     ):
         connect(server).call(GET, member_id=2, offerstate_id=7)
 
 
 def test_cookies_are_not_kept(connect):
-    with ScriptedServer(Answer(200, {"offer_state": STATE}, {"Set-Cookie": "crumb=1"}), FOUND) as server:
+    with ScriptedServer(ScriptedResponse(200, {"offer_state": STATE}, {"Set-Cookie": "crumb=1"}), FOUND) as server:
         transport = connect(server)
         transport.call(GET, member_id=2, offerstate_id=7)
         transport.call(GET, member_id=2, offerstate_id=7)
@@ -164,7 +164,7 @@ def test_no_proxy_stands_between_us_and_this_machine(connect, monkeypatch):
 
 
 def test_a_proxy_that_refuses_means_that_the_service_saw_nothing(monkeypatch, clock):
-    with ScriptedServer(Answer(403, framed=False)) as proxy:
+    with ScriptedServer(ScriptedResponse(403, framed=False)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         transport = SyncClient(Settings.make("staging", token="given-token"), policy=ONCE, clock=clock.as_clock())
         with pytest.raises(ConnectionFailed, match="proxy let no connection through"):
@@ -188,7 +188,9 @@ def test_calls_share_one_connection(connect):
 
 
 def test_a_void_without_a_body_keeps_the_connection_too(connect):
-    with ScriptedServer(Answer(200), Answer(204, framed=True), Answer(404, {"error": "no"}), FOUND) as server:
+    with ScriptedServer(
+        ScriptedResponse(200), ScriptedResponse(204, framed=True), ScriptedResponse(404, {"error": "no"}), FOUND
+    ) as server:
         transport = connect(server)
         transport.call(VOID, member_id=2, offerstate_id=7)
         transport.call(VOID, member_id=2, offerstate_id=7)
@@ -257,7 +259,7 @@ def test_no_thread_stays_behind_a_call(connect):
 
 def test_an_endless_answer_is_cut_off(connect):
     with (
-        ScriptedServer(Answer(200, b"[" + b" " * 2000 + b"]")) as server,
+        ScriptedServer(ScriptedResponse(200, b"[" + b" " * 2000 + b"]")) as server,
         pytest.raises(UnreadableAnswer, match="longer than 1000 bytes"),
     ):
         connect(server, policy=ONCE, max_answer_bytes=1000).call(GET, member_id=2, offerstate_id=7)
@@ -266,20 +268,20 @@ def test_an_endless_answer_is_cut_off(connect):
 def test_a_small_answer_that_unpacks_to_a_huge_one_is_cut_off(connect):
     bomb = gzip.compress(b" " * 5_000_000)
     with (
-        ScriptedServer(Answer(200, bomb, {"Content-Encoding": "gzip"})) as server,
+        ScriptedServer(ScriptedResponse(200, bomb, {"Content-Encoding": "gzip"})) as server,
         pytest.raises(UnreadableAnswer, match="longer than"),
     ):
         connect(server, policy=ONCE).call(GET, member_id=2, offerstate_id=7)
 
 
 def test_compressed_answers_are_read(connect):
-    packed = Answer(200, gzip.compress(FOUND.bytes()), {"Content-Encoding": "gzip"})
+    packed = ScriptedResponse(200, gzip.compress(FOUND.bytes()), {"Content-Encoding": "gzip"})
     with ScriptedServer(packed) as server:
         assert connect(server).call(GET, member_id=2, offerstate_id=7).parsed == [STATE]
 
 
 def test_the_status_of_a_refusal_counts_even_when_its_body_cannot_be_read(connect):
-    broken = Answer(404, b"no gzip", {"Content-Encoding": "gzip"})
+    broken = ScriptedResponse(404, b"no gzip", {"Content-Encoding": "gzip"})
     with ScriptedServer(broken) as server, pytest.raises(ApiError, match=r"404 on POST .*: not found"):
         connect(server).call(ISSUE, **VALUES["issue_offer"])
 

@@ -8,12 +8,12 @@ import pytest
 from scripted_server import (
     STATE,
     VALUES,
-    Answer,
     DropRead,
     DropUnread,
     Half,
     Hang,
     Raw,
+    ScriptedResponse,
     ScriptedServer,
     success,
 )
@@ -41,22 +41,22 @@ LOST = {
     "closed unread": DropUnread(),
     "closed after reading": DropRead(),
     "silence": Hang(),
-    "half an error": Half(Answer(500, {"error": "x" * 50})),
+    "half an error": Half(ScriptedResponse(500, {"error": "x" * 50})),
     "no HTTP": Raw(b"SSH-2.0-OpenSSH_9.6\r\n"),
-    "408": Answer(408),
-    "500": Answer(500, {"error": "boom"}),
-    "502": Answer(502, b"<html>Bad Gateway</html>"),
-    "503 without Retry-After": Answer(503),
-    "503 with a Retry-After that means nothing": Answer(503, headers={"Retry-After": "soon"}),
-    "504": Answer(504),
+    "408": ScriptedResponse(408),
+    "500": ScriptedResponse(500, {"error": "boom"}),
+    "502": ScriptedResponse(502, b"<html>Bad Gateway</html>"),
+    "503 without Retry-After": ScriptedResponse(503),
+    "503 with a Retry-After that means nothing": ScriptedResponse(503, headers={"Retry-After": "soon"}),
+    "504": ScriptedResponse(504),
 }
 """Answers after which nobody knows whether the service acted."""
 
 UNREADABLE = {
-    "half a body": Half(Answer(200, {"offer_state": STATE})),
-    "no JSON": Answer(200, b"<html>Welcome to the hotel</html>"),
-    "broken JSON": Answer(200, b'{"offer_state": {"offer_state_id": 7'),
-    "broken gzip": Answer(200, b"not gzip at all", headers={"Content-Encoding": "gzip"}),
+    "half a body": Half(ScriptedResponse(200, {"offer_state": STATE})),
+    "no JSON": ScriptedResponse(200, b"<html>Welcome to the hotel</html>"),
+    "broken JSON": ScriptedResponse(200, b'{"offer_state": {"offer_state_id": 7'),
+    "broken gzip": ScriptedResponse(200, b"not gzip at all", headers={"Content-Encoding": "gzip"}),
     "half a chunk": Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{"),
     "wrong chunks": Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
 }
@@ -64,20 +64,20 @@ UNREADABLE = {
 
 PROVES_NOTHING = {
     **UNREADABLE,
-    "empty": Answer(201),
+    "empty": ScriptedResponse(201),
     "half a head": Raw(b"HTTP/1.1 200 OK\r\nContent-Le"),
-    "only errors": Answer(200, {"errors": {"base": ["no"]}}),
-    "null": Answer(200, b"null"),
-    "no id": Answer(200, {"offer_state": {"status": "incomplete"}}),
-    "two": Answer(200, [STATE, {**STATE, "offer_state_id": 8}]),
-    "accepted": Answer(202, {"offer_state": STATE}),
-    "errors next to it": Answer(200, {"offer_state": STATE, "errors": {"base": ["no"]}}),
+    "only errors": ScriptedResponse(200, {"errors": {"base": ["no"]}}),
+    "null": ScriptedResponse(200, b"null"),
+    "no id": ScriptedResponse(200, {"offer_state": {"status": "incomplete"}}),
+    "two": ScriptedResponse(200, [STATE, {**STATE, "offer_state_id": 8}]),
+    "accepted": ScriptedResponse(202, {"offer_state": STATE}),
+    "errors next to it": ScriptedResponse(200, {"offer_state": STATE, "errors": {"base": ["no"]}}),
 }
 
 NOT_PROCESSED = {
-    "429": Answer(429),
-    "429 with Retry-After": Answer(429, headers={"Retry-After": "3"}),
-    "503 with Retry-After": Answer(503, headers={"Retry-After": "3"}),
+    "429": ScriptedResponse(429),
+    "429 with Retry-After": ScriptedResponse(429, headers={"Retry-After": "3"}),
+    "503 with Retry-After": ScriptedResponse(503, headers={"Retry-After": "3"}),
 }
 
 
@@ -111,10 +111,10 @@ def test_reads_are_asked_again_after_an_answer_that_cannot_be_read(name, fault, 
 @params(
     {
         **UNREADABLE,
-        "an error": Answer(200, {"error": "not really"}),
-        "errors": Answer(200, {"errors": {"base": ["not really"]}}),
-        "accepted": Answer(202),
-        "a status of a gateway": Answer(524),
+        "an error": ScriptedResponse(200, {"error": "not really"}),
+        "errors": ScriptedResponse(200, {"errors": {"base": ["not really"]}}),
+        "accepted": ScriptedResponse(202),
+        "a status of a gateway": ScriptedResponse(524),
     }
 )
 def test_voids_are_sent_again_after_an_answer_that_cannot_be_read(name, fault, connect):
@@ -123,7 +123,7 @@ def test_voids_are_sent_again_after_an_answer_that_cannot_be_read(name, fault, c
 
 
 @pytest.mark.parametrize("name", CHANGES)
-@params({**LOST, **PROVES_NOTHING, "redirect": Answer(307, headers={"Location": "/elsewhere"})})
+@params({**LOST, **PROVES_NOTHING, "redirect": ScriptedResponse(307, headers={"Location": "/elsewhere"})})
 def test_a_change_that_may_have_happened_is_sent_once_and_unknown(name, fault, connect, clock):
     with ScriptedServer(fault) as server:
         with pytest.raises(OutcomeUnknown):
@@ -171,7 +171,7 @@ REFUSALS = {400: ApiError, 403: PermissionDenied, 404: NotFound, 409: ApiError, 
 )
 def test_a_refusal_is_an_error_of_its_own_and_is_not_sent_again(name, status, connect):
     kind = REFUSALS[status]
-    refusal = Answer(status, {"error": "OfferState not found - not found", "trace": "7b633ad0"})
+    refusal = ScriptedResponse(status, {"error": "OfferState not found - not found", "trace": "7b633ad0"})
     with ScriptedServer(refusal) as server:
         with pytest.raises(kind) as caught:
             call(connect(server), name)
@@ -184,7 +184,7 @@ def test_a_refusal_is_an_error_of_its_own_and_is_not_sent_again(name, status, co
 
 @pytest.mark.parametrize("name", VOIDS)
 def test_already_voided_is_an_answer(name, connect):
-    with ScriptedServer(Answer(422, {"error": "already voided", "trace": "7b633ad0"})) as server:
+    with ScriptedServer(ScriptedResponse(422, {"error": "already voided", "trace": "7b633ad0"})) as server:
         reply = call(connect(server), name)
 
         assert (reply.already, reply.trace, reply.status) == (True, "7b633ad0", 422)
@@ -192,7 +192,7 @@ def test_already_voided_is_an_answer(name, connect):
 
 @pytest.mark.parametrize("name", VOIDS)
 def test_a_void_whose_first_answer_was_lost_ends_as_already_voided(name, connect):
-    with ScriptedServer(DropRead(), Answer(422, {"error": "already voided"})) as server:
+    with ScriptedServer(DropRead(), ScriptedResponse(422, {"error": "already voided"})) as server:
         assert call(connect(server), name).already
 
 
@@ -217,8 +217,8 @@ def test_a_void_that_was_lost_once_never_counts_as_unseen(connect, clock):
 
 @pytest.mark.parametrize(
     ("fault", "kind"),
-    [(Answer(500, {"error": "boom", "trace": "t-1"}), ServerError), (Answer(429), RateLimited),
-     (Answer(200, b"{"), UnreadableAnswer), (DropRead(), RequestFailed)],
+    [(ScriptedResponse(500, {"error": "boom", "trace": "t-1"}), ServerError), (ScriptedResponse(429), RateLimited),
+     (ScriptedResponse(200, b"{"), UnreadableAnswer), (DropRead(), RequestFailed)],
 )  # fmt: skip
 def test_a_read_is_given_up_after_the_allowed_number_of_attempts(fault, kind, connect):
     with ScriptedServer(*[fault] * 3) as server:
@@ -231,7 +231,7 @@ def test_a_read_is_given_up_after_the_allowed_number_of_attempts(fault, kind, co
 
 def test_a_change_that_is_only_ever_put_off_ends_as_rate_limited_not_as_unknown(connect):
     with (
-        ScriptedServer(*[Answer(429, headers={"Retry-After": "1"})] * 5) as server,
+        ScriptedServer(*[ScriptedResponse(429, headers={"Retry-After": "1"})] * 5) as server,
         pytest.raises(RateLimited),
     ):
         call(connect(server), "issue_offer")
@@ -239,7 +239,7 @@ def test_a_change_that_is_only_ever_put_off_ends_as_rate_limited_not_as_unknown(
 
 def test_attempts_end_with_the_time_allowed(connect, clock):
     with ScriptedServer(
-        Answer(429, headers={"Retry-After": "40"}), Answer(429, headers={"Retry-After": "40"})
+        ScriptedResponse(429, headers={"Retry-After": "40"}), ScriptedResponse(429, headers={"Retry-After": "40"})
     ) as server:
         with pytest.raises(RateLimited):
             call(connect(server, policy=RetryPolicy(total_time=60)), "get_offer_state")
@@ -250,14 +250,16 @@ def test_attempts_end_with_the_time_allowed(connect, clock):
 @pytest.mark.parametrize("header", ["17", "date"])
 def test_the_pause_is_the_one_that_the_service_asks_for(header, connect, clock):
     header = formatdate(clock.now + 17, usegmt=True) if header == "date" else header
-    with ScriptedServer(Answer(503, headers={"Retry-After": header}), success(ENDPOINTS["issue_offer"])) as server:
+    with ScriptedServer(
+        ScriptedResponse(503, headers={"Retry-After": header}), success(ENDPOINTS["issue_offer"])
+    ) as server:
         call(connect(server), "issue_offer")
 
         assert 17 <= clock.pauses[0] < 18
 
 
 def test_pauses_grow_while_a_fault_lasts(connect, clock):
-    with ScriptedServer(*[Answer(500)] * 4, success(ENDPOINTS["get_offer_state"])) as server:
+    with ScriptedServer(*[ScriptedResponse(500)] * 4, success(ENDPOINTS["get_offer_state"])) as server:
         call(connect(server), "get_offer_state")
 
         assert clock.pauses == sorted(clock.pauses)
@@ -274,7 +276,7 @@ def test_pauses_grow_while_a_fault_lasts(connect, clock):
     ],
 )
 def test_an_unknown_outcome_says_how_to_look(name, line, connect):
-    with ScriptedServer(Answer(500, {"error": "boom", "trace": "t-1"})) as server:
+    with ScriptedServer(ScriptedResponse(500, {"error": "boom", "trace": "t-1"})) as server:
         with pytest.raises(OutcomeUnknown) as caught:
             call(connect(server), name)
 

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from scripted_server import VALUES, Answer, DropRead, ScriptedServer, success
+from scripted_server import VALUES, DropRead, ScriptedResponse, ScriptedServer, success
 
 from sparkfly_nb import ApiError, AuthenticationError, ServerError, SparkflyError, UnreadableAnswer
 from sparkfly_nb.api.endpoints import ENDPOINTS, TOKEN_LIFETIME_S
@@ -18,11 +18,11 @@ GET = ENDPOINTS["get_offer_state"]
 ISSUE = ENDPOINTS["issue_offer"]
 FOUND = success(GET)
 ISSUED = success(ISSUE)
-REFUSED = Answer(401)
+REFUSED = ScriptedResponse(401)
 
 
 def token(text):
-    return Answer(204, headers={"X-Auth-Token": text})
+    return ScriptedResponse(204, headers={"X-Auth-Token": text})
 
 
 def get(transport):
@@ -105,7 +105,7 @@ def test_with_only_a_token_nothing_can_be_renewed(connect):
 
 def test_wrong_credentials_are_an_error_at_once(connect):
     with (
-        ScriptedServer(Answer(401, {"error": "Invalid credentials"})) as server,
+        ScriptedServer(ScriptedResponse(401, {"error": "Invalid credentials"})) as server,
         pytest.raises(AuthenticationError, match=r"401 on POST /auth: Invalid credentials\. Check identity and key"),
     ):
         get(connect(server, **CREDENTIALS))
@@ -113,13 +113,16 @@ def test_wrong_credentials_are_an_error_at_once(connect):
 
 def test_a_refusal_of_another_kind_keeps_its_status(connect):
     with (
-        ScriptedServer(Answer(403, {"error": "blocked"})) as server,
+        ScriptedServer(ScriptedResponse(403, {"error": "blocked"})) as server,
         pytest.raises(ApiError, match="403 on POST /auth"),
     ):
         get(connect(server, **CREDENTIALS))
 
 
-@pytest.mark.parametrize("fault", [Answer(500), Answer(503, headers={"Retry-After": "1"}), Answer(429), DropRead()])
+@pytest.mark.parametrize(
+    "fault",
+    [ScriptedResponse(500), ScriptedResponse(503, headers={"Retry-After": "1"}), ScriptedResponse(429), DropRead()],
+)
 def test_asking_for_a_token_is_tried_again(fault, connect):
     with ScriptedServer(fault, token("one"), FOUND) as server:
         get(connect(server, **CREDENTIALS))
@@ -134,7 +137,7 @@ def test_asking_for_a_token_is_tried_again(fault, connect):
 )  # fmt: skip
 def test_an_answer_without_a_usable_token_is_refused(headers, connect):
     with (
-        ScriptedServer(Answer(204, headers=headers)) as server,
+        ScriptedServer(ScriptedResponse(204, headers=headers)) as server,
         pytest.raises(UnreadableAnswer, match="without a token"),
     ):
         get(connect(server, **CREDENTIALS))
@@ -142,7 +145,7 @@ def test_an_answer_without_a_usable_token_is_refused(headers, connect):
 
 @pytest.mark.parametrize("status", [200, 201])
 def test_a_token_that_comes_with_another_success_is_taken(status, connect):
-    with ScriptedServer(Answer(status, headers={"X-Auth-Token": "one"}), FOUND) as server:
+    with ScriptedServer(ScriptedResponse(status, headers={"X-Auth-Token": "one"}), FOUND) as server:
         get(connect(server, **CREDENTIALS))
 
         assert tokens_sent(server) == ["one"]
@@ -162,7 +165,7 @@ def test_a_token_is_renewed_an_hour_before_it_ends(connect, clock):
 
 
 def test_an_early_renewal_that_fails_leaves_the_old_token_in_use_for_a_while(connect, clock):
-    with ScriptedServer(token("one"), FOUND, *[Answer(500)] * 5, FOUND, FOUND, token("two"), FOUND) as server:
+    with ScriptedServer(token("one"), FOUND, *[ScriptedResponse(500)] * 5, FOUND, FOUND, token("two"), FOUND) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
         clock.now += RENEWED_AFTER_S
@@ -175,7 +178,7 @@ def test_an_early_renewal_that_fails_leaves_the_old_token_in_use_for_a_while(con
 
 
 def test_a_renewal_that_fails_when_the_token_is_over_is_an_error(connect, clock):
-    with ScriptedServer(token("one"), FOUND, *[Answer(500)] * 5) as server:
+    with ScriptedServer(token("one"), FOUND, *[ScriptedResponse(500)] * 5) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
         clock.now += TOKEN_LIFETIME_S
@@ -185,7 +188,7 @@ def test_a_renewal_that_fails_when_the_token_is_over_is_an_error(connect, clock)
 
 
 def test_credentials_that_are_refused_at_an_early_renewal_are_an_error(connect, clock):
-    with ScriptedServer(token("one"), FOUND, Answer(401)) as server:
+    with ScriptedServer(token("one"), FOUND, ScriptedResponse(401)) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
         clock.now += RENEWED_AFTER_S
@@ -261,7 +264,7 @@ def test_of_many_threads_that_are_refused_at_once_one_authenticates(connect):
 def test_a_renewal_that_fails_fails_for_all_who_waited_and_is_not_repeated_by_each(connect):
     def answer(_received):
         until(lambda: waiting_for(tokens) == THREADS - 1)
-        return Answer(401, {"error": "Invalid credentials"})
+        return ScriptedResponse(401, {"error": "Invalid credentials"})
 
     with ScriptedServer(answer=answer) as server:
         tokens = connect(server, **CREDENTIALS).tokens
@@ -288,7 +291,7 @@ def test_when_the_renewing_thread_is_interrupted_another_takes_over(connect, clo
         until(lambda: waiting_for(tokens) == 1)
         raise KeyboardInterrupt
 
-    with ScriptedServer(Answer(500), token("one")) as server:
+    with ScriptedServer(ScriptedResponse(500), token("one")) as server:
         tokens = connect(server, **CREDENTIALS).tokens
         clock.when_sleeping = interrupt
 
@@ -304,7 +307,9 @@ def test_when_the_renewing_thread_is_interrupted_another_takes_over(connect, clo
 def test_threads_do_not_mix_up_answers(connect):
     def answer(received):
         member_id = received.target.split("/")[3]
-        return Answer(200, {"offer_state": {"offer_state_id": int(member_id) * 10, "member_id": int(member_id)}})
+        return ScriptedResponse(
+            200, {"offer_state": {"offer_state_id": int(member_id) * 10, "member_id": int(member_id)}}
+        )
 
     with ScriptedServer(answer=answer) as server:
         transport = connect(server)

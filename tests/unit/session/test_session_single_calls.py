@@ -6,7 +6,7 @@ import inspect
 
 import pandas as pd
 import pytest
-from scripted_server import INDEX, RECEIPT, STATE, VALUES, Answer, ScriptedServer, success
+from scripted_server import INDEX, RECEIPT, STATE, VALUES, ScriptedResponse, ScriptedServer, success
 
 from sparkfly_nb import IncompleteListing, InvalidInput, Session
 from sparkfly_nb.api.endpoints import ENDPOINTS
@@ -104,13 +104,13 @@ def test_time_without_offset_is_refused_unless_the_session_has_tz():
     "body", [{"offer_state": STATE, "errors": {}}, STATE, INDEX, [STATE], {"offer_states": [STATE]}]
 )
 def test_offer_state_is_read_from_every_documented_response_shape(body):
-    with ScriptedServer(Answer(200, body)) as server, session_on(server) as session:
+    with ScriptedServer(ScriptedResponse(200, body)) as server, session_on(server) as session:
         assert session.get_offer_state(2, 7).offer_state_id.tolist() == [7]
 
 
 def test_receipt_may_name_the_offer_state_id_or_offer_state_id():
     for receipt in (RECEIPT, {**RECEIPT, "offer_state_id": 7}):
-        with ScriptedServer(Answer(200, {"offer_state": receipt})) as server, session_on(server) as session:
+        with ScriptedServer(ScriptedResponse(200, {"offer_state": receipt})) as server, session_on(server) as session:
             assert session.issue_offer(**VALUES["issue_offer"]).offer_state_id.tolist() == [7]
 
 
@@ -119,7 +119,7 @@ def pages_of(ids, cap):
         page = int(received.target.partition("page=")[2].partition("&")[0])
         chosen = ids[(page - 1) * cap : page * cap]
         states = [{"offer_state": {"offer_state_id": number}} for number in chosen]
-        return Answer(200, {"page": page, "per_page": cap, "total_entries": len(ids), "offer_states": states})
+        return ScriptedResponse(200, {"page": page, "per_page": cap, "total_entries": len(ids), "offer_states": states})
 
     return answer
 
@@ -137,7 +137,7 @@ def test_empty_list_has_the_columns_and_dtypes_of_a_full_one():
 
 def test_incomplete_list_raises():
     with (
-        ScriptedServer(answer=lambda _received: Answer(200, {**INDEX, "total_entries": 2})) as server,
+        ScriptedServer(answer=lambda _received: ScriptedResponse(200, {**INDEX, "total_entries": 2})) as server,
         session_on(server) as session,
         pytest.raises(IncompleteListing, match="member 2 could not be listed completely"),
     ):
@@ -159,7 +159,10 @@ def test_list_that_changes_while_it_is_read_contains_no_duplicates():
 @pytest.mark.parametrize("name", ["void_offer_state", "void_offer_state_by_identifier"])
 @pytest.mark.parametrize(
     ("answer", "outcome", "trace"),
-    [(Answer(200), "voided", None), (Answer(422, {"error": "x", "trace": "t-1"}), "already_voided", "t-1")],
+    [
+        (ScriptedResponse(200), "voided", None),
+        (ScriptedResponse(422, {"error": "x", "trace": "t-1"}), "already_voided", "t-1"),
+    ],
 )
 def test_void_returns_the_offer_state_and_whether_it_was_voided_before(name, answer, outcome, trace):
     with ScriptedServer(answer) as server, session_on(server) as session:
