@@ -1,4 +1,7 @@
-"""A local Sparkfly on loopback, for demos, tests and recordings; ``python -m sparkfly_nb.sandbox`` runs it by hand."""
+"""A local Sparkfly service on loopback, for demos, tests and recordings.
+
+Start it from Python with `SandboxProcess`, or from a shell with ``python -m sparkfly_nb.sandbox``.
+"""
 
 from .process import SandboxProcess
 

@@ -1,4 +1,4 @@
-"""Run the sandbox by hand: ``python -m sparkfly_nb.sandbox --port 8787 --db sandbox.db``; Ctrl-C stops it."""
+"""The command ``python -m sparkfly_nb.sandbox --port 8787 --db sandbox.db``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PARENT_CHECK_S: Final = 1.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Start the sandbox and serve until it is told to stop."""
+    """Start the sandbox and serve until a signal stops it."""
     options = _parser().parse_args(arguments)
     if options.describe:
         sys.stdout.write(orjson.dumps(describe(), option=orjson.OPT_INDENT_2).decode() + "\n")
@@ -53,26 +53,23 @@ def _parser() -> argparse.ArgumentParser:
     known = "\n".join(f"  {name:<20}{fault.help}" for name, fault in FAULTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m sparkfly_nb.sandbox",
-        description="A local Sparkfly, on this machine's loopback address only.",
-        epilog=f"faults, for --fault NAME=RATE or OPERATION:NAME=RATE, with rates from 0 to 1:\n{known}",
+        description="A local Sparkfly service that only this machine can reach. Press Ctrl-C to stop it.",
+        epilog=f"faults for --fault NAME=RATE or --fault OPERATION:NAME=RATE; rates are from 0 to 1:\n{known}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--port", type=int, default=SANDBOX_DEFAULTS.port, help="the port; 0 (the default) takes a free one"
+        "--port", type=int, default=SANDBOX_DEFAULTS.port, help="the port; 0 (the default) picks a free one"
     )
-    parser.add_argument("--db", type=Path, help="keep everything in this file, and go on from it; default: in memory")
+    parser.add_argument("--db", type=Path, help="the database file, new or from an earlier sandbox; default: in memory")
     parser.add_argument(
-        "--seed", type=int, default=SANDBOX_DEFAULTS.seed, help="what a new merchant is made from (default %(default)s)"
-    )
+        "--seed", type=int, default=SANDBOX_DEFAULTS.seed,
+        help="the random seed of a new merchant (default %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
-        "--members",
-        type=int,
-        default=SANDBOX_DEFAULTS.members,
-        help="how many members a new merchant has (default %(default)s)",
-    )
-    parser.add_argument(
-        "--now", type=_moment, help="the time at which it believes to start, as in 2026-06-30T12:00:00Z"
-    )
+        "--members", type=int, default=SANDBOX_DEFAULTS.members,
+        help="the number of members of a new merchant (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--now", type=_moment, help="the time at the start of the sandbox, as in 2026-06-30T12:00:00Z")
     parser.add_argument(
         "--token-lifetime",
         type=float,
@@ -82,17 +79,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--fault", type=_rate, action="append", default=[], metavar="NAME=RATE", help="see below")
     parser.add_argument(
-        "--fault-seed",
-        type=int,
-        default=SANDBOX_DEFAULTS.fault_seed,
-        help="what decides which requests are hit (default %(default)s)",
-    )
+        "--fault-seed", type=int, default=SANDBOX_DEFAULTS.fault_seed,
+        help="the random seed of the faults (default %(default)s)",
+    )  # fmt: skip
     for field in fields(FaultTimes):
         parser.add_argument(
             f"--{field.name.removesuffix('_s').replace('_', '-')}", type=float, default=field.default, metavar="S",
             dest=field.name, help=f"{FAULT_TIMES[field.name]}, in seconds (default {field.default:g})",
         )  # fmt: skip
-    parser.add_argument("--describe", action="store_true", help="print the OpenAPI description as JSON, and end")
+    parser.add_argument("--describe", action="store_true", help="print the OpenAPI description as JSON and exit")
+    # Set by SandboxProcess: print the connection as one line of JSON, and stop with the parent process.
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser
 
@@ -131,15 +127,15 @@ async def _serve(options: argparse.Namespace) -> None:
     identity, key = store.credentials
     if options.child:
         _stop_with_parent(stop)
-        told = {"base_url": base_url, "identity": identity, "key": key, "admin_secret": sandbox.admin_secret}
-        sys.stdout.write(orjson.dumps(told).decode() + "\n")
+        connection = {"base_url": base_url, "identity": identity, "key": key, "admin_secret": sandbox.admin_secret}
+        sys.stdout.write(orjson.dumps(connection).decode() + "\n")
     else:
         settings = {"environment": "sandbox", "base_url": base_url, "identity": identity, "key": key}
         lines = "\n".join(f"export {VARIABLES[name]}={text}" for name, text in settings.items())
-        kept = f"in {options.db}" if options.db else "in memory, until it stops"
+        storage = f"in {options.db}" if options.db else "in memory and lost when the sandbox stops"
         sys.stdout.write(
-            f"Sandbox at {base_url}, bound to {HOST}: only this machine can reach it. Everything is kept {kept}.\n"
-            f"To connect:\n\n{lines}\n\nCtrl-C stops it.\n"
+            f"Sandbox running at {base_url}, bound to {HOST}. Only this machine can reach it. Its data is {storage}.\n"
+            f"To connect:\n\n{lines}\n\nPress Ctrl-C to stop.\n"
         )
     sys.stdout.flush()
     try:
@@ -151,13 +147,13 @@ async def _serve(options: argparse.Namespace) -> None:
 def _stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
-        # Windows has no handlers on its loop: there Ctrl-C arrives as KeyboardInterrupt.
+        # Event loops on Windows have no signal handlers. There Ctrl-C arrives as KeyboardInterrupt.
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(name, stop.set)
 
 
 def _stop_with_parent(stop: asyncio.Event) -> None:
-    """Stop when the parent is gone, however it went: its end of our stdin closes, or we have another parent."""
+    """Stop when the parent process has ended, even if it was killed."""
     loop = asyncio.get_running_loop()
     parent = os.getppid()
 
@@ -166,12 +162,13 @@ def _stop_with_parent(stop: asyncio.Event) -> None:
             loop.call_soon_threadsafe(stop.set)
 
     def wait_for_end() -> None:
+        # The parent holds the other end of our stdin and never writes. The read returns when the parent ends.
         while os.read(sys.stdin.fileno(), 1024):
             pass
         call_stop()
 
     def check_parent() -> None:
-        # A process forked from the parent may hold the pipe open after the parent is dead.
+        # A process forked from the parent may keep the pipe open after the parent has ended.
         if os.getppid() != parent:
             stop.set()
         else:
@@ -183,7 +180,7 @@ def _stop_with_parent(stop: asyncio.Event) -> None:
 
 def _run(serving: Coroutine[Any, Any, None]) -> None:
     try:
-        import uvloop  # noqa: PLC0415 - faster, where it is installed
+        import uvloop  # noqa: PLC0415 - optional, and faster than asyncio's own loop
     except ImportError:
         asyncio.run(serving)
     else:

@@ -1,4 +1,4 @@
-"""The sandbox's time: it starts where it is told to, runs on from there, and is written as the service writes it."""
+"""The clock of the sandbox, and the service's time format."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})
 
 
 def to_text(moment: dt.datetime) -> str:
-    """Write a UTC time as RFC 3339; texts made here and by `read_rfc3339` compare as the times do, without their Z."""
+    """Format a UTC time as RFC 3339."""
+    # Without the Z, these strings and those of `read_rfc3339` sort like the times. The operations rely on that.
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
 
 def read_rfc3339(text: str) -> str:
-    """Read a time that a client sent and write it in UTC; a fraction is kept to the nanosecond.
+    """Convert a time that a client sent to UTC, to the nanosecond.
 
     Raises
     ------
     InvalidInput
-        It is not RFC 3339, has no offset, or is no moment of the years 1 to 9999.
+        The text is not RFC 3339, has no offset, or is outside the years 1 to 9999.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise InvalidInput("is not a time as in 2026-12-31T23:59:59Z")
+    # datetime would cut the fraction to microseconds, so the fraction is carried over as text.
     date, clock, fraction, offset = match.groups()
     try:
         moment = dt.datetime.fromisoformat(f"{date}T{clock}{'+00:00' if offset in 'Zz' else offset}")
@@ -40,12 +42,12 @@ def read_rfc3339(text: str) -> str:
 
 
 class SandboxClock:
-    """What time it is in the sandbox.
+    """The current time in the sandbox.
 
     Parameters
     ----------
     start : datetime, optional
-        The moment, with an offset, at which the sandbox believes to start; by default the real one.
+        The time, with an offset, at which the clock starts. The default is the current time.
     """
 
     def __init__(self, start: dt.datetime | None = None) -> None:
@@ -53,5 +55,5 @@ class SandboxClock:
         self._started_s = time.monotonic()
 
     def now(self, skew_s: float = 0.0) -> dt.datetime:
-        """Give the time in UTC, wrong by `skew_s` seconds where a fault asks for that."""
+        """Return the time in UTC, shifted by `skew_s` seconds for the fault ``clock_skew``."""
         return self._start + dt.timedelta(seconds=time.monotonic() - self._started_s + skew_s)

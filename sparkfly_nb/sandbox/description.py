@@ -1,4 +1,4 @@
-"""The sandbox's written description: OpenAPI, generated from the table of operations and the tables of columns."""
+"""The OpenAPI description of the sandbox, generated from the table of operations and the tables of columns."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _INPUT_TYPES: Final[dict[str, dict[str, Any]]] = {
 
 _STRICTER: Final[dict[str, dict[str, Any]]] = {
     "page": {"minimum": 1, "default": 1},
-    "per_page": {"minimum": 1, "default": PER_PAGE, "description": f"entries per page; {MAX_PER_PAGE} are the most"},
+    "per_page": {"minimum": 1, "default": PER_PAGE, "description": f"entries per page, at most {MAX_PER_PAGE}"},
 }
 
+# A receipt has these fields only if the request had them.
 _PARTLY: Final = frozenset({"activates_at", "expires_at"})
-"""What a receipt holds only where the request held it."""
 
 
 def _object(properties: dict[str, Any], required: list[str], *, closed: bool = True) -> dict[str, Any]:
@@ -82,16 +82,22 @@ def _json(name: str) -> dict[str, Any]:
 
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
     error = "error_with_trace" if endpoint.effect == "void" else "error"
-    success: dict[str, Any] = {"description": "done"}
+    success: dict[str, Any] = {"description": "Done."}
     if endpoint.answer != "nothing":
         success["content"] = _json(endpoint.answer)
     return {
         str(endpoint.success): success,
-        "401": {"description": "the token is missing, unknown or has expired; nothing was done, the body is empty"},
-        "403": {"description": "it is locked, not transferable, or redeemed already", "content": _json(error)},
-        "404": {"description": "there is no such record", "content": _json(error)},
-        "413": {"description": "the body is too large", "content": _json("error")},
-        "422": {"description": "malformed, or not possible in this state", "content": _json("error_with_trace")},
+        "401": {"description": "The token is missing, unknown or expired. Nothing changed. The body is empty."},
+        "403": {
+            "description": "The offer state is locked, not transferable, or already redeemed.",
+            "content": _json(error),
+        },
+        "404": {"description": "No such record exists.", "content": _json(error)},
+        "413": {"description": "The body is too large.", "content": _json("error")},
+        "422": {
+            "description": "The request is malformed, or not possible for this offer state.",
+            "content": _json("error_with_trace"),
+        },
     }
 
 
@@ -109,7 +115,7 @@ def _body(endpoint: Endpoint) -> dict[str, Any]:
     fields = BODY_FIELDS[endpoint.name]
     properties = {name: {**_INPUT_TYPES[field.kind], "description": field.help} for name, field in fields.items()}
     if "offer_value_required" in properties:
-        # One published description has an integer here, another a flag.
+        # Sparkfly's published descriptions disagree: one says integer, another boolean.
         properties["offer_value_required"]["type"] = ["integer", "boolean"]
     required = [name for name, field in fields.items() if field.required]
     return {
@@ -140,16 +146,16 @@ def _authentication() -> dict[str, Any]:
         "security": [{"identity": [], "key": []}],
         "responses": {
             "204": {
-                "description": "the token is in a header",
+                "description": "The response header has the token.",
                 "headers": {TOKEN_HEADER: {"required": True, "schema": {"type": "string"}}},
             },
-            "401": {"description": "the credentials are wrong", "content": _json("error")},
+            "401": {"description": "The credentials are wrong.", "content": _json("error")},
         },
     }
 
 
 def describe() -> dict[str, Any]:
-    """Give the OpenAPI 3.1 description of ``/auth`` and the eleven operations as the sandbox serves them."""
+    """Return the OpenAPI 3.1 description of ``/auth`` and the eleven operations, as the sandbox serves them."""
     paths: dict[str, Any] = {AUTH_PATH: {"post": _authentication()}}
     for endpoint in ENDPOINTS.values():
         paths.setdefault(BASE_PATH + endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)

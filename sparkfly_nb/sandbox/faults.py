@@ -1,4 +1,4 @@
-"""What can go wrong, as a table, and the seeded plan that says to which request it happens."""
+"""The faults that the sandbox can inject, and the seeded plan that picks the requests they affect."""
 
 from __future__ import annotations
 
@@ -17,66 +17,68 @@ if TYPE_CHECKING:
 
 __all__ = ["AUTH", "FAULTS", "FAULT_TIMES", "Draw", "Fault", "FaultPlan", "FaultTimes", "alter_page", "alter_record"]
 
+#: The operation name of ``POST /auth`` in a rate such as ``auth:status_503``.
 AUTH: Final = "auth"
-"""The name that stands for ``POST /auth`` where a rate is limited to an operation."""
 
-_Stage = Literal["before", "clock", "acting", "page", "content", "answer"]
+_Stage = Literal["before", "clock", "acting", "page", "content", "response"]
 
 _READS_PAGES: Final = frozenset({"list_offer_states"})
-_ANSWERS_RECORDS: Final = frozenset(name for name, endpoint in ENDPOINTS.items() if endpoint.answer != "nothing")
+_RETURNS_RECORDS: Final = frozenset(name for name, endpoint in ENDPOINTS.items() if endpoint.answer != "nothing")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that can go wrong with a request.
+    """One fault.
 
-    Of the faults of one stage at most one happens to a request; faults of different stages can meet.
+    At most one fault of each stage affects a request. Faults of different stages can combine.
     """
 
     stage: _Stage
+    #: The line that ``--help`` shows.
     help: str
-    operations: frozenset[str] | None = None  # None is all of them, and authentication where it is named
+    #: The operations that the fault can affect. None means all, and authentication if a rate names ``auth``.
+    operations: frozenset[str] | None = None
 
 
+#: Each fault by name. A rate applies to all eleven operations, or to one, as in ``issue_offer:half_body``.
 FAULTS: Final[dict[str, Fault]] = {
-    "drop_before": Fault("before", "nothing is done, and the connection is cut"),
+    "drop_before": Fault("before", "nothing changes; the connection closes without a response"),
     "connection_refused": Fault(
-        "before", "nothing is done, all connections are cut, and new ones refused for half a second unless told"
+        "before", "nothing changes; all connections close, and new ones are refused for half a second (--refuse)"
     ),
-    "error_500_before": Fault("before", "nothing is done, and the answer is 500"),
-    "status_401": Fault("before", "nothing is done, and the answer is 401, though the token is valid"),
-    "token_revoked": Fault("before", "nothing is done, the answer is 401, and the token is at its end"),
-    "status_429": Fault("before", "nothing is done, and the answer is 429 with Retry-After in seconds"),
-    "status_429_date": Fault("before", "nothing is done, and the answer is 429 with Retry-After as a date"),
-    "status_429_bare": Fault("before", "nothing is done, and the answer is 429 without Retry-After"),
-    "status_503": Fault("before", "nothing is done, and the answer is 503 with Retry-After in seconds"),
-    "status_503_bare": Fault("before", "nothing is done, and the answer is 503 without Retry-After"),
-    "clock_skew": Fault("clock", "the request is served by a clock that is wrong, by two hours unless told"),
-    "duplicate": Fault("acting", "the service makes two offer states of one request", CREATES),
-    "page_repeated": Fault("page", "a page holds entries of the page before, or some of its own twice", _READS_PAGES),
-    "page_short": Fault("page", "a page lacks its last entry, and the counts do not tell", _READS_PAGES),
-    "page_changing": Fault("page", "the list grows at its front while it is read", _READS_PAGES),
+    "error_500_before": Fault("before", "nothing changes; the response is 500"),
+    "status_401": Fault("before", "nothing changes; the response is 401, and the token stays valid"),
+    "token_revoked": Fault("before", "nothing changes; the response is 401, and the token becomes invalid"),
+    "status_429": Fault("before", "nothing changes; the response is 429 with Retry-After in seconds"),
+    "status_429_date": Fault("before", "nothing changes; the response is 429 with Retry-After as a date"),
+    "status_429_bare": Fault("before", "nothing changes; the response is 429 without Retry-After"),
+    "status_503": Fault("before", "nothing changes; the response is 503 with Retry-After in seconds"),
+    "status_503_bare": Fault("before", "nothing changes; the response is 503 without Retry-After"),
+    "clock_skew": Fault("clock", "the service's clock is wrong by two hours (--skew) for this request"),
+    "duplicate": Fault("acting", "one request creates two offer states", CREATES),
+    "page_repeated": Fault("page", "a page repeats entries of the page before, or its own", _READS_PAGES),
+    "page_short": Fault("page", "a page lacks its last entry, and the totals do not show that", _READS_PAGES),
+    "page_changing": Fault("page", "entries appear at the front of the list while the client reads it", _READS_PAGES),
     "wrong_types": Fault(
-        "content", "one to three fields of each record hold a value of a wrong type", _ANSWERS_RECORDS
+        "content", "one to three fields of each record have a value of the wrong type", _RETURNS_RECORDS
     ),
-    "unknown_fields": Fault("content", "each record holds fields that are not documented", _ANSWERS_RECORDS),
-    "commit_then_drop": Fault("answer", "it is done, and the connection is cut"),
-    "commit_then_500": Fault("answer", "it is done, and the answer is 500"),
-    "commit_then_503": Fault("answer", "it is done, and the answer is 503 without Retry-After"),
-    "commit_then_hang": Fault("answer", "it is done, and no answer comes, for ten minutes unless told"),
-    "half_body": Fault("answer", "it is done, and the connection is cut in the middle of the answer"),
-    "wrong_content_type": Fault("answer", "it is done, and a success arrives as a page of HTML"),
-    "unreadable_2xx": Fault("answer", "it is done, and a success arrives as JSON that cannot be parsed"),
-    "slow_bytes": Fault("answer", "it is done, and the answer arrives byte by byte, in one second unless told"),
+    "unknown_fields": Fault("content", "each record has undocumented fields", _RETURNS_RECORDS),
+    "commit_then_drop": Fault("response", "the change is made; the connection closes without a response"),
+    "commit_then_500": Fault("response", "the change is made; the response is 500"),
+    "commit_then_503": Fault("response", "the change is made; the response is 503 without Retry-After"),
+    "commit_then_hang": Fault("response", "the change is made; no response arrives for ten minutes (--hang)"),
+    "half_body": Fault("response", "the change is made; the connection closes in the middle of the response"),
+    "wrong_content_type": Fault("response", "the change is made; a success arrives as an HTML page"),
+    "unreadable_2xx": Fault("response", "the change is made; a success arrives as malformed JSON"),
+    "slow_bytes": Fault("response", "the change is made; the response takes one second (--slow) to arrive"),
 }
-"""Every fault by name. A rate is given for all eleven operations, or for one as in ``issue_offer:half_body``."""
 
-_STAGES: Final[tuple[_Stage, ...]] = ("before", "clock", "acting", "page", "content", "answer")
+_STAGES: Final[tuple[_Stage, ...]] = ("before", "clock", "acting", "page", "content", "response")
 
 
 @dataclass(frozen=True, slots=True)
 class FaultTimes:
-    """How long things take when they go wrong, in seconds."""
+    """The times that some faults use, in seconds."""
 
     hang_s: float = 600.0
     slow_s: float = 1.0
@@ -85,20 +87,22 @@ class FaultTimes:
     refuse_s: float = 0.5
 
 
+#: The help text of each field of `FaultTimes`.
 FAULT_TIMES: Final[dict[str, str]] = {
-    "hang_s": "how long commit_then_hang holds the connection",
-    "slow_s": "how long slow_bytes takes for an answer",
-    "retry_after_s": "what status_429 and status_503 say in Retry-After",
-    "skew_s": "how wrong the clock of clock_skew is; below 0 it is late",
-    "refuse_s": "how long connection_refused lets nobody in",
+    "hang_s": "how long commit_then_hang keeps the connection open",
+    "slow_s": "how long a response takes with slow_bytes",
+    "retry_after_s": "the Retry-After of status_429, status_429_date and status_503",
+    "skew_s": "the error of the clock with clock_skew; negative values set it back",
+    "refuse_s": "how long connection_refused refuses connections",
 }
-"""What each of the times means."""
 
 
 class Draw(NamedTuple):
-    """What happens to one request: the fault of each stage, and luck for the details."""
+    """The faults of one request."""
 
+    #: Stage to fault.
     faults: Mapping[str, str]
+    #: The seed for details, such as which fields get a wrong type.
     luck: int
 
 
@@ -106,22 +110,22 @@ _NOTHING: Final = Draw({}, 0)
 
 
 class FaultPlan:
-    """To which requests which faults happen.
+    """The choice of the requests that faults affect.
 
-    What happens depends on the seed, on what is asked, and on how often it was asked before; not on the order in which
-    requests of several clients arrive. So the same run meets the same faults again.
+    The choice depends on the seed, the request, and how often the same request arrived before. It does not depend on
+    the order in which requests of several clients arrive, so that a repeated run gets the same faults.
 
     Parameters
     ----------
     rates : Mapping of str to float
-        Name of a fault, or operation and fault as in ``issue_offer:half_body``, to a rate from 0 to 1 per request.
+        The rate per request, from 0 to 1, by fault, or by operation and fault as in ``issue_offer:half_body``.
     seed : int
-        What the plan is made from.
+        The random seed.
 
     Raises
     ------
     InvalidInput
-        A fault or an operation is not known, or rates are not between 0 and 1 or add up to more.
+        A fault or an operation is unknown, or a rate or the sum of a stage's rates is not between 0 and 1.
     """
 
     def __init__(self, rates: Mapping[str, float] | None = None, *, seed: int = 0) -> None:
@@ -133,13 +137,14 @@ class FaultPlan:
         for name in self.rates:
             _check_name(name)
 
-    def draw(self, operation: str, *asked: bytes) -> Draw:
-        """Say what happens to a request for an operation, from all that makes it this request."""
+    def draw(self, operation: str, *identity: bytes) -> Draw:
+        """Choose the faults of one request, identified by its operation, address and body."""
         steps = self._by_operation[operation]
         if not steps:
             return _NOTHING
-        request = hashlib.blake2b(b"\0".join((operation.encode(), *asked)), digest_size=12, key=self._key).digest()
+        request = hashlib.blake2b(b"\0".join((operation.encode(), *identity)), digest_size=12, key=self._key).digest()
         self._seen[request] += 1
+        # The count is part of the seed. Otherwise a retry would always get the same fault again.
         seed = int.from_bytes(request, "big") << 32 | self._seen[request]
         chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
         faults = {}
@@ -155,13 +160,13 @@ class FaultPlan:
 def _check_name(name: str) -> None:
     operation, separator, fault = name.rpartition(":")
     if fault not in FAULTS:
-        raise InvalidInput(f"fault {fault!r} is not known; use one of {', '.join(FAULTS)}")
+        raise InvalidInput(f"unknown fault {fault!r}; use one of {', '.join(FAULTS)}")
     if not separator:
         return
     if operation not in (*ENDPOINTS, AUTH):
-        raise InvalidInput(f"operation {operation!r} is not known; use one of {', '.join((*ENDPOINTS, AUTH))}")
+        raise InvalidInput(f"unknown operation {operation!r}; use one of {', '.join((*ENDPOINTS, AUTH))}")
     if not _applies(FAULTS[fault], operation):
-        raise InvalidInput(f"{fault} cannot happen to {operation}")
+        raise InvalidInput(f"{fault} cannot affect {operation}; use one of {', '.join(FAULTS[fault].operations or ())}")
 
 
 def _applies(fault: Fault, operation: str) -> bool:
@@ -169,41 +174,44 @@ def _applies(fault: Fault, operation: str) -> bool:
 
 
 def _steps(operation: str, rates: Mapping[str, float]) -> dict[str, list[tuple[str, float]]]:
-    """Give, per stage, each fault with the upper end of its part of the range from 0 to 1."""
+    """Return the faults of each stage with the cumulative sum of their rates."""
     steps: dict[str, list[tuple[str, float]]] = {}
     for stage in _STAGES:
         up_to = 0.0
         for name, fault in FAULTS.items():
             if fault.stage != stage or not _applies(fault, operation):
                 continue
-            # Authentication fails only where it is named: else a high rate would let nobody in.
+            # A general rate does not apply to authentication. Otherwise no client could connect at a high rate.
             general = 0.0 if operation == AUTH else rates.get(name, 0.0)
             rate = rates.get(f"{operation}:{name}", general)
             if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-                raise InvalidInput(f"the rate of {name} is {rate!r}; give a number from 0 to 1")
+                raise InvalidInput(f"the rate of {name} is {rate!r}; use a number from 0 to 1")
             if rate:
                 up_to += rate
                 steps.setdefault(stage, []).append((name, up_to))
         if up_to > 1 + 1e-9:
             names = ", ".join(name for name, _ in steps[stage])
-            raise InvalidInput(f"{operation}: of {names} only one can happen; their rates add up to {up_to:g}, above 1")
+            raise InvalidInput(
+                f"{operation}: only one of {names} can affect a request, and their rates add up to {up_to:g}; "
+                "lower them to a sum of at most 1"
+            )
     return steps
 
 
-# ---- altering what is answered ---------------------------------------------------------------------------------------
+# ---- altering responses ----------------------------------------------------------------------------------------------
 
 
 def alter_page(fault: str, index: dict[str, Any], fetch: Callable[[int], dict[str, Any]]) -> dict[str, Any] | None:
-    """Give a page of a listing as a fault has it; None where the page is too small for it.
+    """Return a page of a listing with a fault, or None if the page is too small for the fault.
 
     Parameters
     ----------
     fault : str
-        One of the faults of the stage ``page``.
+        A fault of the stage ``page``.
     index : dict
-        The right page.
+        The correct page.
     fetch : callable
-        Gives another page by its number.
+        Returns another page by its number.
     """
     entries, page = index["offer_states"], index["page"]
     if fault == "page_short":
@@ -214,10 +222,12 @@ def alter_page(fault: str, index: dict[str, Any], fetch: Callable[[int], dict[st
             return {**index, "offer_states": before[: len(entries)] if entries else before}
         half = len(entries) // 2
         return {**index, "offer_states": entries[: len(entries) - half] + entries[:half]} if half else None
+    # A new entry at the front moves the last entry of each page to the next page.
     shifted = (before[-1:] + entries)[: max(len(entries), 1)] if before else entries
     return {**index, "offer_states": shifted, "total_entries": index["total_entries"] + 1}
 
 
+# Keys, status and reference stay correct, so that a test can still tell the rows apart.
 _WRONG_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "value": ("a lot", 1.5, [], 2**64 - 1),
     "offer_value_required": (True, "ten", {}),
@@ -231,9 +241,8 @@ _WRONG_VALUES: Final[dict[str, tuple[Any, ...]]] = {
     "custom_data": ({"a": [1, None]}, 3),
     "offer_activities": ("none", None, {"0": {}}),
     "offer_tags": (None, "drinks", 0),
-    "credential_identifier": (9_007_199_254_740_993, None),
+    "credential_identifier": (9_007_199_254_740_993, None),  # 2**53 + 1, which a float cannot represent
 }
-"""Values of wrong types, per field; keys, status and reference stay right, so that rows can be told apart."""
 
 _NEW_FIELDS: Final[dict[str, Any]] = {
     "loyalty_tier": "gold",
@@ -244,7 +253,7 @@ _NEW_FIELDS: Final[dict[str, Any]] = {
 
 
 def alter_record(fault: str, envelope: dict[str, Any], luck: random.Random) -> dict[str, Any]:
-    """Give an offer state, or a receipt, as a fault of the stage ``content`` has it."""
+    """Return an offer state or a receipt with a fault of the stage ``content``."""
     record = dict(envelope["offer_state"])
     if fault == "unknown_fields":
         record.update(_NEW_FIELDS)

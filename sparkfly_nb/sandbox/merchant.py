@@ -1,4 +1,4 @@
-"""A believable merchant from a seed: members, offers, campaigns, channels and half a year of offer states."""
+"""A realistic merchant, generated from a seed: members, offers, campaigns, channels and half a year of offer states."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HISTORY_DAYS: Final = 180
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a member may get."""
+    """An offer."""
 
     offer_id: int
     name: str
@@ -36,7 +36,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One way of distributing an offer."""
+    """A campaign, which distributes one offer."""
 
     campaign_id: int
     campaign_xid: str
@@ -48,7 +48,7 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """Where a campaign's offer is distributed."""
+    """A channel, through which a campaign distributes its offer."""
 
     channel_id: int
     name: str
@@ -56,13 +56,17 @@ class Channel:
 
 
 class Member(NamedTuple):
-    """A customer: the key at Sparkfly, the key at the merchant, and the group that campaigns aim at."""
+    """A customer of the merchant."""
 
+    #: Sparkfly's member ID.
     member_id: int
+    #: The merchant's loyalty identifier for this member.
     member_identifier: str
+    #: The group of members that campaigns target.
     segment: str
 
 
+#: The offers. The last one is not active any more.
 OFFERS: Final = (
     Offer(301, "Free Iced Coffee", "Drinks", "Any small iced coffee, on us.", 30, transferable=True),
     Offer(302, "20% Off Your Order", "Order", "20% off one order, delivery excluded.", 21),
@@ -74,8 +78,8 @@ OFFERS: Final = (
           transferable=True),
     Offer(307, "Winter Cocoa", "Drinks", "A hot cocoa. This offer has ended.", 30, active=False),
 )  # fmt: skip
-"""The offers; the last one is not active any more."""
 
+#: The campaigns. SPRING26 is suspended, and the offer of WINTER25 is not active.
 CAMPAIGNS: Final = (
     Campaign(41, "SUMMER26", "Summer 2026: Iced Coffee", 301, "regular"),
     Campaign(42, "VIP26", "VIP 2026: 20% Off", 302, "vip"),
@@ -86,8 +90,8 @@ CAMPAIGNS: Final = (
     Campaign(47, "SPRING26", "Spring 2026: 20% Off", 302, "regular", status="suspended"),
     Campaign(48, "WINTER25", "Winter 2025: Cocoa", 307, "regular"),
 )
-"""The campaigns; SPRING26 is suspended, and WINTER25 stands under an offer that is not active."""
 
+#: The channels, each with the campaign that it distributes.
 CHANNELS: Final = (
     Channel(11, "App inbox", 41),
     Channel(12, "Email", 42),
@@ -96,24 +100,24 @@ CHANNELS: Final = (
     Channel(15, "Loyalty card", 45),
     Channel(16, "Paid social", 47),
 )
-"""The channels, each with the campaign that it distributes."""
 
+# Percentages of members, and of final statuses.
 _SEGMENTS: Final = {"regular": 55, "new": 20, "lapsed": 15, "vip": 10}
-_STATES_PER_MEMBER: Final = {"regular": (4, 14), "new": (1, 4), "lapsed": (3, 8), "vip": (8, 22)}
 _FATES: Final = {"redeemed": 38, "incomplete": 54, "voided": 8}
+_STATES_PER_MEMBER: Final = {"regular": (4, 14), "new": (1, 4), "lapsed": (3, 8), "vip": (8, 22)}
 
 
 def generate_members(seed: int, count: int) -> Iterator[Member]:
-    """Make members 1001 onwards; more members begin with the same ones."""
+    """Generate `count` members from ID 1001 onwards. A larger `count` starts with the same members."""
     for member_id in range(FIRST_MEMBER_ID, FIRST_MEMBER_ID + count):
         chance = _chance(seed, "member", member_id)
         segment = chance.choices(list(_SEGMENTS), list(_SEGMENTS.values()))[0]
-        # The leading digits are the member's position, so that no two are alike.
+        # The member ID in the middle makes each identifier unique.
         yield Member(member_id, f"LOY-{member_id:06d}-{chance.randrange(10_000):04d}", segment)
 
 
 def generate_states(seed: int, member: Member, now: dt.datetime) -> Iterator[dict[str, Any]]:
-    """Make what a member was issued in the months before `now`, oldest first, as columns of the store."""
+    """Generate the offer states that a member got in the months before `now`, oldest first, as rows of the store."""
     chance = _chance(seed, "states", member.member_id)
     offers = {offer.offer_id: offer for offer in OFFERS}
     weights = [6 if campaign.segment == member.segment else 1 for campaign in CAMPAIGNS]
@@ -138,7 +142,7 @@ def _one_state(
     now: dt.datetime,
 ) -> dict[str, Any]:
     expires = issued + dt.timedelta(days=offer.valid_days)
-    # What happened, happened while it could be used, and before now.
+    # A redemption or a void happens before the offer state expires, and before now.
     span_s = (min(expires, now) - issued).total_seconds()
     happened = issued + dt.timedelta(seconds=int(span_s * chance.betavariate(1.3, 3)))
     store_id = chance.randint(501, 540)
@@ -170,5 +174,5 @@ def _one_state(
 
 
 def _chance(seed: int, kind: str, member_id: int) -> random.Random:
-    """Give each member luck of its own, so that nothing depends on how many there are."""
-    return random.Random(f"{seed}/{kind}/{member_id}")  # noqa: S311 - believable, not secret
+    """Return a random generator for one member, so that the number of members does not change any of them."""
+    return random.Random(f"{seed}/{kind}/{member_id}")  # noqa: S311 - sample data, not secret

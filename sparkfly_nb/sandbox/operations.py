@@ -1,4 +1,4 @@
-"""What the service does: eleven operations on the store, with the refusals that are documented or can be expected."""
+"""The eleven operations of the service on the store, with the errors that are documented or can be expected."""
 
 from __future__ import annotations
 
@@ -22,32 +22,33 @@ __all__ = ["CREATES", "MAX_PER_PAGE", "PER_PAGE", "OperationResult", "Service"]
 PER_PAGE: Final = 50
 MAX_PER_PAGE: Final = 5000
 
+#: The operations that create an offer state.
 CREATES: Final = frozenset({"issue_offer", "issue_offer_state", "create_offer_state"})
-"""The operations that make an offer state."""
 
 _LAST_MOMENT: Final = "9999-12-31T23:59:59Z"
 
 
 class OperationResult(NamedTuple):
-    """What an operation answers: a status, and what becomes JSON; None is an empty body."""
+    """The result of an operation."""
 
     status: int
+    #: The JSON of the response. None means an empty body.
     payload: dict[str, Any] | None
 
 
 class Service:
-    """The operations, each a method under its name in ``endpoints.ENDPOINTS``."""
+    """The operations, one method for each name in ``endpoints.ENDPOINTS``."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def perform(self, operation: str, given: Given, now: dt.datetime) -> OperationResult:
-        """Do what was asked; a change is in the store when this returns.
+        """Perform an operation. A change is in the store when this returns.
 
         Raises
         ------
         Refusal
-            The service does not do it.
+            The service rejects the request.
         """
         return _OPERATIONS[operation](self, given, to_text(now))
 
@@ -56,7 +57,7 @@ class Service:
     def _issue_offer(self, given: Given, now: str) -> OperationResult:
         body = given.body
         if ("member_id" in body) == ("member_identifier" in body):
-            raise Refusal(422, "give exactly one of member_id and member_identifier")
+            raise Refusal(422, "send exactly one of member_id and member_identifier")
         if "member_id" in body:
             member = self._store.member(body["member_id"])
         else:
@@ -79,18 +80,18 @@ class Service:
         member_id = self._known_member(given.path["member_id"])
         if "token" in given.query:
             return self._transfer(member_id, given, now)
-        return self._answer_created(200, member_id, given, now)
+        return self._created(200, member_id, given, now)
 
     def _create_offer_state(self, given: Given, now: str) -> OperationResult:
-        return self._answer_created(201, None, given, now)
+        return self._created(201, None, given, now)
 
-    def _answer_created(self, status: int, member_id: int | None, given: Given, now: str) -> OperationResult:
+    def _created(self, status: int, member_id: int | None, given: Given, now: str) -> OperationResult:
         offer_id, campaign = self._source(given)
         state_id = self._create(member_id, offer_id, campaign, given.body, now)
         return self._wrapped(status, self._store.find([("offer_state_id", state_id)])[0])
 
     def _source(self, given: Given) -> tuple[int, Campaign | None]:
-        """Tell which offer, by which campaign, is meant: each of up to four inputs must agree with the others."""
+        """Return the offer and the campaign that the request names. Its up to four inputs must agree."""
         query = given.query
         offer_ids: set[int] = set()
         campaigns: dict[int, Campaign] = {}
@@ -111,9 +112,9 @@ class Service:
             campaigns[campaign.campaign_id] = campaign
         offer_ids.update(campaign.offer_id for campaign in campaigns.values())
         if not offer_ids:
-            raise Refusal(422, "give one of token, offer_id, channel_id and campaign_id")
+            raise Refusal(422, "send one of token, offer_id, channel_id and campaign_id")
         if len(offer_ids) > 1 or len(campaigns) > 1:
-            raise Refusal(422, "token, offer_id, channel_id and campaign_id do not belong together")
+            raise Refusal(422, "token, offer_id, channel_id and campaign_id name different offers or campaigns")
         return offer_ids.pop(), next(iter(campaigns.values()), None)
 
     def _create(
@@ -145,7 +146,7 @@ class Service:
     def _transfer(self, member_id: int, given: Given, now: str) -> OperationResult:
         state = self._by_token(given.query["token"])
         if given.query.get("offer_id", state["offer_id"]) != state["offer_id"]:
-            raise Refusal(422, "token and offer_id do not belong together")
+            raise Refusal(422, "token and offer_id name different offers")
         if state["member_id"] == member_id:
             return self._wrapped(200, state)
         if not is_transferable(self._store, state):
@@ -164,16 +165,16 @@ class Service:
         held = self._store.find(
             [("member_id", given.path["member_id"]), ("offer_id", given.path["offer_id"])], newest=True
         )
-        # What can still be used comes first.
+        # Usable offer states come first. Sorting is stable, so the newest of them wins.
         return self._wrapped(200, _first(sorted(held, key=lambda state: state["status"] != "incomplete")))
 
     def _list_offer_states(self, given: Given, _now: str) -> OperationResult:
         member_id = self._known_member(given.path["member_id"])
         page, per_page = given.query.get("page", 1), min(given.query.get("per_page", PER_PAGE), MAX_PER_PAGE)
         if page < 1 or per_page < 1:
-            raise Refusal(422, "page and per_page count from 1")
+            raise Refusal(422, "page and per_page must be at least 1")
         total, offset = self._store.count_of_member(member_id), (page - 1) * per_page
-        # A page far behind the end would not fit into SQLite's integers.
+        # The offset of a page far beyond the end would not fit into SQLite's integers.
         states = self._store.find([("member_id", member_id)], limit=per_page, offset=offset) if offset < total else []
         return OperationResult(
             200,
@@ -201,7 +202,7 @@ class Service:
             conditions.append(("campaign_id", self._campaign_of_channel(query["eligible_channel_id"]).campaign_id))
         if not conditions:
             raise Refusal(
-                422, "give token, credential_identifier, external_ref_id, or eligible_channel_id and member_id"
+                422, "send token, credential_identifier, external_ref_id, or eligible_channel_id and member_id"
             )
         conditions += [(name, query[name]) for name in ("member_id", "offer_id") if name in query]
         return self._wrapped(200, _first(self._store.find(conditions, limit=1)))
@@ -224,7 +225,7 @@ class Service:
         reached = given.body.get("value", required)
         status = given.body.get("status", "redeemed" if reached >= required else "incomplete")
         if status == "voided":
-            raise Refusal(422, "an offer state is voided through its void address")
+            raise Refusal(422, "use the void operation to void an offer state")
         if status == "redeemed":
             return self._redeemed(state, {"value": reached, **changes}, now)
         _check_usable(state | changes, now)
@@ -254,21 +255,21 @@ class Service:
         if state["status"] == "voided":
             raise Refusal(422, "OfferState already voided")
         if state["status"] == "redeemed":
-            # 422 is documented to mean "already voided", so this must be something else.
+            # The documentation says that 422 means "already voided", so this case needs another status.
             raise Refusal(403, "OfferState already redeemed - forbidden")
         activity = {"type": "voided", "created_at": now}
         return self._store.change(state, {"status": "voided", "updated_at": now}, activity)
 
     def _open_for_change(self, given: Given) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Find the offer state of the address and the columns that the body changes, if both may be."""
+        """Return the offer state in the path and the columns that the body changes, if the change is allowed."""
         state, body = self._held(given), given.body
         for name in ("offer_state_id", "member_id", "offer_id"):
             if body.get(name, state[name]) != state[name]:
-                raise Refusal(422, f"{name} is not that of this offer state and cannot be changed")
+                raise Refusal(422, f"{name} differs from this offer state's and cannot be changed")
         if body.get("status", "incomplete") not in {"incomplete", "redeemed", "voided"}:
-            raise Refusal(422, "status is none of incomplete, redeemed and voided")
+            raise Refusal(422, "status must be incomplete, redeemed or voided")
         if min(body.get("value", 0), body.get("offer_value_required", 0)) < 0:
-            raise Refusal(422, "value and offer_value_required count from 0")
+            raise Refusal(422, "value and offer_value_required must be at least 0")
         _check_open(state)
         if state["locked"] and body.get("locked") is not False:
             raise Refusal(403, "OfferState is locked - forbidden")
@@ -278,7 +279,7 @@ class Service:
             changes["effective_expires_at"] = changes["expires_at"]
         return state, changes
 
-    # ---- finding and showing -----------------------------------------------------------------------------------------
+    # ---- lookups -----------------------------------------------------------------------------------------------------
 
     def _known_member(self, member_id: int) -> int:
         if self._store.member(member_id) is None:
@@ -324,7 +325,7 @@ def _first(states: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _instant(text: str) -> str:
-    """Make RFC 3339 texts in UTC comparable as texts, with or without a fraction."""
+    """Return an RFC 3339 time in UTC without its Z, so that times with and without a fraction compare as strings."""
     return text[:-1]
 
 

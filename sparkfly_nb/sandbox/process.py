@@ -1,4 +1,4 @@
-"""The sandbox in a process of its own: started, asked what really happened, and stopped, from Python."""
+"""The sandbox in a separate process: start it, inject faults, read what really happened, and stop it."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
 __all__ = ["SandboxProcess"]
 
 _STOP_S: Final = 5.0
-_ASK_S: Final = 120.0
-_LISTENS_LOOK_S: Final = 0.02
+_ADMIN_TIMEOUT_S: Final = 120.0
+_LISTENING_POLL_S: Final = 0.02
 
 
 class SandboxProcess:
-    """A running sandbox; a context manager that stops it at its end.
+    """A running sandbox, also usable as a context manager that stops it.
 
-    Made by `start`. It can be used from several threads, and by several client processes at once through its address.
-    It ends with the process that started it, however that ends.
+    `start` creates it. Several threads can use it, and several client processes can connect to its address.
+    The sandbox stops with the process that started it, even if that process is killed.
 
     Attributes
     ----------
     base_url : str
         The address, ending in ``/v1.0``.
     identity, key : Secret
-        What to authenticate with; ``reveal()`` gives the text.
+        The credentials. ``reveal()`` returns the text.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], told: Mapping[str, str], errors: IO[bytes]) -> None:
-        self.base_url = told["base_url"]
-        self.identity = Secret(told["identity"])
-        self.key = Secret(told["key"])
-        self._admin_secret = Secret(told["admin_secret"])
+    def __init__(self, process: subprocess.Popen[bytes], connection: Mapping[str, str], errors: IO[bytes]) -> None:
+        self.base_url = connection["base_url"]
+        self.identity = Secret(connection["identity"])
+        self.key = Secret(connection["key"])
+        self._admin_secret = Secret(connection["admin_secret"])
         self._process = process
         self._errors = errors
         self._owner = os.getpid()
@@ -76,39 +76,40 @@ class SandboxProcess:
         fault_times: Mapping[str, float] | None = None,
         startup_timeout_s: float = SANDBOX_DEFAULTS.startup_timeout_s,
     ) -> SandboxProcess:
-        """Start a sandbox and wait until it serves.
+        """Start a sandbox and wait until it accepts requests.
 
         Parameters
         ----------
         members, seed : int
-            How many members a new merchant has, and what it is made from.
+            The number of members of a new merchant, and its random seed.
         db : path, optional
-            A file that keeps members, offer states and credentials, and from which it goes on; by default in memory.
+            The file for members, offer states and credentials. A file of an earlier sandbox continues where that one
+            stopped. By default, all data is in memory.
         port : int
-            0 takes a free one.
+            The port, or 0 for a free one.
         now : datetime, optional
-            The time, with an offset, at which it believes to start.
+            The time, with an offset, at which the sandbox's clock starts. The default is the current time.
         token_lifetime_s : float
-            How long a token authenticates, in seconds.
+            The lifetime of a token, in seconds.
         faults : Mapping of str to float, optional
             Rates from 0 to 1 by the names in ``sandbox.faults.FAULTS``, as in ``{"issue_offer:half_body": 0.1}``.
         fault_seed : int
-            What decides which requests are hit.
+            The random seed that decides which requests the faults affect.
         fault_times : Mapping of str to float, optional
             Any of ``hang_s, slow_s, retry_after_s, skew_s, refuse_s``, in seconds.
         startup_timeout_s : float
-            How long to wait, in seconds.
+            How long to wait for the start, in seconds.
 
         Raises
         ------
         SandboxError
-            It did not start; the message holds what it said.
+            The sandbox did not start. The message has the output of its process.
         InvalidInput
-            A fault is not known, a rate is none, or no file can be called `db`.
+            A fault or a fault time is unknown, a rate is invalid, `now` has no offset, or `db` is not a valid path.
         """
-        FaultPlan(faults, seed=fault_seed)
+        FaultPlan(faults, seed=fault_seed)  # only to check the faults before a process starts
         if now is not None and now.tzinfo is None:
-            raise InvalidInput("now has no time zone; give a datetime with an offset")
+            raise InvalidInput("now has no time zone; use a datetime with an offset")
         options: dict[str, object] = {
             "members": members, "seed": seed, "db": db and as_path(db), "port": port, "now": now and now.isoformat(),
             "token-lifetime": token_lifetime_s, "fault-seed": fault_seed,
@@ -123,20 +124,21 @@ class SandboxProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            # The stop button and Ctrl-C are meant for the caller: the service goes on, as the real one would.
+            # The notebook's stop button and Ctrl-C must interrupt only the caller. The real service would go on, too.
             start_new_session=True,
         )
         sandbox = None
         try:
-            sandbox = cls(process, _told(process, errors, startup_timeout_s), errors)
+            sandbox = cls(process, _read_connection(process, errors, startup_timeout_s), errors)
         finally:
+            # Also after KeyboardInterrupt: no process may be left behind.
             if sandbox is None:
                 _end(process, errors)
         sandbox._fault_seed = fault_seed
         return sandbox
 
     def stop(self) -> None:
-        """Stop it; a second time does nothing."""
+        """Stop the sandbox. A second call does nothing."""
         # A forked copy of this process must not stop the sandbox of the original.
         if os.getpid() != self._owner:
             return
@@ -146,46 +148,49 @@ class SandboxProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
-    # ---- what there is -----------------------------------------------------------------------------------------------
+    # ---- the merchant and the store ----------------------------------------------------------------------------------
 
     def members(self, n: int | None = None) -> list[dict[str, Any]]:
         """List the first `n` members, or all: ``member_id``, ``member_identifier``, ``segment``."""
-        return list(self._ask("GET", "members" if n is None else f"members?n={int(n)}")["members"])
+        return list(self._call("GET", "members" if n is None else f"members?n={int(n)}")["members"])
 
     def campaigns(self) -> list[dict[str, Any]]:
         """List the campaigns: ``campaign_id``, ``campaign_xid``, ``name``, ``offer_id``, ``segment``, ``status``."""
-        return list(self._ask("GET", "merchant")["campaigns"])
+        return list(self._call("GET", "merchant")["campaigns"])
 
     def offers(self) -> list[dict[str, Any]]:
         """List the offers: ``offer_id``, ``name``, ``valid_days``, ``value_required``, ``active`` and more."""
-        return list(self._ask("GET", "merchant")["offers"])
+        return list(self._call("GET", "merchant")["offers"])
 
     def channels(self) -> list[dict[str, Any]]:
         """List the channels: ``channel_id``, ``name``, ``campaign_id``."""
-        return list(self._ask("GET", "merchant")["channels"])
+        return list(self._call("GET", "merchant")["channels"])
 
     def truth(self, *, generated: bool = True) -> dict[str, Any]:
-        """Say what really is in the store, and what was asked of it.
+        """Return the offer states in the store and the counts of requests, regardless of faults.
 
         Parameters
         ----------
         generated : bool
-            Whether to list the offer states that the merchant began with, too.
+            Whether to include the offer states that the merchant started with.
 
         Returns
         -------
         dict
-            ``offer_states``, a list of dicts (``offer_state_id, member_id, member_identifier, offer_id, campaign_id,
-            campaign_xid, external_ref_id, status, value, created_at, ..., activities, generated``);
-            ``requests`` per operation, ``answers`` per status and ``faults`` per name, each since the start;
-            ``now``, the time there; ``cpu_s``, the CPU time that it has used, in seconds.
+            ``offer_states``
+                A list of dicts (``offer_state_id, member_id, member_identifier, offer_id, campaign_id, campaign_xid,
+                external_ref_id, status, value, created_at, ..., activities, generated``).
+            ``requests``, ``answers``, ``faults``
+                Counts since the start: requests by operation, responses by status, faults by name.
+            ``now``, ``cpu_s``
+                The time in the sandbox, and the CPU time of its process in seconds.
         """
-        return self._ask("GET", "truth" if generated else "truth?generated=no")
+        return self._call("GET", "truth" if generated else "truth?generated=no")
 
-    # ---- what is to go wrong -----------------------------------------------------------------------------------------
+    # ---- faults ------------------------------------------------------------------------------------------------------
 
     def set_faults(
         self,
@@ -194,60 +199,61 @@ class SandboxProcess:
         seed: int | None = None,
         times: Mapping[str, float] | None = None,
     ) -> None:
-        """Let other things go wrong from now on, or nothing; counts go on.
+        """Replace the faults. Without `rates`, nothing goes wrong from now on. The counts of faults continue.
 
         Raises
         ------
         InvalidInput
-            A fault is not known, or a rate is none.
+            A fault or a fault time is unknown, or a rate is invalid.
         """
         seed = self._fault_seed if seed is None else seed
-        FaultPlan(rates, seed=seed)
+        FaultPlan(rates, seed=seed)  # only to check the faults
         wanted = {"rates": dict(rates or {}), "seed": seed, "times": _checked_times(times)}
-        self._ask("POST", "faults", wanted)
+        self._call("POST", "faults", wanted)
         self._fault_seed = seed
 
     def expire_tokens(self) -> None:
-        """End every token that was given out."""
-        self._ask("POST", "expire_tokens")
+        """Invalidate all tokens."""
+        self._call("POST", "expire_tokens")
 
     def refuse_connections(self, for_s: float) -> None:
-        """Refuse new connections and cut open ones, for `for_s` seconds from now."""
-        self._ask("POST", "refuse_connections", {"for_s": for_s})
+        """Close all connections, and refuse new ones for `for_s` seconds."""
+        self._call("POST", "refuse_connections", {"for_s": for_s})
 
-    def _ask(self, method: str, what: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _call(self, method: str, command: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         address = urlsplit(self.base_url)
-        # Not through requests: a proxy of the environment has no business between us and our own process.
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ASK_S)
+        # Not through requests, which would use a proxy from the environment even for this machine.
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ADMIN_TIMEOUT_S)
         fault = None
         try:
-            self._wait_until_it_listens(connection)
-            self._knock(connection, method, f"{ADMIN_PATH}/{what}", orjson.dumps(body or {}))
+            self._wait_until_listening(connection)
+            self._send(connection, method, f"{ADMIN_PATH}/{command}", orjson.dumps(body or {}))
             response = connection.getresponse()
-            answered: dict[str, Any] = orjson.loads(response.read())
+            content: dict[str, Any] = orjson.loads(response.read())
         except (OSError, http.client.HTTPException, orjson.JSONDecodeError) as error:
             fault = type(error).__name__
         finally:
             connection.close()
-        if fault is not None:  # raised here, so that no foreign error with the secret in its frames hangs on it
-            state = "does not answer" if self.is_running else "has stopped"
+        # Raised outside the except block: the original error would carry the secret in the frames of its traceback.
+        if fault is not None:
+            state = "does not respond" if self.is_running else "has stopped"
             raise SandboxError(f"the sandbox at {self.base_url} {state}: {fault}")
         if response.status != 200:
-            raise SandboxError(f"the sandbox refused {what}: {answered.get('error')}")
-        return answered
+            raise SandboxError(f"the sandbox rejected {command}: {content.get('error')}")
+        return content
 
-    def _wait_until_it_listens(self, connection: http.client.HTTPConnection) -> None:
-        """Connect; while the sandbox refuses connections, as a fault may have it, it is there all the same."""
-        until = time.monotonic() + _ASK_S
+    def _wait_until_listening(self, connection: http.client.HTTPConnection) -> None:
+        # The fault connection_refused also affects these requests. It ends after a while.
+        until = time.monotonic() + _ADMIN_TIMEOUT_S
         while True:
             try:
                 return connection.connect()
             except ConnectionRefusedError:
                 if not self.is_running or time.monotonic() > until:
                     raise
-                time.sleep(_LISTENS_LOOK_S)
+                time.sleep(_LISTENING_POLL_S)
 
-    def _knock(self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes) -> None:
+    def _send(self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes) -> None:
         connection.request(method, path, body, {ADMIN_SECRET_HEADER: self._admin_secret.reveal()})
 
     def __enter__(self) -> SandboxProcess:
@@ -262,36 +268,38 @@ class SandboxProcess:
         return f"<SandboxProcess {self.base_url} {'running' if self.is_running else 'stopped'}>"
 
     def __getstate__(self) -> object:
-        raise SandboxError("a sandbox is not pickled: it is a process; pass its base_url on instead")
+        raise SandboxError("a sandbox is a process and cannot be pickled; pass its base_url instead")
 
 
 def _checked_times(times: Mapping[str, float] | None) -> dict[str, float]:
     unknown = (times or {}).keys() - asdict(FaultTimes()).keys()
     if unknown:
-        raise InvalidInput(f"{', '.join(unknown)} is not known; use {', '.join(asdict(FaultTimes()))}")
+        raise InvalidInput(f"unknown fault times: {', '.join(unknown)}; use {', '.join(asdict(FaultTimes()))}")
     return dict(times or {})
 
 
-def _told(process: subprocess.Popen[bytes], errors: IO[bytes], timeout_s: float) -> dict[str, str]:
-    """Wait for the one line with address and secrets, which come through a pipe: command lines can be read by all."""
+def _read_connection(process: subprocess.Popen[bytes], errors: IO[bytes], timeout_s: float) -> dict[str, str]:
+    """Read the line with the address and the secrets that the sandbox prints when it has started."""
+    # The secrets come through a pipe, because every user of the machine can read command lines.
     lines: list[bytes] = []
     output = process.stdout
     if output is None:
         raise SandboxError("the sandbox has no output")
+    # In a thread, because a read from a pipe has no timeout.
     reader = threading.Thread(target=lambda: lines.append(output.readline()), daemon=True)
     reader.start()
     reader.join(timeout_s)
     try:
-        told: dict[str, str] = orjson.loads(lines[0])
+        connection: dict[str, str] = orjson.loads(lines[0])
     except (IndexError, orjson.JSONDecodeError):
         if not lines:
-            why = f"it said nothing for {timeout_s:g} s; try startup_timeout_s="
+            why = f"no output for {timeout_s:g} s; increase startup_timeout_s"
         else:
             process.wait(_STOP_S)
             errors.seek(0)
             why = errors.read()[-2000:].decode(errors="replace").strip()
         raise SandboxError(f"the sandbox did not start: {why}") from None
-    return told
+    return connection
 
 
 def _end(process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""How an offer state looks in an answer: what the store keeps, filled up from the offer and the campaign."""
+"""The JSON of an offer state: a row of the store, completed from its offer and its campaign."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ _IMAGES = "https://images.example.com"
 
 
 def required_value(store: Store, state: Mapping[str, Any]) -> int:
-    """Give the value at which an offer state is fulfilled; 0 where the offer counts nothing."""
+    """Return the value at which an offer state is complete, or 0 if its offer does not count a value."""
     own = state["offer_value_required"]
     return store.offers[state["offer_id"]].value_required if own is None else int(own)
 
 
 def is_transferable(store: Store, state: Mapping[str, Any]) -> bool:
-    """Say whether a token moves the offer state; what belongs to nobody yet is there to be taken."""
+    """Return whether another member can take over the offer state with its token."""
+    # An offer state without a member exists only to be taken over, whatever its offer says.
     return state["member_id"] is None or store.offers[state["offer_id"]].transferable
 
 
 def wrap(store: Store, state: Mapping[str, Any]) -> dict[str, Any]:
-    """Show an offer state as the service does, in its envelope."""
+    """Return an offer state as the service sends it, in its envelope."""
     offer, state_id = store.offers[state["offer_id"]], state["offer_state_id"]
     campaign = store.campaigns.get(state["campaign_id"])
     credential = credential_of(state_id)

@@ -1,4 +1,4 @@
-"""How an answer leaves: whole, or broken on its way as a fault has it."""
+"""Responses, complete or with a fault."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ if TYPE_CHECKING:
 
     from .faults import FaultTimes
 
-__all__ = ["BEFORE", "answer", "error", "send_broken", "send_instead"]
+__all__ = ["BEFORE", "error", "respond", "send_broken", "send_instead"]
 
 _JSON: Final = "application/json"
 _HTML: Final = b"<!doctype html><html><body><h1>Please wait</h1><p>You are being redirected.</p></body></html>"
-_TORN: Final = b'{"offer_state": {"offer_state_id": 12'
+_TRUNCATED: Final = b'{"offer_state": {"offer_state_id": 12'
 _SLOW_PIECES: Final = 20
-_WATCH_S: Final = 0.1
+_POLL_S: Final = 0.1
 
 
-def answer(status: int, payload: dict[str, Any] | None, headers: dict[str, str] | None = None) -> web.Response:
-    """Make an answer; without a payload it is empty."""
+def respond(status: int, payload: dict[str, Any] | None, headers: dict[str, str] | None = None) -> web.Response:
+    """Build a response. Without a payload, its body is empty."""
     if payload is None:
         return web.Response(status=status, headers=headers)
     return web.Response(status=status, body=orjson.dumps(payload), headers={"Content-Type": _JSON, **(headers or {})})
 
 
 def error(status: int, message: str, *, with_trace: bool = False) -> web.Response:
-    """Make an answer that says what is wrong; a trace identifies the request."""
+    """Build an error response."""
+    # The service sends a trace, which identifies the request, with each 422 and with all errors of a void.
     trace = {"trace": secrets.token_hex(15)} if with_trace or status == 422 else {}
-    return answer(status, {"error": message, **trace})
+    return respond(status, {"error": message, **trace})
 
 
-# ---- nothing is done -------------------------------------------------------------------------------------------------
+# ---- nothing changes -------------------------------------------------------------------------------------------------
 
 
 def _retry_seconds(times: FaultTimes) -> dict[str, str]:
@@ -47,7 +48,7 @@ def _retry_seconds(times: FaultTimes) -> dict[str, str]:
 
 
 def _retry_date(times: FaultTimes) -> dict[str, str]:
-    # The client counts with the real time, whatever the sandbox believes.
+    # The real time, because the client compares the date with its own clock.
     moment = dt.datetime.now(dt.timezone.utc) + dt.timedelta(seconds=times.retry_after_s)
     return {"Retry-After": format_datetime(moment, usegmt=True)}
 
@@ -56,6 +57,8 @@ def _no_headers(_times: FaultTimes) -> dict[str, str]:
     return {}
 
 
+#: The response of each fault of the stage ``before``: status, message, headers. The faults that are not in this table
+#: close the connection.
 BEFORE: Final[dict[str, tuple[int, str | None, Callable[[FaultTimes], dict[str, str]]]]] = {
     "error_500_before": (500, "Internal error - server error", _no_headers),
     "status_401": (401, None, _no_headers),
@@ -66,23 +69,24 @@ BEFORE: Final[dict[str, tuple[int, str | None, Callable[[FaultTimes], dict[str, 
     "status_503": (503, "Service unavailable", _retry_seconds),
     "status_503_bare": (503, "Service unavailable", _no_headers),
 }
-"""What is answered instead of acting: status, message, headers. Other faults of the stage answer nothing."""
 
 
 def send_instead(request: web.Request, fault: str, times: FaultTimes) -> web.Response:
-    """Answer as a fault of the stage ``before`` has it."""
+    """Send the response of a fault of the stage ``before``."""
     if fault not in BEFORE:
         return _cut(request)
     status, message, headers = BEFORE[fault]
-    return answer(status, None if message is None else {"error": message}, headers(times))
+    return respond(status, None if message is None else {"error": message}, headers(times))
 
 
-# ---- it is done, and the answer breaks -------------------------------------------------------------------------------
+# ---- the change is made, and the response has a fault ----------------------------------------------------------------
 
 
-async def send_broken(request: web.Request, fault: str, whole: web.Response, times: FaultTimes) -> web.StreamResponse:
-    """Send an answer as a fault of the stage ``answer`` has it."""
-    return await _BREAKS[fault](request, whole, times)
+async def send_broken(
+    request: web.Request, fault: str, response: web.Response, times: FaultTimes
+) -> web.StreamResponse:
+    """Send a response with a fault of the stage ``response``."""
+    return await _BREAKS[fault](request, response, times)
 
 
 def _is_gone(request: web.Request) -> bool:
@@ -92,55 +96,55 @@ def _is_gone(request: web.Request) -> bool:
 def _cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
-    # Nobody gets this: the server only wants to have something that it cannot send.
+    # aiohttp needs a response from each handler. This one cannot be sent any more.
     return web.Response(status=500)
 
 
-async def _drop(request: web.Request, _whole: web.Response, _times: FaultTimes) -> web.StreamResponse:
+async def _drop(request: web.Request, _response: web.Response, _times: FaultTimes) -> web.StreamResponse:
     return _cut(request)
 
 
-async def _error_500(_request: web.Request, _whole: web.Response, _times: FaultTimes) -> web.StreamResponse:
+async def _error_500(_request: web.Request, _response: web.Response, _times: FaultTimes) -> web.StreamResponse:
     return error(500, "Internal error - server error", with_trace=True)
 
 
-async def _error_503(_request: web.Request, _whole: web.Response, _times: FaultTimes) -> web.StreamResponse:
+async def _error_503(_request: web.Request, _response: web.Response, _times: FaultTimes) -> web.StreamResponse:
     return error(503, "Service unavailable")
 
 
-async def _hang(request: web.Request, _whole: web.Response, times: FaultTimes) -> web.StreamResponse:
+async def _hang(request: web.Request, _response: web.Response, times: FaultTimes) -> web.StreamResponse:
     loop = asyncio.get_running_loop()
     until_s = loop.time() + times.hang_s
-    # A client that gave up is let go, so that sockets do not pile up; nothing tells when, so it is looked at.
+    # End early when the client has given up, so that sockets do not pile up. aiohttp has no event for that, so poll.
     while loop.time() < until_s and not _is_gone(request):  # noqa: ASYNC110
-        await asyncio.sleep(min(_WATCH_S, times.hang_s))
+        await asyncio.sleep(min(_POLL_S, times.hang_s))
     return _cut(request)
 
 
-async def _half(request: web.Request, whole: web.Response, _times: FaultTimes) -> web.StreamResponse:
-    body = _body_of(whole)
-    # An empty answer announces a body that never comes.
-    part = await _begin(request, whole, len(body) or 16)
+async def _half(request: web.Request, response: web.Response, _times: FaultTimes) -> web.StreamResponse:
+    body = _body_of(response)
+    # For an empty response, announce a body that never arrives.
+    part = await _begin(request, response, len(body) or 16)
     if body:
         await part.write(body[: len(body) // 2])
     part.force_close()
     return part
 
 
-async def _html(_request: web.Request, whole: web.Response, _times: FaultTimes) -> web.StreamResponse:
-    return web.Response(status=whole.status, body=_HTML, headers={"Content-Type": "text/html; charset=utf-8"})
+async def _html(_request: web.Request, response: web.Response, _times: FaultTimes) -> web.StreamResponse:
+    return web.Response(status=response.status, body=_HTML, headers={"Content-Type": "text/html; charset=utf-8"})
 
 
-async def _torn_json(_request: web.Request, whole: web.Response, _times: FaultTimes) -> web.StreamResponse:
-    return web.Response(status=whole.status, body=_TORN, headers={"Content-Type": _JSON})
+async def _malformed_json(_request: web.Request, response: web.Response, _times: FaultTimes) -> web.StreamResponse:
+    return web.Response(status=response.status, body=_TRUNCATED, headers={"Content-Type": _JSON})
 
 
-async def _slow(request: web.Request, whole: web.Response, times: FaultTimes) -> web.StreamResponse:
-    body = _body_of(whole)
+async def _slow(request: web.Request, response: web.Response, times: FaultTimes) -> web.StreamResponse:
+    body = _body_of(response)
     if not body:
         await asyncio.sleep(times.slow_s)
-        return whole
-    stream = await _begin(request, whole, len(body))
+        return response
+    stream = await _begin(request, response, len(body))
     step = max(1, -(-len(body) // _SLOW_PIECES))
     for start in range(0, len(body), step):
         await asyncio.sleep(times.slow_s / _SLOW_PIECES)
@@ -148,14 +152,14 @@ async def _slow(request: web.Request, whole: web.Response, times: FaultTimes) ->
     return stream
 
 
-async def _begin(request: web.Request, whole: web.Response, length: int) -> web.StreamResponse:
-    stream = web.StreamResponse(status=whole.status, headers={"Content-Type": _JSON, "Content-Length": str(length)})
+async def _begin(request: web.Request, response: web.Response, length: int) -> web.StreamResponse:
+    stream = web.StreamResponse(status=response.status, headers={"Content-Type": _JSON, "Content-Length": str(length)})
     await stream.prepare(request)
     return stream
 
 
-def _body_of(whole: web.Response) -> bytes:
-    return whole.body if isinstance(whole.body, bytes) else b""
+def _body_of(response: web.Response) -> bytes:
+    return response.body if isinstance(response.body, bytes) else b""
 
 
 _BREAKS: Final[dict[str, Callable[[web.Request, web.Response, FaultTimes], Awaitable[web.StreamResponse]]]] = {
@@ -165,6 +169,6 @@ _BREAKS: Final[dict[str, Callable[[web.Request, web.Response, FaultTimes], Await
     "commit_then_hang": _hang,
     "half_body": _half,
     "wrong_content_type": _html,
-    "unreadable_2xx": _torn_json,
+    "unreadable_2xx": _malformed_json,
     "slow_bytes": _slow,
 }

@@ -1,4 +1,4 @@
-"""The sandbox as a web server on loopback: addresses, authentication, faults, and a back door for tests."""
+"""The web server of the sandbox: routes, authentication, faults, and admin routes for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..errors import InvalidInput
 from .clock import to_text
 from .faults import AUTH, FaultPlan, FaultTimes, alter_page, alter_record
 from .operations import OperationResult, Service
-from .responses import answer, error, send_broken, send_instead
+from .responses import error, respond, send_broken, send_instead
 from .validation import Given, Refusal, read_request, takes_body
 
 if TYPE_CHECKING:
@@ -32,32 +32,32 @@ if TYPE_CHECKING:
 
 __all__ = ["ADMIN_PATH", "ADMIN_SECRET_HEADER", "BASE_PATH", "HOST", "Sandbox"]
 
+#: Loopback only, so that other machines cannot reach the sandbox.
 HOST: Final = "127.0.0.1"
-"""Loopback only, always: the sandbox is nobody's but this machine's."""
 BASE_PATH: Final = "/v1.0"
 ADMIN_PATH: Final = "/_sandbox"
 ADMIN_SECRET_HEADER: Final = "X-Sandbox-Secret"  # noqa: S105 - the name of a header
 
 _KEEPALIVE_S: Final = 300.0
 _BODY_LIMIT: Final = 1_048_576
-_PORT_LOOK_S: Final = 0.05
+_PORT_POLL_S: Final = 0.05
 
 
 class Sandbox:
-    """A local Sparkfly.
+    """A local Sparkfly service.
 
     Parameters
     ----------
     store : Store
-        What it remembers.
+        The members and offer states.
     clock : SandboxClock
-        What time it believes it is.
+        The current time.
     plan : FaultPlan, optional
-        What goes wrong.
+        The faults, by default none.
     times : FaultTimes, optional
-        How long things take when they go wrong, in seconds.
+        The times that some faults use, in seconds.
     token_lifetime_s : float
-        How long a token authenticates, in seconds.
+        The lifetime of a token, in seconds.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Sandbox:
     # ---- starting and stopping ---------------------------------------------------------------------------------------
 
     async def start(self, port: int = 0) -> int:
-        """Listen on loopback and give the port; 0 takes a free one."""
+        """Listen on loopback and return the port. Port 0 picks a free one."""
         self._runner = web.AppRunner(
             self.application(), access_log=None, keepalive_timeout=_KEEPALIVE_S, shutdown_timeout=0.5
         )
@@ -101,7 +101,7 @@ class Sandbox:
             await self._site.start()
 
     async def stop(self) -> None:
-        """Stop listening, end what is open, close the store."""
+        """Stop listening, close all connections, and close the store."""
         if self._refusing is not None:
             self._refusing.cancel()
         if self._runner is not None:
@@ -109,7 +109,7 @@ class Sandbox:
         self._store.close()
 
     def application(self) -> web.Application:
-        """Make the addresses: the eleven operations, authentication and the back door."""
+        """Build the routes of the eleven operations, of authentication, and of the admin commands."""
         app = web.Application(client_max_size=_BODY_LIMIT, middlewares=[_as_json])
         app.router.add_post(AUTH_PATH, self._authenticate)
         for endpoint in ENDPOINTS.values():
@@ -134,10 +134,11 @@ class Sandbox:
             return self._sent(await self._instead(request, draw))
         given = request.headers.get(IDENTITY_HEADER, ""), request.headers.get(KEY_HEADER, "")
         known = self._store.credentials
+        # The list compares both values always, so that the time of the response does not depend on the first.
         if not all([_same(given[0], known.identity), _same(given[1], known.key)]):
             return self._sent(error(401, "Invalid credentials"))
         token = self._store.new_token(self._token_lifetime_s)
-        return await self._leave(request, draw, answer(204, None, {TOKEN_HEADER: token}))
+        return await self._send(request, draw, respond(204, None, {TOKEN_HEADER: token}))
 
     def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         has_body = takes_body(endpoint)
@@ -146,27 +147,27 @@ class Sandbox:
         async def serve(request: web.Request) -> web.StreamResponse:
             self.requests[endpoint.name] += 1
             if not self._store.accepts_token(request.headers.get(TOKEN_HEADER, "")):
-                return self._sent(answer(401, None))
+                return self._sent(respond(401, None))
             body = await request.read() if has_body and request.can_read_body else b""
             draw = self._plan.draw(endpoint.name, request.raw_path.encode(errors="surrogateescape"), body)
             if "before" in draw.faults:
                 return self._sent(await self._instead(request, draw))
-            # From here to the answer nothing waits: a client that goes away cannot stop a change halfway.
+            # No await from here to the response, so that a client that disconnects cannot cancel a change halfway.
             try:
                 given = read_request(endpoint, request.match_info, request.query.items(), body)
                 result = self._act(endpoint, given, draw)
             except Refusal as refusal:
-                whole = error(refusal.status, str(refusal), with_trace=has_trace)
+                response = error(refusal.status, str(refusal), with_trace=has_trace)
             else:
-                whole = answer(result.status, result.payload, self._date(draw))
-            return await self._leave(request, draw, whole)
+                response = respond(result.status, result.payload, self._date(draw))
+            return await self._send(request, draw, response)
 
         return serve
 
     def _act(self, endpoint: Endpoint, given: Given, draw: Draw) -> OperationResult:
         now = self._clock.now(self._times.skew_s if self._hits(draw, "clock") else 0.0)
         result = self._service.perform(endpoint.name, given, now)
-        if self._hits(draw, "acting"):
+        if self._hits(draw, "acting"):  # the fault "duplicate"
             self._service.perform(endpoint.name, given, now)
         if result.payload is None:
             return result
@@ -178,6 +179,7 @@ class Sandbox:
                 return self._service.perform(endpoint.name, other, now).payload or {}
 
             altered = alter_page(draw.faults["page"], payload, fetch)
+            # Count the fault only if the page was large enough for it.
             if altered is not None:
                 self._hits(draw, "page")
                 payload = altered
@@ -191,7 +193,7 @@ class Sandbox:
         return OperationResult(result.status, payload)
 
     def _hits(self, draw: Draw, stage: str) -> bool:
-        """Say whether a fault of a stage happens, and count it."""
+        """Return whether a fault of a stage affects the request, and count it."""
         if stage not in draw.faults:
             return False
         self._plan.counts[draw.faults[stage]] += 1
@@ -211,28 +213,28 @@ class Sandbox:
             return None
         return {"Date": self._clock.now(self._times.skew_s).strftime("%a, %d %b %Y %H:%M:%S GMT")}
 
-    async def _leave(self, request: web.Request, draw: Draw, whole: web.Response) -> web.StreamResponse:
-        fault = draw.faults.get("answer")
-        is_success = whole.status < 300
+    async def _send(self, request: web.Request, draw: Draw, response: web.Response) -> web.StreamResponse:
+        fault = draw.faults.get("response")
+        is_success = response.status < 300
         if fault is None or (fault in {"wrong_content_type", "unreadable_2xx"} and not is_success):
-            return self._sent(whole)
-        self._hits(draw, "answer")
-        return self._sent(await send_broken(request, fault, whole, self._times))
+            return self._sent(response)
+        self._hits(draw, "response")
+        return self._sent(await send_broken(request, fault, response, self._times))
 
     def _sent(self, response: web.StreamResponse) -> web.StreamResponse:
         self.answers[str(response.status)] += 1
         return response
 
-    # ---- the back door -----------------------------------------------------------------------------------------------
+    # ---- admin routes ------------------------------------------------------------------------------------------------
 
     def _for_admin(
         self, serve: Callable[[web.Request], Awaitable[dict[str, Any]]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def guarded(request: web.Request) -> web.Response:
             if not _same(request.headers.get(ADMIN_SECRET_HEADER, ""), self.admin_secret):
-                return error(403, "The sandbox's own secret is needed here")
+                return error(403, f"the header {ADMIN_SECRET_HEADER} is missing or wrong")
             try:
-                return answer(200, await serve(request))
+                return respond(200, await serve(request))
             except (InvalidInput, LookupError, TypeError, ValueError) as problem:
                 return error(422, str(problem))
 
@@ -283,12 +285,12 @@ class Sandbox:
     async def _admin_refuse_connections(self, request: web.Request) -> dict[str, Any]:
         for_s = float(orjson.loads(await request.read())["for_s"])
         if self._refusing is not None:
-            raise InvalidInput("connections are refused already")
+            raise InvalidInput("the sandbox refuses connections already; wait until it accepts them again")
         await self._refuse(for_s, request)
         return {}
 
     async def _refuse(self, for_s: float, request: web.Request) -> None:
-        """Let nobody in for a while, and cut what is open, but for the connection of the request that asks for it."""
+        """Refuse new connections for `for_s` seconds, and close all but the connection of this request."""
         if self._site is None or self._runner is None or self._runner.server is None:
             return
         await self._site.stop()
@@ -302,8 +304,8 @@ class Sandbox:
         while True:
             try:
                 await self._listen(self._port)
-            except OSError:  # somebody's own connection got the port in the meantime
-                await asyncio.sleep(_PORT_LOOK_S)
+            except OSError:  # an outgoing connection of another process got the port in the meantime
+                await asyncio.sleep(_PORT_POLL_S)
             else:
                 break
         self._refusing = None
@@ -317,7 +319,7 @@ def _same(given: str, known: str) -> bool:
 async def _as_json(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Answer what aiohttp itself refuses, such as an address or a method that is not there, as the service would."""
+    """Send aiohttp's own errors, such as those for an unknown path or method, in the service's format."""
     try:
         return await handler(request)
     except HTTPException as refused:

@@ -1,4 +1,4 @@
-"""What the sandbox remembers: members, offer states and credentials in SQLite, in memory or in a file that survives."""
+"""The members, offer states and credentials of the sandbox, in SQLite: in memory, or in a file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Credentials", "Store", "credential_of", "state_of_credential"]
 
+#: The number of members that have offer states at first. The limit lets a sandbox of 100,000 members start in seconds.
 HISTORY_MEMBERS: Final = 2000
-"""At most so many members have a past, so that a sandbox of 100,000 starts in seconds."""
 
 _LAYOUT: Final = 1
 
+#: The columns of an offer state. The rest of its fields follow from its offer, its campaign or its ID.
 COLUMNS: Final[dict[str, str]] = {
     "offer_state_id": "INTEGER PRIMARY KEY",
-    "member_id": "INTEGER",  # nobody's yet, where it is missing
+    "member_id": "INTEGER",  # NULL until a member takes over the offer state
     "offer_id": "INTEGER NOT NULL",
     "campaign_id": "INTEGER",
     "status": "TEXT NOT NULL DEFAULT 'incomplete'",
@@ -42,12 +43,11 @@ COLUMNS: Final[dict[str, str]] = {
     "activates_at": "TEXT",
     "expires_at": "TEXT",
     "effective_expires_at": "TEXT NOT NULL",
-    "offer_name": "TEXT",  # these three are the offer's own, unless an update changed them
+    "offer_name": "TEXT",  # this and the next two are NULL, which means the offer's value, until an update sets them
     "offer_value_required": "INTEGER",
     "is_reward": "INTEGER",
     "activities": "TEXT NOT NULL",
 }
-"""An offer state as it is kept; what can be told from the offer, the campaign or the key is not kept twice."""
 
 _TABLES: Final = f"""
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -58,21 +58,22 @@ CREATE INDEX of_member ON offer_states (member_id);
 CREATE INDEX of_reference ON offer_states (external_ref_id);
 """
 
+# Without vowels, so that no credential spells a word.
 _ALPHABET: Final = "0123456789BCDFGHJKLMNPQRSTVWXYZ"
 _CREDENTIALS: Final = len(_ALPHABET) ** 7
-_STRIDE: Final = 9_182_736_457  # no multiple of 31, so that no two keys give the same credential
+_STRIDE: Final = 9_182_736_457  # not a multiple of 31, so that each ID has a credential of its own
 _STRIDE_BACK: Final = pow(_STRIDE, -1, _CREDENTIALS)
 
 
 class Credentials(NamedTuple):
-    """What a client authenticates with."""
+    """The credentials of a client."""
 
     identity: str
     key: str
 
 
 def credential_of(state_id: int) -> str:
-    """Give what is scanned at the point of sale: it looks random and belongs to one offer state only."""
+    """Return the credential of an offer state: a unique, random-looking code to scan at the point of sale."""
     number, letters = state_id * _STRIDE % _CREDENTIALS, ""
     for _ in range(7):
         number, digit = divmod(number, len(_ALPHABET))
@@ -81,7 +82,7 @@ def credential_of(state_id: int) -> str:
 
 
 def state_of_credential(credential: str) -> int | None:
-    """Give the key of the offer state that a credential would belong to."""
+    """Return the ID of the offer state that a credential belongs to, or None if the credential is malformed."""
     letters = credential[2:]
     if len(letters) != 7 or not credential.startswith("VK") or not set(letters) <= set(_ALPHABET):
         return None
@@ -97,11 +98,11 @@ class Store:
     Parameters
     ----------
     path : Path, optional
-        The file; made, readable by its owner only, where it does not exist. By default everything is in memory.
+        The database file. A new file is readable only by its owner. By default, all data is in memory.
     seed, members : int
-        What a new merchant is made from; an existing file keeps the one it has.
+        The random seed and the number of members of a new merchant. An existing file keeps its merchant.
     clock : SandboxClock
-        When "now" is for a new merchant, and for tokens.
+        The current time, for a new merchant and for tokens.
 
     Raises
     ------
@@ -117,15 +118,14 @@ class Store:
         self._clock = clock
         try:
             if path is not None:
-                # The file holds credentials: it is made for its owner only, before SQLite opens it.
+                # The file contains credentials, and SQLite would create it with the default permissions.
                 make_private_file(path)
             self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0.5)
             self._db.row_factory = sqlite3.Row
             self._open(seed, members)
         except (OSError, sqlite3.Error) as error:
             raise SandboxError(
-                f"the sandbox's file {path} cannot be used: {error}; is another sandbox running on it? "
-                "give another --db"
+                f"the sandbox's file {path} cannot be used: {error}; if another sandbox uses it, choose another --db"
             ) from None
         self._token_key = hashlib.blake2b(self._setting("seed").encode()).digest()
         self.credentials = Credentials(self._setting("identity"), self._setting("key"))
@@ -133,14 +133,15 @@ class Store:
         self._tokens: dict[bytes, float] = dict(self._db.execute("SELECT digest, expires_s FROM tokens"))
 
     def _open(self, seed: int, members: int) -> None:
-        # A killed process loses nothing: what was written is with the operating system. A power cut may.
+        # With synchronous=OFF a killed process loses nothing, because the operating system has all writes. A power
+        # failure may lose some, which is acceptable for a sandbox.
         self._db.executescript(
             "PRAGMA trusted_schema=OFF; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
         )
         self._db.execute("BEGIN IMMEDIATE")
         layout = self._db.execute("PRAGMA user_version").fetchone()[0]
         if layout not in (0, _LAYOUT):
-            raise sqlite3.DatabaseError("it was made by another version")
+            raise sqlite3.DatabaseError("another version of sparkfly_nb created it")
         if layout == 0:
             for statement in filter(str.strip, _TABLES.split(";")):
                 self._db.execute(statement)
@@ -149,7 +150,7 @@ class Store:
         self._db.execute("COMMIT")
 
     def _fill(self, seed: int, members: int) -> None:
-        # All in one transaction: a sandbox killed at its first start leaves no half of a merchant.
+        # Part of the transaction in _open, so that a sandbox that is killed at its first start leaves no half merchant.
         self._db.executemany("INSERT INTO members VALUES (?, ?, ?)", generate_members(seed, members))
         now = self._clock.now()
         past = (
@@ -157,7 +158,7 @@ class Store:
             for member in islice(generate_members(seed, members), HISTORY_MEMBERS)
             for state in generate_states(seed, member, now)
         )
-        # Keys follow time, as they would have when all members were served by one service.
+        # IDs grow with the creation time over all members, as in the real service.
         for state in sorted(past, key=lambda state: state["created_at"]):
             self.insert(state)
         settings = {
@@ -181,7 +182,7 @@ class Store:
     # ---- tokens that authenticate ------------------------------------------------------------------------------------
 
     def new_token(self, lifetime_s: float) -> str:
-        """Make a token that is valid for `lifetime_s` seconds; only its digest is kept."""
+        """Create a token that is valid for `lifetime_s` seconds. Only its digest is stored."""
         token = secrets.token_urlsafe(32)
         row = (_digest(token), self._clock.now().timestamp() + lifetime_s)
         self._db.execute("INSERT INTO tokens VALUES (?, ?)", row)
@@ -189,12 +190,12 @@ class Store:
         return token
 
     def accepts_token(self, token: str) -> bool:
-        """Say whether a token was given out and has not expired."""
+        """Return whether a token is known and has not expired."""
         expires_s = self._tokens.get(_digest(token))
         return expires_s is not None and self._clock.now().timestamp() < expires_s
 
     def expire_tokens(self, token: str | None = None) -> None:
-        """End one token, or all."""
+        """Invalidate one token, or all."""
         if token is None:
             self._tokens.clear()
             self._db.execute("DELETE FROM tokens")
@@ -205,13 +206,13 @@ class Store:
     # ---- tokens of offer states --------------------------------------------------------------------------------------
 
     def state_token(self, state_id: int) -> str:
-        """Give the token (osid) of an offer state."""
+        """Return the token (osid) of an offer state."""
         key = state_id.to_bytes(6, "big")
         seal = hashlib.blake2b(key, digest_size=12, key=self._token_key).digest()
         return base64.urlsafe_b64encode(key + seal).decode()
 
     def state_of_token(self, token: str) -> int | None:
-        """Give the key of the offer state whose token this is."""
+        """Return the ID of the offer state that a token belongs to, or None if the token is not valid."""
         try:
             state_id = int.from_bytes(base64.urlsafe_b64decode(token)[:6], "big")
         except ValueError:
@@ -221,12 +222,12 @@ class Store:
     # ---- members and offer states ------------------------------------------------------------------------------------
 
     def member(self, member_id: int) -> Member | None:
-        """Find a member by Sparkfly's key."""
+        """Return the member with a Sparkfly member ID."""
         row = self._db.execute("SELECT * FROM members WHERE member_id = ?", (member_id,)).fetchone()
         return row and Member(*row)
 
     def member_by_identifier(self, identifier: str) -> Member | None:
-        """Find a member by the merchant's key."""
+        """Return the member with a loyalty identifier."""
         row = self._db.execute("SELECT * FROM members WHERE member_identifier = ?", (identifier,)).fetchone()
         return row and Member(*row)
 
@@ -236,7 +237,7 @@ class Store:
         return [Member(*row) for row in rows]
 
     def insert(self, state: Mapping[str, Any]) -> int:
-        """Keep a new offer state and give its key."""
+        """Store a new offer state and return its ID."""
         names = ", ".join(state)
         values = [orjson.dumps(value).decode() if name == "activities" else value for name, value in state.items()]
         sql = f"INSERT INTO offer_states ({names}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608 - own names
@@ -245,7 +246,7 @@ class Store:
     def change(
         self, state: Mapping[str, Any], changes: Mapping[str, Any], activity: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Change an offer state, note what happened, and give it as it is now."""
+        """Change an offer state, add an activity, and return the new offer state."""
         activities = orjson.dumps([*orjson.loads(state["activities"]), activity]).decode()
         changed = {**changes, "activities": activities}
         names = ", ".join(f"{name} = ?" for name in changed)
@@ -258,7 +259,7 @@ class Store:
     def find(
         self, conditions: Iterable[tuple[str, Any]], *, newest: bool = False, limit: int = -1, offset: int = 0
     ) -> list[dict[str, Any]]:
-        """List offer states whose columns equal what is given, oldest first or newest first."""
+        """List the offer states whose columns have the given values, oldest first or newest first."""
         names, values = zip(*conditions, strict=True)
         where = " AND ".join(f"{name} = ?" for name in names)
         sql = (
@@ -273,7 +274,7 @@ class Store:
         return int(row[0])
 
     def all_states(self, *, generated: bool) -> list[dict[str, Any]]:
-        """List every offer state with its member, without or with those that the generator made."""
+        """List all offer states with their members, with or without the generated ones."""
         after = 0 if generated else self.generated_up_to
         rows = self._db.execute(
             "SELECT s.*, m.member_identifier FROM offer_states s LEFT JOIN members m USING (member_id) "
@@ -284,5 +285,5 @@ class Store:
 
 
 def _digest(token: str) -> bytes:
-    # A header may carry bytes that are no UTF-8; they are no token of ours either.
+    # A header may contain bytes that are not UTF-8. They must give an unknown token, not an error.
     return hashlib.blake2b(token.encode(errors="surrogateescape"), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""What a client sent, checked against the description of its operation before the service acts on it."""
+"""Validation of requests against the table of operations."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ PATH_KEY_MAX: Final = 10**18 - 1
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 _KEYS: Final = (
-    Field("offer_state_id", "body", "integer", "the offer state's key, as in the address"),
-    Field("member_id", "body", "integer", "the member's key, as in the address"),
+    Field("offer_state_id", "body", "integer", "the ID of the offer state, as in the path"),
+    Field("member_id", "body", "integer", "Sparkfly's member ID, as in the path"),
 )
 
+#: The fields that the body of each operation may have.
 BODY_FIELDS: Final[dict[str, dict[str, Field]]] = {
     name: {
         field.name: field
         for field in (
             *(field for field in endpoint.fields if field.place == "body"),
-            # The published description lets these two repeat the keys that stand in the address.
+            # In the published description, the bodies of these two repeat the IDs of the path.
             *(_KEYS if name in {"update_offer_state", "redeem_offer_state"} else ()),
         )
     }
     for name, endpoint in ENDPOINTS.items()
 }
-"""What the body of each operation may hold."""
 
 _QUERY_FIELDS: Final[dict[str, dict[str, Field]]] = {
     name: {field.name: field for field in endpoint.fields if field.place == "query"}
@@ -46,7 +46,7 @@ _QUERY_FIELDS: Final[dict[str, dict[str, Field]]] = {
 
 
 class Refusal(SparkflyError):
-    """The sandbox answers with an error instead of acting.
+    """The sandbox rejects a request with an error response.
 
     Attributes
     ----------
@@ -68,17 +68,17 @@ class Given(NamedTuple):
 
 
 def takes_body(endpoint: Endpoint) -> bool:
-    """Say whether an operation reads its body."""
+    """Return whether an operation has a body."""
     return bool(BODY_FIELDS[endpoint.name])
 
 
 def read_request(endpoint: Endpoint, path: Mapping[str, str], query: Iterable[tuple[str, str]], body: bytes) -> Given:
-    """Check a request.
+    """Parse and validate a request.
 
     Raises
     ------
     Refusal
-        404 for a key in the address that no record can have; 422 for anything else that the operation cannot read.
+        With 404 for an ID in the path that no record can have, and with 422 for any other invalid input.
     """
     return Given(
         {name: _path_key(name, text) for name, text in path.items()},
@@ -99,9 +99,9 @@ def _read_query(endpoint: Endpoint, query: Iterable[tuple[str, str]]) -> dict[st
     given: dict[str, Any] = {}
     for name, text in query:
         if name not in fields:
-            raise Refusal(422, f"query: {_shown(name)} is not known here")
+            raise Refusal(422, f"query: {_shown(name)} is not a parameter of this operation")
         if name in given:
-            raise Refusal(422, f"query: {name} is given twice")
+            raise Refusal(422, f"query: {name} appears twice")
         value: Any = text
         if fields[name].kind == "integer":
             value = int(text) if _NUMBER.fullmatch(text) else text
@@ -126,7 +126,8 @@ def _read_body(endpoint: Endpoint, body: bytes) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for name, value in entries.items():
         if name not in fields:
-            raise Refusal(422, f"{_shown(name)} is not known here")
+            raise Refusal(422, f"{_shown(name)} is not a field of this operation")
+        # null means the same as a missing field.
         if value is not None:
             given[name] = _checked(fields[name], value)
     for field in fields.values():
@@ -143,11 +144,11 @@ def _checked(field: Field, value: Any) -> Any:
 
 
 def _integer(field: Field, value: Any) -> int:
-    # One description has offer_value_required as an integer, another as a flag: both are taken.
+    # Sparkfly's published descriptions disagree: one says integer, another boolean.
     if field.name == "offer_value_required" and isinstance(value, bool):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not INT64_MIN <= value <= INT64_MAX:
-        raise InvalidInput("is not an integer of 64 bits")
+        raise InvalidInput("is not a 64-bit integer")
     return value
 
 
@@ -161,7 +162,7 @@ def _text(_field: Field, value: Any) -> str:
     if not isinstance(value, str) or len(value) > TEXT_LIMIT:
         raise InvalidInput(f"is not a text of at most {TEXT_LIMIT} characters")
     if CONTROL.search(value) or (not value.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in value)):
-        raise InvalidInput("holds a control character or half a surrogate pair")
+        raise InvalidInput("contains a control character or half a surrogate pair")
     return value
 
 

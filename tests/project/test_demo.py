@@ -36,8 +36,8 @@ def test_the_demo_issues_each_row_once(shown):
     issued = counts_in(line_of(text, "Issue"))["issued"]
 
     assert issued > 30
-    assert f"{issued} are to get it" in line_of(text, "Plan")
-    assert f"{issued} issued, and nothing was sent" in line_of(text, "Again")
+    assert f"{issued} will get it" in line_of(text, "Plan")
+    assert f"{issued} issued. Nothing was sent." in line_of(text, "Again")
 
 
 def test_the_csv_holds_what_was_issued_with_those_voided(shown):

@@ -134,7 +134,7 @@ def test_what_is_started_by_hand_listens_on_loopback_and_says_so(start):
         process.stdout.read()
 
     assert bound == {"127.0.0.1"}
-    assert "bound to 127.0.0.1: only this machine can reach it" in printed
+    assert "bound to 127.0.0.1. Only this machine can reach it." in printed
     assert key not in command_line + environment
 
 

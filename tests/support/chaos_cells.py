@@ -99,7 +99,7 @@ def rates_of(fault, operation):
         return {name: 0.01 if name in SLOW_RATES else RATE / by_stage[known.stage] for name, known in FAULTS.items()}
     stage = FAULTS[fault].stage
     rates = {fault: SLOW_RATES.get(fault, CONTENT_RATE if stage == "content" else RATE)}
-    if stage not in ("before", "answer") and ENDPOINTS[change].effect != "read":
+    if stage not in ("before", "response") and ENDPOINTS[change].effect != "read":
         rates[f"{change}:commit_then_drop"] = BEHIND_LOST_ANSWERS
     return rates
 

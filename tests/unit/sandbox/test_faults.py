@@ -101,7 +101,7 @@ def test_a_fault_shows_what_it_says_and_makes_what_it_says(fault, sandbox, clien
     assert sandbox.truth(generated=False)["faults"][fault] == before + 1
 
 
-@pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault.stage == "answer"])
+@pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault.stage == "response"])
 def test_a_void_whose_answer_is_lost_has_happened(fault, sandbox, client):
     state_id = client.issue_new(MEMBER)
     sandbox.set_faults({f"void_offer_state:{fault}": 1})
@@ -362,7 +362,7 @@ def test_a_rate_for_one_operation_stands_above_the_general_one():
     [
         ({"no_such_fault": 0.1}, "commit_then_drop"),
         ({"no_such_operation:half_body": 0.1}, "issue_offer"),
-        ({"get_offer_state:duplicate": 0.1}, "cannot happen"),
+        ({"get_offer_state:duplicate": 0.1}, "cannot affect"),
         ({"half_body": 1.5}, "from 0 to 1"),
         ({"half_body": "often"}, "from 0 to 1"),
         ({"half_body": 0.6, "commit_then_drop": 0.6}, "add up"),

@@ -238,7 +238,7 @@ def test_by_hand_it_prints_how_to_connect_and_ends_in_order(by):
         process.send_signal(by)
         process.stdout.read()
 
-    assert "only this machine" in printed
+    assert "Only this machine" in printed
     assert statuses == [200, 401]
     assert process.returncode == 0
 
