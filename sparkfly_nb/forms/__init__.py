@@ -1,4 +1,4 @@
-"""Forms for Jupyter and Voilà: each action of the service, many rows at once, and connecting."""
+"""Forms for Jupyter and Voilà: one per operation, one for many rows, and one to connect."""
 
 from __future__ import annotations
 

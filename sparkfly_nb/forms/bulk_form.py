@@ -1,4 +1,4 @@
-"""The form for many rows: a file or a frame goes in, every row is looked at, their number is typed, then they go."""
+"""The form for many rows: upload or DataFrame, preview, confirmation by the number of rows, result."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ ENDED: Final = ("row", "outcome", "member_id", "member_identifier", "offer_state
 
 
 class BulkForm(FormWidget):
-    """A form that issues or voids many rows: upload or frame, preview, number of rows, progress, what was rejected.
+    """A form that issues or voids many rows.
 
     Parameters
     ----------
     session : Session
-        Where it is sent.
+        The session that sends the rows.
     frame : pandas.DataFrame, optional
-        The rows; without it the form takes a CSV file.
+        The rows. By default, the form asks for a CSV file.
     operation : {"issue", "void"}
-        What is done with each row.
+        The operation for each row.
     campaign_id : str, optional
-        The campaign's XID to begin with, for issues.
+        The initial campaign XID, for issues.
 
     Attributes
     ----------
     result : pandas.DataFrame or None
         The result frame of the run, as ``issue_many`` and ``void_many`` return it.
     rejected : pandas.DataFrame
-        The rows that were left out or rejected, as they were given, with ``outcome``, ``error`` and ``trace``.
+        The input rows that were left out or rejected, with ``outcome``, ``error`` and ``trace``.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class BulkForm(FormWidget):
         campaign_id: str | None = None,
     ) -> None:
         if operation not in TITLES:
-            raise InvalidInput(f"operation {operation!r} is not known here; use one of {', '.join(TITLES)}")
+            raise InvalidInput(f"operation {operation!r} has no bulk form; use one of {', '.join(TITLES)}")
         if frame is not None and not isinstance(frame, pd.DataFrame):
-            raise InvalidInput(f"a DataFrame is needed, not {type(frame).__name__}; make one with pd.DataFrame(...)")
+            raise InvalidInput(f"frame must be a DataFrame, not {type(frame).__name__}; use pd.DataFrame(...)")
         super().__init__(session.settings)
         self.rejected = pd.DataFrame()
         self._session = session
@@ -108,7 +108,7 @@ class BulkForm(FormWidget):
                "help": "Otherwise nothing is sent while one row has a problem"},
         ]  # fmt: skip
 
-    # ---- how things stand
+    # ---- description of the screen
 
     @property
     def _campaign_id(self) -> str:
@@ -189,6 +189,7 @@ class BulkForm(FormWidget):
         if self._frame is None:
             return
         self.result, self.rejected = None, pd.DataFrame()
+        # A copy, so that a later change of the caller's DataFrame cannot change what was previewed.
         with progress_told_to(self._tell_progress):
             looked = look_at(self._session, self._frame.copy(), self._operation, self._campaign_id)
         bad = len(looked.rows) - int(looked.can_go.sum())
@@ -201,7 +202,7 @@ class BulkForm(FormWidget):
         if bad and leave_out:
             lines.append(f"{_rows(bad)} left out, {_rows(len(self._rows))} to send.")
         elif bad:
-            lines.append("Nothing can be sent while a row has a problem: mend the file, or leave these rows out.")
+            lines.append("Nothing can be sent while a row has a problem: fix the file, or leave these rows out.")
         self._focus = "confirm" if len(self._rows) else "notice"
         self._notice = notice("info", f"{_rows(len(looked.rows))} looked at; nothing was sent yet.", *lines)
         first = looked.preview.sort_values("verdict", key=lambda verdicts: verdicts == "valid", kind="stable")
@@ -224,7 +225,7 @@ class BulkForm(FormWidget):
             except RunHalted as error:
                 halted, self.result = error, error.result
         self.rejected = looked.rejected(rows, self.result)
-        self._tell_end(looked, halted)
+        self._show_outcome(looked, halted)
 
     def _on_settle(self) -> None:
         if self.result is None:
@@ -233,9 +234,9 @@ class BulkForm(FormWidget):
             settled = self._session.settle(self.result.attrs["run"])
         settled.index = self.result.index
         self.result = settled
-        self._tell_end(None, None)
+        self._show_outcome(None, None)
 
-    def _tell_end(self, looked: Looked | None, halted: RunHalted | None) -> None:
+    def _show_outcome(self, looked: Looked | None, halted: RunHalted | None) -> None:
         if self.result is None:
             return
         counts = self.result["outcome"].value_counts()
@@ -256,7 +257,7 @@ class BulkForm(FormWidget):
             self._tables = [list_table(shown, names, "Rows that were not carried out", self._zone)]
 
     def _on_save(self) -> None:
-        self._hand_over("rejected.csv", csv_bytes(self.rejected))
+        self._download("rejected.csv", csv_bytes(self.rejected))
         self._notice = notice("info", f"{_rows(len(self.rejected), 'rejected')} handed to the browser as rejected.csv.")
         self._focus = ""
 

@@ -1,4 +1,4 @@
-"""The rows of a bulk form: read from an upload, looked at before they are sent, sorted out when they were rejected."""
+"""The rows of a bulk form: read an upload, preview the rows, and select the rejected ones."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Looked", "csv_bytes", "look_at", "read_upload"]
 
-VERDICTS_OF_OURS = ("outcome", "error", "trace")
+VERDICT_COLUMNS = ("outcome", "error", "trace")
 
 
 class Looked(NamedTuple):
-    """Rows that were looked at and not sent.
+    """Rows with their preview. None of them was sent.
 
     Attributes
     ----------
     rows : pandas.DataFrame
-        As they were given.
+        The input rows.
     preview : pandas.DataFrame
-        In the same order: ``row`` (the label), ``verdict``, ``problem``, and what would be sent.
+        The preview in the same order: ``row`` (the label), ``verdict``, ``problem``, and the values to send.
     can_go : numpy.ndarray
         Whether each row can be sent.
     """
@@ -43,25 +43,26 @@ class Looked(NamedTuple):
     can_go: np.ndarray[Any, np.dtype[np.bool_]]
 
     def rejected(self, sent: pd.DataFrame, result: pd.DataFrame) -> pd.DataFrame:
-        """Give the rows that were left out or rejected, as they were given, each with what was said about it."""
-        said = pd.DataFrame(index=range(len(self.rows)), columns=list(VERDICTS_OF_OURS), dtype="string")
+        """Return the input rows that were left out or rejected, each with its outcome, error and trace."""
+        verdicts = pd.DataFrame(index=range(len(self.rows)), columns=list(VERDICT_COLUMNS), dtype="string")
         left_out = ~self.can_go
-        said.loc[left_out, "outcome"] = "left out"
-        said.loc[left_out, "error"] = self.preview["problem"].to_numpy()[left_out]
+        verdicts.loc[left_out, "outcome"] = "left out"
+        verdicts.loc[left_out, "error"] = self.preview["problem"].to_numpy()[left_out]
         if len(sent):
-            said.loc[self.can_go] = result[list(VERDICTS_OF_OURS)].to_numpy(dtype=object)
-        chosen = said["outcome"].isin(["left out", "rejected"]).to_numpy()
-        given = self.rows.drop(columns=[name for name in VERDICTS_OF_OURS if name in self.rows])
-        return given.reset_index(drop=True).join(said)[chosen].reset_index(drop=True)
+            verdicts.loc[self.can_go] = result[list(VERDICT_COLUMNS)].to_numpy(dtype=object)
+        chosen = verdicts["outcome"].isin(["left out", "rejected"]).to_numpy()
+        # A file of rejected rows that was fixed and uploaded again already has these columns.
+        given = self.rows.drop(columns=[name for name in VERDICT_COLUMNS if name in self.rows])
+        return given.reset_index(drop=True).join(verdicts)[chosen].reset_index(drop=True)
 
 
 def read_upload(content: bytes) -> pd.DataFrame:
-    """Read a CSV file as text, so that no leading zero of an identifier is lost.
+    """Read a CSV file. All values stay text, so that identifiers keep their leading zeros.
 
     Raises
     ------
     InvalidInput
-        It is no CSV file in UTF-8, or it has no rows.
+        The content is not CSV in UTF-8, has no rows, or has a line with too many or too few cells.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -70,27 +71,27 @@ def read_upload(content: bytes) -> pd.DataFrame:
     header = text.partition("\n")[0]
     lines = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=_separator_of(header))
     try:
-        # Not with pandas: it drops the cells of a row that has too many, and fills up one that has too few.
+        # Not with pandas, which drops surplus cells of a row and fills up missing ones without an error.
         numbered = [(lines.line_num, cells) for cells in lines if any(cell.strip() for cell in cells)]
     except csv.Error as error:
-        raise InvalidInput(f"this is no CSV file that can be read: line {lines.line_num}: {error}") from None
+        raise InvalidInput(f"the file is not valid CSV: line {lines.line_num}: {error}") from None
     if len(numbered) < 2:
         raise InvalidInput("the file has no rows below a header line")
     names = [name.strip() for name in numbered[0][1]]
     for number, cells in numbered[1:]:
         if len(cells) != len(names):
-            raise InvalidInput(f"line {number} has {len(cells)} cells, and the header has {len(names)}; mend the line")
+            raise InvalidInput(f"line {number} has {len(cells)} cells, and the header has {len(names)}; fix the line")
     rows = [[cell.strip() or None for cell in cells] for _, cells in numbered[1:]]
     return pd.DataFrame(rows, columns=names, dtype="string")
 
 
 def _separator_of(header: str) -> str:
-    """Tell the semicolons that Excel writes in much of Europe."""
+    # Excel separates the cells with semicolons in much of Europe.
     return ";" if ";" in header and "," not in header else ","
 
 
 def look_at(session: Session, frame: pd.DataFrame, operation: str, campaign_id: str) -> Looked:
-    """Look at every row and send nothing that changes anything.
+    """Preview each row. Nothing is changed at the service.
 
     Raises
     ------
@@ -108,11 +109,13 @@ def _look_at_issue(session: Session, frame: pd.DataFrame, campaign_id: str) -> p
 
 
 def _look_at_void(session: Session, frame: pd.DataFrame, _campaign_id: str) -> pd.DataFrame:
-    """Check the rows, and read what they would void where the member is known by Sparkfly's key."""
+    """Validate the rows, and read the offer states that they would void."""
+    # The service lists offer states by Sparkfly's member ID only, so rows with a loyalty identifier are not read.
     settings = session.settings
     plan = make_plan(OPERATIONS["void"], frame, address=settings.base_url, tz=settings.tz)
     preview = pd.DataFrame({name: values.to_numpy() for name, values in plan.columns.items()}).convert_dtypes()
     verdicts, problems = ["valid"] * len(frame), [""] * len(frame)
+    # In reverse, so that the first problem of a row remains.
     for problem in reversed(plan.problems):
         verdicts[problem.position] = problem.kind
         problems[problem.position] = f"{problem.column}: {problem.problem}; {problem.fix}"
@@ -137,8 +140,9 @@ def _look_at_void(session: Session, frame: pd.DataFrame, _campaign_id: str) -> p
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
-    """Write a frame as CSV, exact and harmless in a spreadsheet; times without an offset are written as they stand."""
+    """Return a frame as CSV that a spreadsheet can open without executing formulas."""
     plain = frame.copy()
+    # write_csv rejects times without an offset. Here they are the user's own values and must not change.
     for name in plain.columns:
         if isinstance(plain[name].dtype, np.dtype) and plain[name].dtype.kind == "M":
             plain[name] = plain[name].astype("string")

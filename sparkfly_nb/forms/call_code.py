@@ -1,11 +1,11 @@
-"""The line of Python that does the same as a form: what a person clicks today is what they can write tomorrow."""
+"""The Python code that is equivalent to a form."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from ..frames.scalars import READERS
-from .fields import READING_ZONE, asked_fields
+from .fields import READING_ZONE, form_fields
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,28 +19,28 @@ __all__ = ["call_line", "python_line"]
 def python_line(
     endpoint: Endpoint, values: Mapping[str, Any], tz: dt.tzinfo | None, wrong: Collection[str] = ()
 ) -> str:
-    """Write the call of an operation.
+    """Return the call of an operation as Python code.
 
     Parameters
     ----------
     endpoint : Endpoint
         The operation.
     values : Mapping
-        Values that can be read; ``...`` stands for required ones that are not there.
+        The valid values. The code has ``...`` in place of required values that are missing.
     tz : tzinfo or None
-        The time zone of times that carry no offset; they are written in UTC, so that the line means the same anywhere.
+        The time zone of times without an offset. The code has them in UTC, so that it is correct in any session.
     wrong : collection of str
-        Fields that hold something that cannot be read; ``...`` stands for these too.
+        Fields with invalid values. The code has ``...`` in their place, too.
     """
     by_position, by_name = [], {}
-    for field in asked_fields(endpoint):
+    for field in form_fields(endpoint):
         value: Any = ...
         if field.name in values:
             value = READERS[field.kind](values[field.name], tz or READING_ZONE)
         elif not field.required and field.name not in wrong:
             continue
         if field.kind == "id" and isinstance(value, str) and value == (value.lstrip("0") or "0") and value.isdecimal():
-            value = int(value)  # reads better, and is sent as the same address
+            value = int(value)  # easier to read, and the same path in the request
         if field.place == "path":
             by_position.append(value)
         else:
@@ -49,7 +49,7 @@ def python_line(
 
 
 def call_line(method: str, *by_position: Any, **by_name: Any) -> str:
-    """Write a call of a Session's method with these arguments."""
+    """Return a call of a Session's method as Python code."""
     arguments = [_text(value) for value in by_position] + [f"{name}={_text(value)}" for name, value in by_name.items()]
     return f"session.{method}({', '.join(arguments)})"
 

@@ -1,4 +1,4 @@
-"""The form that takes credentials: the key goes to the Session and nowhere else."""
+"""The form that connects a Session. Only the Session keeps the key."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ HELP: Final[dict[str, str]] = {
 
 
 class Connect(FormWidget):
-    """A form that connects: environment, identity and key go in, a Session comes out.
+    """A form that creates a Session from an environment, an identity and a key.
 
-    The key is typed into a password field, travels with the press of the button alone, and is held by the Session. It
-    is no part of the widget's state, so no saved notebook holds it.
+    The key is typed into a password field and sent only when the button is pressed. The key is not part of the widget's
+    state, so a saved notebook does not contain it.
 
     Parameters
     ----------
     environment : {"staging", "production", "sandbox"}
-        What is chosen to begin with.
+        The initial choice.
     base_url : str, optional
-        The address where it is another one, as for `Session`; needed for the sandbox.
+        Another address, as for `Session`. Required for the sandbox.
     **options
         ``timeout``, ``tz`` and ``ledger``, as for `Session`.
 
@@ -56,7 +56,7 @@ class Connect(FormWidget):
         choices = [*ENVIRONMENTS, ("sandbox", "sandbox")] if base_url else list(ENVIRONMENTS)
         if environment not in dict(choices):
             raise ConfigurationError(
-                f"environment {environment!r} cannot be connected to by form; use one of {', '.join(dict(choices))}, "
+                f"this form cannot connect to environment {environment!r}; use one of {', '.join(dict(choices))}, "
                 "or Session.sandbox() for a local service"
             )
         common = {"choices": (), "unit": "", "placeholder": "", "required": True, "one_of": False, "value": ""}
@@ -77,7 +77,7 @@ class Connect(FormWidget):
         self._show()
 
     def on_connect(self, listener: Callable[[Session], object]) -> None:
-        """Call a function with the Session, each time that one is made."""
+        """Register a function to call with each new Session."""
         self._listeners.append(listener)
 
     @property
@@ -103,10 +103,11 @@ class Connect(FormWidget):
     def _on_message(self, widget: object, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         try:
             super()._on_message(widget, message, buffers)
-        finally:  # whatever came of it, nothing here remembers what was typed
-            self._forget()
+        finally:
+            # Also after an error, the form must not keep the credentials.
+            self._forget_secrets()
 
-    def _forget(self) -> None:
+    def _forget_secrets(self) -> None:
         typed = {name: "given" if text and name in SECRET else text for name, text in self._seen.typed.items()}
         self._seen = self._seen._replace(typed=typed)
 
@@ -115,11 +116,11 @@ class Connect(FormWidget):
 
     def _on_connect_pressed(self) -> None:
         identity, key = (Secret(self._seen.typed[name].strip()) for name in SECRET)
-        self._seen = self._seen._replace(typed={"environment": self._environment})  # both fields were emptied
+        self._seen = self._seen._replace(typed={"environment": self._environment})  # the page cleared both fields
         environment = cast("Environment", self._environment)  # the Session checks the value
         session = Session(environment, base_url=self._base_url, identity=identity, key=key, **self._options)
         try:
-            session._tokens.current()  # noqa: SLF001 - to learn now whether the credentials work
+            session._tokens.current()  # noqa: SLF001 - get a token now, to verify the credentials
         except AuthenticationError as error:
             session.close()
             text = "The identity and the key do not belong together, or not to this environment. Type both again."

@@ -1,4 +1,4 @@
-"""All single actions on one page, a tab each."""
+"""The forms of all operations in tabs."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["Console"]
 
 
 class Console(ipywidgets.Tab):  # type: ignore[misc]  # ipywidgets has no types
-    """The forms of all single actions, one tab per action.
+    """The forms of all operations, one tab each.
 
     Parameters
     ----------
     session : Session
-        Where the forms send to.
+        The session that the forms use.
 
     Attributes
     ----------
     forms : dict of str to Form
-        The forms by the names of the Session's methods.
+        The forms by Session method.
     """
 
     def __init__(self, session: Session) -> None:

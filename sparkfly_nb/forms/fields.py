@@ -1,4 +1,4 @@
-"""The inputs of a form, as the operation describes them: what the page shows, and what is wrong with what was typed."""
+"""The inputs of a form, generated from the table of operations, and their validation."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
 
     from ..api.endpoints import Endpoint, Field
 
-__all__ = ["READING_ZONE", "Checked", "asked_fields", "check", "label_of", "shown_fields", "values_of", "zone_name"]
+__all__ = ["READING_ZONE", "Checked", "check", "form_fields", "label_of", "shown_fields", "values_of", "zone_name"]
 
+#: The time zone of times without an offset if the Session has none. The form names it beside each time.
 READING_ZONE: Final = dt.timezone.utc
-"""What times without an offset mean where the Session has no time zone; the page says so beside them."""
 
+#: Fields that no form has, because the Session reads all pages.
 EVERY_PAGE: Final = frozenset({"page", "per_page"})
-"""Not asked for: the Session reads every page."""
 
+#: The input of each kind of field.
 INPUTS: Final[dict[str, str]] = {"id": "text", "integer": "text", "text": "text", "flag": "choice", "time": "time"}
-"""What the page shows for each kind of field."""
 
 FLAG_CHOICES: Final = (("", "leave as it is"), ("true", "yes"), ("false", "no"))
 FLAG_WORDS: Final[dict[str, bool]] = {"true": True, "false": False}
 
+#: Placeholders. A token has none, because no example would help.
 EXAMPLES: Final[dict[str, str]] = {
     "campaign_id": "SUMMER26",
     "channel_id": "11",
@@ -44,23 +45,22 @@ EXAMPLES: Final[dict[str, str]] = {
     "status": "redeemed",
     "value": "3",
 }
-"""A placeholder where one helps; a token looks like nothing that a person could imitate."""
 
 NEEDED: Final = "needed"
 WRONG: Final = "wrong"
 
 
 class Checked(NamedTuple):
-    """What was typed, checked.
+    """The validated input.
 
     Attributes
     ----------
     sent : dict or None
-        The values as they are sent; None while something stands against sending.
+        The values to send, or None if there is a problem.
     problems : dict
-        By field, or ``""`` for the form as a whole: ``level`` (``needed`` or ``wrong``) and ``text``.
+        ``level`` (``needed`` or ``wrong``) and ``text`` by field. The key ``""`` is the form as a whole.
     good : dict
-        The values of the fields that can be read.
+        The values of the valid fields.
     """
 
     sent: dict[str, Any] | None
@@ -68,25 +68,25 @@ class Checked(NamedTuple):
     good: dict[str, Any]
 
 
-def asked_fields(endpoint: Endpoint) -> tuple[Field, ...]:
-    """Give the fields that a person is asked for: those that the Session's method takes."""
+def form_fields(endpoint: Endpoint) -> tuple[Field, ...]:
+    """Return the fields of an operation that its form asks for: the parameters of the Session's method."""
     return tuple(field for field in endpoint.fields if field.name not in EVERY_PAGE)
 
 
 def label_of(name: str) -> str:
-    """Put the API's name of a field into words."""
+    """Return the label of a field or a column."""
     words = name.replace("offerstate", "offer state").replace("_", " ").replace("external ref id", "reference")
     words = " ".join(word.upper() if word in ("id", "xid") else word for word in words.split())
     return words[:1].upper() + words[1:]
 
 
 def zone_name(tz: dt.tzinfo | None) -> str:
-    """Name the time zone in which a form shows and takes times; UTC where the Session has none."""
+    """Return the name of the time zone of a form: the Session's, or UTC if it has none."""
     return "UTC" if tz is None else str(getattr(tz, "key", None) or tz)
 
 
 def shown_fields(endpoint: Endpoint, tz: dt.tzinfo | None, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Describe the inputs of a form to the page.
+    """Return the description of a form's inputs for the page.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def shown_fields(endpoint: Endpoint, tz: dt.tzinfo | None, given: Mapping[str, A
     tz : tzinfo or None
         The time zone of times.
     given : Mapping
-        Texts to begin with, by the API's names.
+        The initial texts by field.
     """
     return [
         {
@@ -111,14 +111,14 @@ def shown_fields(endpoint: Endpoint, tz: dt.tzinfo | None, given: Mapping[str, A
             "digits": field.kind == "integer",
             "value": "" if given.get(field.name) is None else str(given[field.name]),
         }
-        for field in asked_fields(endpoint)
+        for field in form_fields(endpoint)
     ]
 
 
 def values_of(endpoint: Endpoint, typed: Mapping[str, str]) -> dict[str, Any]:
-    """Read the texts of the page as values: what is empty was not given, spaces around a text were pasted with it."""
+    """Convert the texts of the page to values. Empty fields become None, and surrounding spaces are removed."""
     values: dict[str, Any] = {}
-    for field in asked_fields(endpoint):
+    for field in form_fields(endpoint):
         text = str(typed.get(field.name) or "").strip()
         values[field.name] = FLAG_WORDS.get(text, text or None) if field.kind == "flag" else text or None
     return values
@@ -127,23 +127,23 @@ def values_of(endpoint: Endpoint, typed: Mapping[str, str]) -> dict[str, Any]:
 def check(
     endpoint: Endpoint, values: Mapping[str, Any], tz: dt.tzinfo | None, unfinished: Collection[str] = ()
 ) -> Checked:
-    """Say what stands against sending, field by field; the rules are those of every other way to send.
+    """Validate the values of a form with the same rules as the Session.
 
     Parameters
     ----------
     endpoint : Endpoint
         The operation.
     values : Mapping
-        Values by the API's names, None for what was not given.
+        The values by field, None for empty fields.
     tz : tzinfo or None
-        The time zone of times that carry no offset; UTC if None, which the page says.
+        The time zone of times without an offset. None means UTC.
     unfinished : collection of str
-        Fields in which the browser has a date or a time in part.
+        Fields with an incomplete date or time in the browser.
     """
     zone = tz or READING_ZONE
     problems: dict[str, dict[str, str]] = {}
     good: dict[str, Any] = {}
-    for field in asked_fields(endpoint):
+    for field in form_fields(endpoint):
         value = values.get(field.name)
         if field.name in unfinished:
             problems[field.name] = {"level": WRONG, "text": "the date or the time is not complete; finish or clear it"}
@@ -166,11 +166,11 @@ def check(
             if chosen or not any(name in problems for name in endpoint.one_of):
                 problems[""] = {"level": WRONG if chosen else NEEDED, "text": text}
         else:
-            place = text.partition(" ")[0]  # the message begins with the field that it is about
+            place = text.partition(" ")[0]  # messages of `build` start with the name of the field
             problems.setdefault(place if place in values else "", {"level": WRONG, "text": text})
     return Checked(None if problems else sent, problems, good)
 
 
 def _without_required(endpoint: Endpoint) -> Endpoint:
-    """Let `build` look at how values agree, also while others are still missing: that is said beside their fields."""
+    # So that `build` checks how the values agree even while others are missing, which the form shows at their fields.
     return replace(endpoint, fields=tuple(field._replace(required=False) for field in endpoint.fields))

@@ -1,4 +1,4 @@
-"""The form of one operation, whichever of the eleven: typed, checked, shown before it changes something, sent once."""
+"""The form of one operation: validates the input, shows what would change, and sends the request once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..api.endpoints import ENDPOINTS
 from ..api.readback import ReadBack, read_back_of
 from ..errors import InvalidInput, NotFound, SparkflyError
 from .call_code import python_line
-from .fields import Checked, asked_fields, check, shown_fields, values_of
+from .fields import Checked, check, form_fields, shown_fields, values_of
 from .rendering import error_notice, may_have_happened, notice, outcome_notice, record_table, result_tables
 from .review import EFFECTS, RECOGNISED_BY, change_table, changes_of, warnings_of
 from .widget import Action, FormWidget
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TITLES", "Form"]
 
+#: By operation: the title of the form, and the label of its button.
 TITLES: Final[dict[str, tuple[str, str]]] = {
     "issue_offer": ("Issue", "Issue the offer"),
     "issue_offer_state": ("Create for a member", "Create the offer state"),
@@ -36,10 +37,10 @@ TITLES: Final[dict[str, tuple[str, str]]] = {
     "void_offer_state": ("Void", "Void"),
     "void_offer_state_by_identifier": ("Void by identifier", "Void"),
 }
-"""By operation: the title of the form, and what its button does."""
 
+#: An offer state must be absent this many times before the form offers to resend the request. A change may become
+#: visible at the service with a delay.
 LOOKS_NEEDED: Final = 2
-"""So often must an offer state be absent before it counts as not made."""
 UNREADABLE_FIRST: Final = (
     "The service cannot be asked for an offer state by the merchant's identifier, so this one could not be read first. "
     "With the member's key at Sparkfly, the form “Void” reads it."
@@ -49,41 +50,41 @@ UNSETTLED: Final = "This may have happened already: look first. Another value ca
 
 
 class Form(FormWidget):
-    """A form for one operation of the service; each operation has a class of its own in `sparkfly_nb.forms`.
+    """A form for one operation. Each operation has its own class in `sparkfly_nb.forms`.
 
     Parameters
     ----------
     session : Session
-        Where it is sent.
+        The session that sends the request.
     **values
-        Texts or numbers that the fields begin with, by the API's names.
+        The initial texts or numbers of the fields, by the names of the API.
 
     Attributes
     ----------
     result : pandas.DataFrame or None
-        What the last call returned, with the columns and dtypes of the Session's method.
+        The result of the last call, with the columns and dtypes of the Session's method.
 
     Raises
     ------
     InvalidInput
-        There is no field of such a name.
+        The form has no field with such a name.
     """
 
     endpoint: ClassVar[Endpoint]
 
     def __init__(self, session: Session, **values: Any) -> None:
-        unknown = values.keys() - {field.name for field in asked_fields(self.endpoint)}
+        unknown = values.keys() - {field.name for field in form_fields(self.endpoint)}
         if unknown:
-            known = ", ".join(field.name for field in asked_fields(self.endpoint))
-            raise InvalidInput(f"{', '.join(sorted(unknown))} is no field of this form; it has {known}")
+            known = ", ".join(field.name for field in form_fields(self.endpoint))
+            raise InvalidInput(f"this form has no field {', '.join(sorted(unknown))}; use {known}")
         super().__init__(session.settings)
         self._session = session
         self._zone = session.settings.tz
-        self._reviewed: dict[str, Any] | None = None  # what was shown, and is sent with the second press
-        self._may_go = False
-        self._spent: dict[str, Any] | None = None  # what was sent last, and is not sent again unasked
-        self._lost: ReadBack | None = None
-        self._looks = 0
+        self._reviewed: dict[str, Any] | None = None  # the values under review, which the second press sends
+        self._may_go = False  # whether the reviewed change would change anything
+        self._spent: dict[str, Any] | None = None  # the last values sent, which need an explicit "again" to be resent
+        self._lost: ReadBack | None = None  # how to find out whether a request without a response had an effect
+        self._looks = 0  # how many times the change was absent
         fields = shown_fields(self.endpoint, self._zone, values)
         self._seen = self._seen._replace(typed={field["name"]: field["value"] for field in fields})
         self.spec = {
@@ -94,7 +95,7 @@ class Form(FormWidget):
         }
         self._show()
 
-    # ---- how things stand
+    # ---- description of the screen
 
     @property
     def _is_careful(self) -> bool:
@@ -205,7 +206,7 @@ class Form(FormWidget):
     def _carry_out(self, sent: dict[str, Any]) -> None:
         changes = self.endpoint.effect != "read"
         if changes:
-            # Before the call: also when it is interrupted, the same is not sent again unasked.
+            # Before the call, so that an interrupted request is not resent without an explicit "again" either.
             self._spent, self._lost, self._looks = sent, read_back_of(sent), 0
         try:
             frame = getattr(self._session, self.endpoint.name)(**sent)
@@ -223,7 +224,7 @@ class Form(FormWidget):
         self._tables = result_tables(frame, self._zone)
 
     def _on_look(self) -> None:
-        """Look whether a change whose answer was lost happened."""
+        """Check against the service whether a change without a response happened."""
         lost, spent = self._lost, self._spent
         if lost is None or lost.call is None or spent is None:
             return
@@ -239,7 +240,7 @@ class Form(FormWidget):
             found = found[(found["external_ref_id"] == lost.external_ref_id).fillna(value=False)]
         self.result = found
         if found is None or found.empty:
-            self._tell_absent()
+            self._show_absent()
             return
         happened = self._did_happen(found, spent, lost)
         self._tables = result_tables(found, self._zone)
@@ -260,7 +261,7 @@ class Form(FormWidget):
                 "With a reference of your own the form could tell.",
             )  # fmt: skip
 
-    def _tell_absent(self) -> None:
+    def _show_absent(self) -> None:
         self._looks += 1
         if self._looks < LOOKS_NEEDED:
             self._notice = notice("info", "It is not there yet.", "Wait a few seconds, then look once more.")
@@ -268,14 +269,15 @@ class Form(FormWidget):
             self._notice = notice("info", "It is not there, looked at twice: it did not happen. It can be sent again.")
 
     def _did_happen(self, found: pd.DataFrame, sent: Mapping[str, Any], lost: ReadBack) -> bool | None:
-        """Say whether what was found proves the change; None where it cannot."""
+        """Return True if the offer states show the change, False if not, None if that cannot be decided."""
+        # Without a reference, an offer state that was issued now looks like one that was issued before.
         if self._is_careful:
             return all(change.same for change in changes_of(self.endpoint, found.iloc[0].to_dict(), sent))
         return True if lost.external_ref_id is not None else None
 
 
 def form_class(name: str, operation: str) -> type[Form]:
-    """Make the class of an operation's form."""
+    """Build the form class of an operation."""
     endpoint = ENDPOINTS[operation]
-    doc = f"{endpoint.summary}: a form for ``session.{operation}``; see `Form`."
+    doc = f"{endpoint.summary}. A form for ``session.{operation}``, see `Form`."
     return type(name, (Form,), {"endpoint": endpoint, "__doc__": doc, "__module__": "sparkfly_nb.forms"})

@@ -1,9 +1,9 @@
-// Shows a form as Python describes it, and sends back what a person types and presses; no rule of the service is here.
-// All text is set as text, never as HTML. What was typed is kept in this module only: it is no part of the widget's
-// state, which Jupyter may save into the notebook.
+// Renders a form from its description in Python, and sends the user's input back. The rules of the service are in
+// Python only. All text is set as text, never as HTML. Only this module keeps the input: Jupyter may save the state of
+// the widget with the notebook.
 
-const typedByPage = new Map(); // page id -> {name: text}; a form that is drawn again keeps what was typed
-const MAX_UPLOAD_BYTES = 7_000_000; // Jupyter's servers end the connection at a message of 10 MB
+const typedByPage = new Map(); // page id -> {name: text}, so that a form that is rendered again keeps its input
+const MAX_UPLOAD_BYTES = 7_000_000; // Jupyter's servers close the connection on a message of more than 10 MB
 const SLOW_MS = 1500;
 let views = 0;
 
@@ -12,9 +12,9 @@ class View {
     this.model = model;
     this.root = root;
     this.id = `sf${(views += 1)}-${model.get("page_id")}`;
-    this.draft = 0; // counts what was typed
-    this.asked = -1; // the draft that Python was asked about last
-    this.pressedTurn = null; // the turn of a press that is not answered yet
+    this.draft = 0; // the number of changes to the input
+    this.sentDraft = -1; // the draft that was sent to Python last
+    this.pressedTurn = null; // the turn of a press that Python has not finished
     this.enteredDraft = null; // the draft in which Enter was pressed
     this.touched = new Set();
     this.inputs = new Map();
@@ -22,10 +22,10 @@ class View {
     this.build();
     this.refresh();
     this.showProgress();
-    this.ask();
+    this.sendDraft();
   }
 
-  // ---- the fixed part: title, fields, places for what changes
+  // ---- the fixed part: title, fields, empty elements for the rest
 
   build() {
     const spec = this.model.get("spec");
@@ -43,7 +43,7 @@ class View {
       (field.one_of ? group : this.fields).append(place);
     }
     this.general = make("p", { className: "sf-problem", id: `${this.id}-general`, role: "status" });
-    group?.append(this.general); // how the values of a group go together is said in the group
+    group?.append(this.general); // a problem of the whole form is about its group, if it has one
     this.notice = make("section", { className: "sf-notice", tabIndex: -1, hidden: true });
     this.tables = make("div", { className: "sf-tables" });
     this.confirm = make("div", { className: "sf-confirm" });
@@ -60,7 +60,7 @@ class View {
       "div", { className: "sf-python" }, make("span", { className: "sf-python-title", textContent: "The same in Python" }),
       line, this.copy,
     );
-    // While something is reviewed it stands above the button that confirms it; a result stands below.
+    // A review appears above the button that confirms it, a result below.
     this.above = make("div", {});
     this.below = make("div", {});
     this.form = make(
@@ -72,7 +72,7 @@ class View {
     this.form.addEventListener("keydown", (event) => this.onKey(event));
     this.root.classList.add("sf-root");
     this.root.append(this.form);
-    // Letters pressed on a button are no shortcuts of the notebook.
+    // Otherwise, keys pressed on a button would trigger the notebook's shortcuts.
     for (const box of [this.actions, this.copy]) box.setAttribute("data-lm-suppress-shortcuts", "true");
   }
 
@@ -115,8 +115,8 @@ class View {
   onTyped(field) {
     if (!field.secret) this.keep();
     this.draft += 1;
-    if (!this.model.get("standing").locked) this.form.classList.add("sf-stale"); // the result is of other values
-    this.ask();
+    if (!this.model.get("screen").locked) this.form.classList.add("sf-stale"); // the result belongs to earlier values
+    this.sendDraft();
     this.refreshButtons();
   }
 
@@ -128,18 +128,18 @@ class View {
 
   onKey(event) {
     if (event.key !== "Enter" || event.isComposing) return;
-    // A button or a file field is pressed by Enter already; on a text that is read, Enter means nothing.
+    // Enter already presses a button or a file field. Elsewhere it does nothing.
     if (!event.target.matches("input:not([type=file]), select")) return;
     event.preventDefault();
-    if (event.repeat) return; // held down: one Enter is meant
-    this.enteredDraft = this.draft; // carried out when Python has looked at it, unless more is typed
+    if (event.repeat) return; // the key is held down
+    this.enteredDraft = this.draft; // takes effect when Python has checked this draft, unless the user types more
     this.followEnter();
   }
 
   followEnter() {
-    if (this.enteredDraft !== this.draft || this.answered() !== this.draft || this.isWorking()) return;
+    if (this.enteredDraft !== this.draft || this.checkedDraft() !== this.draft || this.isWorking()) return;
     this.enteredDraft = null;
-    const first = (this.model.get("standing").actions ?? [])[0];
+    const first = (this.model.get("screen").actions ?? [])[0];
     if (first && this.usable(first)) this.press(first);
     else this.goToFirstProblem();
   }
@@ -156,7 +156,7 @@ class View {
     }
     const content = await file.arrayBuffer();
     this.draft += 1;
-    this.asked = this.draft;
+    this.sentDraft = this.draft;
     this.model.send({ event: "uploaded", name: file.name, ...this.seen() }, undefined, [content]);
     this.refreshButtons();
   }
@@ -166,7 +166,7 @@ class View {
       await navigator.clipboard.writeText(this.code.textContent);
       this.copy.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren(this.code); // no access to the clipboard here: Ctrl+C copies what is selected
+      getSelection().selectAllChildren(this.code); // the browser denies access to the clipboard; Ctrl+C still works
       this.copy.textContent = "Selected";
     }
   }
@@ -185,7 +185,8 @@ class View {
     for (const [name, { field, input }] of this.inputs) {
       if (field.input === "file") continue;
       if (field.input === "check") typed[name] = input.checked ? "yes" : "";
-      else if (field.secret && !secrets) typed[name] = input.value === "" ? "" : "given"; // that, not what
+      // Report only whether a secret has a value, not the value.
+      else if (field.secret && !secrets) typed[name] = input.value === "" ? "" : "given";
       else typed[name] = input.value;
     }
     return typed;
@@ -204,35 +205,35 @@ class View {
     typedByPage.set(this.model.get("page_id"), kept);
   }
 
-  ask() {
-    if (this.asked > this.answered()) return; // one question at a time: the answer brings the next one
-    this.asked = this.draft;
+  sendDraft() {
+    if (this.sentDraft > this.checkedDraft()) return; // one request at a time; refresh() sends the next draft
+    this.sentDraft = this.draft;
     this.model.send({ event: "typed", ...this.seen() });
     clearTimeout(this.slow);
     this.slow = setTimeout(() => this.refreshButtons({ slow: true }), SLOW_MS);
   }
 
-  answered() {
-    const [view, draft] = (this.model.get("standing").checked ?? "").split(":");
-    return view === this.id ? Number(draft) : this.lastAnswered ?? -1;
+  checkedDraft() {
+    const [view, draft] = (this.model.get("screen").checked ?? "").split(":");
+    return view === this.id ? Number(draft) : this.lastCheckedDraft ?? -1;
   }
 
   usable(action) {
-    return action.enabled && !this.isWorking() && this.answered() === this.draft;
+    return action.enabled && !this.isWorking() && this.checkedDraft() === this.draft;
   }
 
   isWorking() {
-    const standing = this.model.get("standing");
-    return standing.working || (this.pressedTurn !== null && standing.turn === this.pressedTurn);
+    const screen = this.model.get("screen");
+    return screen.working || (this.pressedTurn !== null && screen.turn === this.pressedTurn);
   }
 
   press(action) {
     if (!this.usable(action)) return;
-    this.pressedTurn = this.model.get("standing").turn;
-    this.asked = this.draft;
+    this.pressedTurn = this.model.get("screen").turn;
+    this.sentDraft = this.draft;
     this.model.send({ event: "pressed", action: action.name, turn: this.pressedTurn, ...this.seen({ secrets: true }) });
     for (const { field, input } of this.inputs.values()) if (field.secret) input.value = "";
-    this.shown = ""; // what the last press said is not the answer to this one
+    this.shown = ""; // the notice belongs to the press before
     this.notice.hidden = true;
     this.tables.replaceChildren();
     this.refreshButtons();
@@ -241,34 +242,34 @@ class View {
   // ---- the part that changes
 
   refresh() {
-    const standing = this.model.get("standing");
-    const [view, draft] = (standing.checked ?? "").split(":");
-    if (view === this.id) this.lastAnswered = Number(draft);
-    if (this.pressedTurn !== null && standing.turn !== this.pressedTurn && !standing.working) {
+    const screen = this.model.get("screen");
+    const [view, draft] = (screen.checked ?? "").split(":");
+    if (view === this.id) this.lastCheckedDraft = Number(draft);
+    if (this.pressedTurn !== null && screen.turn !== this.pressedTurn && !screen.working) {
       this.pressedTurn = null;
       this.touched.clear();
-      if ([...this.inputs.values()].some(({ field }) => field.secret)) this.draft += 1; // they were emptied
+      if ([...this.inputs.values()].some(({ field }) => field.secret)) this.draft += 1; // press() cleared them
     }
-    this.banner.hidden = !standing.banner;
-    this.banner.textContent = standing.banner || "";
-    this.form.classList.toggle("sf-production", Boolean(standing.banner));
-    for (const { input } of this.inputs.values()) input.disabled = standing.locked || standing.working;
-    this.code.textContent = standing.python?.line ?? "";
-    this.copy.disabled = !standing.python?.ready;
+    this.banner.hidden = !screen.banner;
+    this.banner.textContent = screen.banner || "";
+    this.form.classList.toggle("sf-production", Boolean(screen.banner));
+    for (const { input } of this.inputs.values()) input.disabled = screen.locked || screen.working;
+    this.code.textContent = screen.python?.line ?? "";
+    this.copy.disabled = !screen.python?.ready;
     this.copy.textContent = "Copy";
-    this.hint.textContent = standing.hint || "";
-    (standing.locked ? this.above : this.below).append(this.notice, this.tables);
-    this.refreshConfirm(standing);
-    this.refreshNotice(standing);
+    this.hint.textContent = screen.hint || "";
+    (screen.locked ? this.above : this.below).append(this.notice, this.tables);
+    this.refreshConfirm(screen);
+    this.refreshNotice(screen);
     this.refreshProblems();
     this.refreshButtons();
-    this.moveFocus(standing);
-    if (this.draft > this.asked) this.ask();
+    this.moveFocus(screen);
+    if (this.draft > this.sentDraft) this.sendDraft();
     this.followEnter();
   }
 
-  refreshConfirm(standing) {
-    const wanted = standing.confirm?.label ?? "";
+  refreshConfirm(screen) {
+    const wanted = screen.confirm?.label ?? "";
     if (wanted === (this.confirmWanted ?? "")) return;
     this.confirmWanted = wanted;
     this.confirmInput = null;
@@ -280,12 +281,12 @@ class View {
     this.confirm.append(make("label", { htmlFor: id, textContent: wanted }), this.confirmInput);
   }
 
-  refreshNotice(standing) {
-    const shown = JSON.stringify([standing.notice, standing.tables]);
+  refreshNotice(screen) {
+    const shown = JSON.stringify([screen.notice, screen.tables]);
     if (shown === this.shown) return;
     this.shown = shown;
     this.form.classList.remove("sf-stale");
-    const notice = standing.notice;
+    const notice = screen.notice;
     this.notice.hidden = !notice;
     this.notice.className = `sf-notice sf-${notice?.kind ?? "info"}`;
     this.notice.setAttribute("role", ["refused", "unknown"].includes(notice?.kind) ? "alert" : "status");
@@ -298,11 +299,11 @@ class View {
       }
       if (notice.code) this.notice.append(make("pre", {}, make("code", { textContent: notice.code })));
     }
-    this.tables.replaceChildren(...standing.tables.map((table) => buildTable(table)));
+    this.tables.replaceChildren(...screen.tables.map((table) => buildTable(table)));
   }
 
   refreshProblems() {
-    const { problems = {}, locked } = this.model.get("standing");
+    const { problems = {}, locked } = this.model.get("screen");
     const missed = [];
     for (const [name, { field, input, problem, place }] of this.inputs) {
       const found = this.localProblem?.name === name ? { level: "wrong", text: this.localProblem.text } : problems[name];
@@ -320,16 +321,16 @@ class View {
   }
 
   refreshButtons({ slow = false } = {}) {
-    const standing = this.model.get("standing");
-    const described = standing.actions ?? [];
+    const screen = this.model.get("screen");
+    const described = screen.actions ?? [];
     const names = JSON.stringify(described.map(({ name, label, look }) => [name, label, look]));
     if (names !== this.actionNames) {
       this.actionNames = names;
       this.actions.replaceChildren(...described.map((action) => {
         const button = make("button", { type: "button", className: `sf-button sf-${action.look}`, "data-action": action.name });
-        // The second click of a double click is never meant for what has come to stand under the pointer.
+        // The second click of a double click may hit a button that appeared after the first.
         button.addEventListener("click", (event) => {
-          if (event.detail < 2) this.press(this.model.get("standing").actions.find(({ name }) => name === action.name));
+          if (event.detail < 2) this.press(this.model.get("screen").actions.find(({ name }) => name === action.name));
         });
         return button;
       }));
@@ -341,15 +342,15 @@ class View {
       button.textContent = working && at === 0 ? "Working…" : described[at].label;
     });
     this.form.setAttribute("aria-busy", String(working));
-    this.form.dataset.answered = String(!working && this.answered() === this.draft);
-    if (this.answered() >= this.draft) clearTimeout(this.slow);
-    this.form.classList.toggle("sf-waiting", slow && this.answered() < this.draft);
+    this.form.dataset.checked = String(!working && this.checkedDraft() === this.draft);
+    if (this.checkedDraft() >= this.draft) clearTimeout(this.slow);
+    this.form.classList.toggle("sf-waiting", slow && this.checkedDraft() < this.draft);
     if (!working) this.barBox.hidden = true;
   }
 
   showProgress() {
     const { done = 0, total = 0, unit = "row" } = this.model.get("progress") ?? {};
-    if (!total || !this.model.get("standing").working) return;
+    if (!total || !this.model.get("screen").working) return;
     this.barBox.hidden = false;
     this.bar.max = total;
     this.bar.value = done;
@@ -359,21 +360,21 @@ class View {
 
   // ---- focus
 
-  moveFocus(standing) {
-    const mark = `${standing.turn}:${standing.focus}`;
-    if (this.marked === null) this.marked = mark; // what was so before this view was drawn moves nothing
-    if (standing.working || mark === this.marked || !standing.focus) return;
+  moveFocus(screen) {
+    const mark = `${screen.turn}:${screen.focus}`;
+    if (this.marked === null) this.marked = mark; // a view that was just rendered does not move the focus
+    if (screen.working || mark === this.marked || !screen.focus) return;
     this.marked = mark;
-    // A button that was disabled has lost the focus to what is around the form; anyone busy elsewhere keeps it.
+    // A disabled button loses the focus to an element around the form. Do not take the focus from any other element.
     const active = document.activeElement ?? document.body;
     if (!this.root.contains(active) && !active.contains(this.root)) return;
-    if (standing.focus === "confirm" && this.confirmInput) this.confirmInput.focus();
-    else if (standing.focus === "problem") this.goToFirstProblem();
+    if (screen.focus === "confirm" && this.confirmInput) this.confirmInput.focus();
+    else if (screen.focus === "problem") this.goToFirstProblem();
     else if (!this.notice.hidden) this.notice.focus();
   }
 
   goToFirstProblem() {
-    const { problems = {} } = this.model.get("standing");
+    const { problems = {} } = this.model.get("screen");
     for (const name of Object.keys(problems)) this.touched.add(name);
     this.refreshProblems();
     const first = [...this.inputs.values()].find(({ field }) => field.name in problems);
@@ -385,7 +386,7 @@ class View {
 
 function render({ model, el }) {
   const view = new View(model, el);
-  model.on("change:standing", () => view.refresh());
+  model.on("change:screen", () => view.refresh());
   model.on("change:progress", () => view.showProgress());
   model.on("msg:custom", (message, buffers) => view.onMessage(message, buffers));
 }

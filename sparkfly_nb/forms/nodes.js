@@ -1,4 +1,4 @@
-// Makes what stands on the page: one node, and tables of results. All text is set as text, never as HTML.
+// Builds DOM nodes and tables of results. All text is set as text, never as HTML.
 
 function make(tag, properties = {}, ...children) {
   const node = document.createElement(tag);

@@ -1,4 +1,4 @@
-"""The eleven forms, a class each, made from the table of operations."""
+"""The form classes of the eleven operations, generated from the table of operations."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = [
     "VoidOfferStateByIdentifier",
 ]
 
+#: The form class of each operation, by Session method.
 FORMS: Final[dict[str, type[Form]]] = {
     operation: form_class("".join(map(str.capitalize, operation.split("_"))), operation) for operation in ENDPOINTS
 }
-"""The class of each operation's form, by the name of the Session's method."""
 
 IssueOffer = FORMS["issue_offer"]
 IssueOfferState = FORMS["issue_offer_state"]

@@ -1,4 +1,4 @@
-"""Frames and errors as the page shows them: words first, then tables. All of it is text; no HTML is made of it."""
+"""Notices and tables for the page, built from frames and errors. All content is plain text, never HTML."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ __all__ = ["cell_text", "error_notice", "list_table", "notice", "outcome_notice"
 
 FIRST_ROWS: Final = 20
 LONG_TEXT: Final = 120
+#: Columns of one offer state that the page shows only on demand.
 FOLDED: Final = frozenset(
     {
         "offer_group", "offer_description", "offer_terms_and_conditions", "offer_web_image_url", "offer_web_thumb_url",
@@ -38,13 +39,13 @@ FOLDED: Final = frozenset(
         "effective_activates_at", "locked", "is_reward", "transferable", "reusable",
     }
 )  # fmt: skip
-"""Columns of one offer state that are shown on demand."""
+#: Columns of a list of offer states. The result has all columns.
 LISTED: Final = (
     "offer_state_id", "campaign_xid", "offer_name", "status", "value", "created_at", "effective_expires_at",
     "external_ref_id",
 )  # fmt: skip
-"""Columns of many offer states; all of them are in the result."""
 
+#: The notice after each operation. A list has a count instead.
 DONE_WORDS: Final[dict[str, str]] = {
     "issue_offer": "Issued: {state} for {member}.",
     "issue_offer_state": "Done: {member} holds {state}.",
@@ -57,11 +58,10 @@ DONE_WORDS: Final[dict[str, str]] = {
     "void_offer_state": "Voided: {state} of {member}.",
     "void_offer_state_by_identifier": "Voided: {state} of {member}.",
 }
-"""What is said when an operation was carried out; a list is counted instead."""
 
 
 def cell_text(value: Any, zone: dt.tzinfo | None) -> str:
-    """Write one value for a person; times in a time zone, which is named."""
+    """Return one value as text. Times are in `zone`, with its name."""
     if isinstance(value, (list, dict)):
         text = json_text(value) if value else ""
     elif is_missing(value):
@@ -79,7 +79,10 @@ def cell_text(value: Any, zone: dt.tzinfo | None) -> str:
 def record_table(
     row: Mapping[Any, Any], caption: str, zone: dt.tzinfo | None, shown: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Show one offer state: what is there, one field per line; the long and the rare, or all but `shown`, on demand."""
+    """Build the table of one offer state, one line per field that has a value.
+
+    The fields not in `shown` are folded. Without `shown`, the fields in ``FOLDED`` are.
+    """
     folded = row.keys() - set(shown) if shown else FOLDED
     lines = [(str(name), label_of(str(name)), cell_text(value, zone)) for name, value in row.items()]
     present = [(name, (label, text)) for name, label, text in lines if text]
@@ -94,7 +97,7 @@ def record_table(
 def list_table(
     frame: pd.DataFrame, columns: Sequence[str], caption: str, zone: dt.tzinfo | None, rest_in: str = "form.result"
 ) -> dict[str, Any]:
-    """Show many rows: the first ones, and where the others are."""
+    """Build the table of the first rows of a frame, with a note where the other rows are."""
     shown = [name for name in columns if name in frame.columns]
     first = frame[shown].head(FIRST_ROWS)
     more = len(frame) - len(first)
@@ -109,7 +112,7 @@ def list_table(
 
 
 def result_tables(frame: pd.DataFrame, zone: dt.tzinfo | None) -> list[dict[str, Any]]:
-    """Show the frame of a call: one record in full, many as a list."""
+    """Build the tables of a result: one offer state in full, several as a list."""
     if frame.empty:
         return []
     if len(frame) == 1:
@@ -119,12 +122,12 @@ def result_tables(frame: pd.DataFrame, zone: dt.tzinfo | None) -> list[dict[str,
 
 
 def notice(kind: str, title: str, *lines: str, trace: str | None = None, code: str = "") -> dict[str, Any]:
-    """Make a notice: ``done``, ``info``, ``refused`` or ``unknown``, with a title, lines of text and a line of code."""
+    """Build a notice of the kind ``done``, ``info``, ``refused`` or ``unknown``."""
     return {"kind": kind, "title": title, "lines": [line for line in lines if line], "trace": trace or "", "code": code}
 
 
 def outcome_notice(endpoint: Endpoint, frame: pd.DataFrame, sent: Mapping[str, Any]) -> dict[str, Any]:
-    """Say in words what an operation did or found."""
+    """Build the notice of a successful operation."""
     if endpoint.answer == "offer_states":
         return notice("done", _counted(frame, sent))
     row = frame.iloc[0]
@@ -158,22 +161,23 @@ def _counted(frame: pd.DataFrame, sent: Mapping[str, Any]) -> str:
 
 
 def may_have_happened(endpoint: Endpoint, error: SparkflyError) -> bool:
-    """Say whether an error leaves open what the service did."""
+    """Return whether the operation may have happened in spite of an error."""
+    # A void can be resent safely, so the Session raises the original error for it and not OutcomeUnknown.
     lost_void = endpoint.effect == "void" and isinstance(error, (RequestFailed, ServerError))
     return lost_void or isinstance(error, OutcomeUnknown)
 
 
 def error_notice(error: SparkflyError, *, unknown: bool = False, changes: bool = True) -> dict[str, Any]:
-    """Say in words what went wrong and what that means.
+    """Build the notice of an error.
 
     Parameters
     ----------
     error : SparkflyError
-        What was raised.
+        The error.
     unknown : bool
-        Whether it may have happened all the same.
+        Whether the operation may have happened in spite of the error.
     changes : bool
-        Whether the operation changes something: then it is said that nothing changed.
+        Whether the operation changes something. If so, the notice states that nothing changed.
     """
     first = str(error).partition("\n")[0]
     if unknown:

@@ -1,4 +1,4 @@
-"""What a change would change: the offer state as it is, beside what it would become."""
+"""The review of a change: the current offer state beside the changed one."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ if TYPE_CHECKING:
 
 __all__ = ["EFFECTS", "RECOGNISED_BY", "Change", "change_table", "changes_of", "warnings_of"]
 
+#: The operations that need a review, each with the changes that do not depend on its input.
 EFFECTS: Final[dict[str, dict[str, Any]]] = {
     "update_offer_state": {},
     "redeem_offer_state": {"status": "redeemed"},
     "void_offer_state": {"status": "voided"},
     "void_offer_state_by_identifier": {"status": "voided"},
 }
-"""Operations that are shown before they are sent, and what each does besides what it is told."""
 
-
+#: The columns that help the user recognize the offer state.
 RECOGNISED_BY: Final = (
     "offer_state_id", "member_id", "offer_name", "campaign_xid", "status", "credential_identifier",
     "effective_expires_at",
 )  # fmt: skip
-"""By what a person sees that it is the offer state that they mean."""
 
 
 class Change(NamedTuple):
-    """One field: as it is, as it would be, and whether these are the same."""
+    """The current and the new value of one field."""
 
     name: str
     now: Any
@@ -46,7 +45,7 @@ class Change(NamedTuple):
 
 
 def changes_of(endpoint: Endpoint, state: Mapping[Any, Any], sent: Mapping[str, Any]) -> list[Change]:
-    """Compare an offer state with what an operation would make of it."""
+    """List the fields that an operation sets, with their current and new values."""
     wanted = EFFECTS[endpoint.name] | {
         field.name: sent[field.name] for field in endpoint.fields if field.place == "body" and field.name in sent
     }
@@ -61,13 +60,14 @@ def changes_of(endpoint: Endpoint, state: Mapping[Any, Any], sent: Mapping[str, 
 def _is_same(name: str, now: Any, after: Any) -> bool:
     if is_missing(now):
         return False
+    # The service has several words for the same lifecycle.
     if name == "status" and lifecycle_of(now) is not None:
         return lifecycle_of(now) == lifecycle_of(after)
     return bool(now == after)
 
 
 def change_table(changes: Sequence[Change], caption: str, zone: dt.tzinfo | None) -> dict[str, Any]:
-    """Show changes: field, now, after."""
+    """Build the table of changes."""
     return {
         "kind": "list",
         "caption": caption,
@@ -86,7 +86,7 @@ def change_table(changes: Sequence[Change], caption: str, zone: dt.tzinfo | None
 
 
 def warnings_of(state: Mapping[Any, Any]) -> list[str]:
-    """Say what may make the service refuse."""
+    """List the reasons why the service may reject a change of an offer state."""
     found = []
     lifecycle = lifecycle_of(state.get("status"))
     if lifecycle not in (None, "open"):

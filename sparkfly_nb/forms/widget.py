@@ -1,7 +1,8 @@
-"""The widget under every form: it shows what Python describes, and brings what a person types and presses.
+"""The base widget of all forms.
 
-The page (``front.js``) holds no rule of the service. It sends all that was typed with each press, so that what is sent
-is what was seen; values that were typed are no part of the widget's state, and so of no saved notebook.
+Python describes the screen, and the page (``front.js``) renders it. The page sends the whole input with each press of a
+button, so that the form acts on exactly the values on the screen. The input is not part of the widget's state, so a
+saved notebook does not contain it.
 """
 
 from __future__ import annotations
@@ -35,36 +36,38 @@ INTERRUPTED: Final = notice(
 
 
 class Action(NamedTuple):
-    """One button: its name, what stands on it, its look (``main``, ``danger``, ``plain``), whether it can be used."""
+    """One button."""
 
     name: str
     label: str
+    #: ``main``, ``danger`` or ``plain``.
     look: str = "main"
     enabled: bool = True
 
 
 class Press(NamedTuple):
-    """What the page held when a button was pressed, or a key."""
+    """The input on the page when the user typed or pressed a button."""
 
     typed: Mapping[str, str]
+    #: The fields with an incomplete date or time.
     unfinished: Sequence[str]
     confirmation: str
 
 
 class FormWidget(anywidget.AnyWidget):
-    """A form on a page; the base of every form here.
+    """The base class of all forms.
 
     Attributes
     ----------
     result : pandas.DataFrame or None
-        The last frame that the form got.
+        The last result.
     """
 
     _esm = "\n".join((HERE / name).read_text(encoding="utf-8") for name in ("nodes.js", "front.js"))
     _css = (HERE / "front.css").read_text(encoding="utf-8")
     page_id = traitlets.Unicode().tag(sync=True)
     spec = traitlets.Dict().tag(sync=True)
-    standing = traitlets.Dict().tag(sync=True)
+    screen = traitlets.Dict().tag(sync=True)
     progress = traitlets.Dict().tag(sync=True)
 
     def __init__(self, settings: Settings | None) -> None:
@@ -79,18 +82,18 @@ class FormWidget(anywidget.AnyWidget):
         self._tables: list[dict[str, Any]] = []
         self._focus = ""
         self._seen = Press({}, (), "")
-        # Events may come in several threads: Jupyter serves widgets aside of cells where it can.
+        # Newer kernels handle widget messages in a thread of their own, beside the running cell.
         self._one_at_a_time = threading.RLock()
         self.on_msg(self._on_message)
 
-    # ---- what a form adds
+    # ---- implemented by each form
 
     def _handlers(self) -> Mapping[str, Callable[[], None]]:
-        """Give what each button does, by its name."""
+        """Return the function of each button by name."""
         raise NotImplementedError
 
     def _described(self) -> dict[str, Any]:
-        """Say how things stand: ``problems, ready, python, actions, confirm, locked``."""
+        """Return the screen: ``problems, python, actions, confirm, locked, hint``."""
         raise NotImplementedError
 
     # ---- events
@@ -113,7 +116,8 @@ class FormWidget(anywidget.AnyWidget):
 
     def _on_pressed(self, message: Mapping[str, Any]) -> None:
         if message.get("turn") != self._turn:
-            return  # pressed twice, or in a second view of the same form: the first press counts
+            return  # a double click, or a press in a second view of the same form: only the first press counts
+        # The page may be outdated or manipulated, so check again whether the button is enabled.
         enabled = {action.name for action in self._described()["actions"] if action.enabled}
         press = self._handlers().get(str(message.get("action"))) if message.get("action") in enabled else None
         ended = False
@@ -128,6 +132,7 @@ class FormWidget(anywidget.AnyWidget):
             self._notice = error_notice(error)
             ended = True
         finally:
+            # Also after KeyboardInterrupt: otherwise the form would show "Working…" forever.
             if not ended:
                 self._notice = INTERRUPTED
             self._turn += 1
@@ -136,14 +141,14 @@ class FormWidget(anywidget.AnyWidget):
             self._show()
 
     def _on_uploaded(self, name: str, content: bytes) -> None:
-        """Take a file; forms without a file field ignore it."""
+        """Handle an uploaded file. Forms without a file field ignore it."""
 
-    # ---- showing
+    # ---- to the page
 
     def _show(self) -> None:
-        """Tell the page how things stand."""
+        """Send the current screen to the page."""
         described = self._described()
-        self.standing = described | {
+        self.screen = described | {
             "actions": [action._asdict() for action in described["actions"]],
             "banner": self._banner(),
             "turn": self._turn,
@@ -160,14 +165,14 @@ class FormWidget(anywidget.AnyWidget):
     def _tell_progress(self, done: int, total: int, unit: str) -> None:
         self.progress = {"done": done, "total": total, "unit": unit}
 
-    def _hand_over(self, file_name: str, content: bytes) -> None:
-        """Let the browser save a file; it passes through the page and stays in no state."""
+    def _download(self, file_name: str, content: bytes) -> None:
+        """Make the browser save a file. The content is not part of the widget's state."""
         self.send({"event": "file", "name": file_name}, [content])
 
     @property
     def python(self) -> str:
-        """The line of Python that does the same as the form, as it stands on the page."""
-        return str(self.standing["python"]["line"])
+        """The Python code that is equivalent to the form, as the page shows it."""
+        return str(self.screen["python"]["line"])
 
     def __repr__(self) -> str:
         where = self._settings.environment if self._settings is not None else "not connected"

@@ -393,7 +393,7 @@ def test_production_is_red_and_asks_for_the_offer_state_to_be_typed(where, opene
     typed.wait_for()
     typed.press_sequentially(str(state)[:-1])
     typed.press("Enter")
-    form.wait_answered()
+    form.wait_checked()
     _photograph(page, f"{where}-production")
     assert form.button("confirm").is_disabled()
     assert truth_of(service, offer_state_id=state)[0]["status"] == "incomplete"
@@ -430,7 +430,7 @@ def test_a_file_is_uploaded_counted_issued_and_what_was_rejected_is_saved(where,
     number = form.box.get_by_label("Type the number of rows")
     number.wait_for()
     number.fill("3")
-    form.wait_answered()
+    form.wait_checked()
     assert form.button("run").is_disabled()
     number.fill("4")
     form.box.evaluate(WATCH_BAR)
@@ -514,7 +514,7 @@ def test_every_text_can_be_read_in_light_and_in_dark(theme, opened, fresh):
     browser.run_in_lab(page, "apputils:change-theme", theme=theme)
     form = form_on(page, "issue_offer").fill(campaign_id="", member_id="x", member_identifier="")
     form.field("member_id").press("Enter")
-    form.wait_answered()
+    form.wait_checked()
     _photograph(page, f"lab-{theme.split()[-1].lower()}-problems")
     contrasts = form.box.evaluate(CONTRAST, TEXTS)
     listed = form_on(page, "list_offer_states").fill(member_id=str(next(fresh)["member_id"]))
@@ -562,11 +562,11 @@ def test_typing_fast_is_answered_for_what_was_typed_last(opened):
     for text in ["1009", "x"] * 10:
         form.fill(member_id=text)
     form.fill(member_id="oops")
-    form.wait_answered()
+    form.wait_checked()
 
     assert form.button("send").is_disabled()
     assert "'oops' is not a whole number" in form.problem("member_id")
-    form.fill(member_id="1010").wait_answered()
+    form.fill(member_id="1010").wait_checked()
     assert form.button("send").is_enabled()
     assert "member_id=1010" in form.python
 

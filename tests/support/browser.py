@@ -215,9 +215,9 @@ class OnPage:
         """Wait until a button can be used."""
         self.box.locator(f'button[data-action="{action}"]:enabled').wait_for(timeout=WAIT_MS)
 
-    def wait_answered(self):
+    def wait_checked(self):
         """Wait until Python has looked at all that was typed."""
-        self.box.and_(self.page.locator('form[data-answered="true"]')).wait_for(timeout=WAIT_MS)
+        self.box.and_(self.page.locator('form[data-checked="true"]')).wait_for(timeout=WAIT_MS)
 
     def wait_notice(self, *kinds):
         """Wait for a notice of one of the kinds, and give its text."""

@@ -14,8 +14,8 @@ class Hand:
         self._draft = 0
 
     @property
-    def standing(self):
-        return self.form.standing
+    def screen(self):
+        return self.form.screen
 
     def _seen(self):
         self._draft += 1
@@ -41,18 +41,18 @@ class Hand:
 
     def can(self, action):
         """Say whether the page would let the button be pressed."""
-        return any(shown["name"] == action and shown["enabled"] for shown in self.standing["actions"])
+        return any(shown["name"] == action and shown["enabled"] for shown in self.screen["actions"])
 
     def press(self, action, *, turn=None):
         """Send a press, whatever the button looks like: the page is not what keeps the form safe."""
         message = {"event": "pressed", "action": action, **self._seen()}
-        message["turn"] = self.standing["turn"] if turn is None else turn
+        message["turn"] = self.screen["turn"] if turn is None else turn
         self.form._handle_custom_msg(message, [])
         return self
 
     @property
     def notice(self):
-        return self.standing["notice"]
+        return self.screen["notice"]
 
     @property
     def said(self):
@@ -60,7 +60,7 @@ class Hand:
         return "\n".join([self.notice["title"], *self.notice["lines"], self.notice["trace"], self.notice["code"]])
 
     def problem(self, name=""):
-        return self.standing["problems"].get(name, {}).get("text", "")
+        return self.screen["problems"].get(name, {}).get("text", "")
 
     def shown(self):
         """Everything that the page gets, as text."""

@@ -56,7 +56,7 @@ def made_for(service, campaign):
 def issue(session, rows, campaign, **typed):
     """Go through preview and number to the end."""
     hand = Hand(forms.BulkForm(session, rows, campaign_id=campaign)).type(**typed).press("preview")
-    return hand.confirm(hand.standing["confirm"]["label"].split()[-1]).press("run")
+    return hand.confirm(hand.screen["confirm"]["label"].split()[-1]).press("run")
 
 
 def test_a_frame_is_issued_row_by_row_and_the_result_has_its_index(session, service, members):
@@ -90,7 +90,7 @@ def test_an_uploaded_file_keeps_leading_zeros_and_its_rows_go_out(session, servi
     hand = Hand(forms.BulkForm(session, campaign_id="BIRTHDAY"))
     assert not hand.can("preview")
     hand.upload(csv_of(pd.DataFrame({"member_identifier": identifiers})))
-    assert hand.standing["hint"] == "3 rows in members.csv"
+    assert hand.screen["hint"] == "3 rows in members.csv"
     hand.press("preview").confirm("3").press("run")
 
     assert hand.notice["title"] == "Ended: 3 issued."
@@ -104,7 +104,7 @@ def test_an_uploaded_file_keeps_leading_zeros_and_its_rows_go_out(session, servi
         (b"", "no rows"),
         (b"member_id\n", "no rows"),
         ("member_id\nZürich\n".encode("latin-1"), "not UTF-8"),
-        (b'a,b\n"1,2\n', "no CSV file"),
+        (b'a,b\n"1,2\n', "not valid CSV"),
         (b"a,b\n1,2\n1,2,3\n", "line 3 has 3 cells"),
         (b"a,b\n\n1\n", "line 3 has 1 cells"),
     ],
@@ -131,7 +131,7 @@ def test_while_a_row_has_a_problem_nothing_is_sent_unless_it_is_left_out(session
     rows = pd.DataFrame({"member_id": [*members.member_id.astype(str), "nobody", "1001"], "note": range(8)})
     hand = Hand(forms.BulkForm(session, rows, campaign_id="WELCOME26")).press("preview")
     assert "6 valid, 1 invalid, 1 duplicate" in hand.said
-    assert [row[1] for row in hand.standing["tables"][0]["rows"][:2]] == ["invalid", "duplicate"]
+    assert [row[1] for row in hand.screen["tables"][0]["rows"][:2]] == ["invalid", "duplicate"]
     assert not hand.can("run")
 
     hand.press("back").type(leave_out="yes").press("preview").confirm("6").press("run")
@@ -179,7 +179,7 @@ def test_progress_is_told_row_by_row_while_it_runs(session, members):
 def test_a_press_that_comes_twice_runs_once(session, service, members):
     hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="SUMMER26", operation="issue"))
     hand.press("preview").confirm("6")
-    turn = hand.standing["turn"]
+    turn = hand.screen["turn"]
     hand.press("run", turn=turn).press("run", turn=turn).press("run")
 
     assert len(session.runs()) == 1
@@ -193,7 +193,7 @@ def test_a_void_shows_what_it_would_void_and_what_it_would_not(session, service,
     hand = Hand(forms.BulkForm(session, pd.concat([issued, wrong], ignore_index=True), operation="void"))
     hand.press("preview")
 
-    [table] = hand.standing["tables"]
+    [table] = hand.screen["tables"]
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
     assert [row["Verdict"] for row in rows] == ["not found", "valid", "valid", "valid"]
     assert [row["Status"] for row in rows] == ["", "voided", "incomplete", "incomplete"]
@@ -208,13 +208,13 @@ def test_a_void_shows_what_it_would_void_and_what_it_would_not(session, service,
 
 def test_the_line_of_python_stands_there(session, members):
     hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="VIP26")).type(reason="June")
-    assert hand.standing["python"] == {
+    assert hand.screen["python"] == {
         "line": "result = session.issue_many(plan, campaign_id='VIP26', reason='June', confirm=...)", "ready": False,
     }  # fmt: skip
     hand.press("preview")
 
-    assert hand.standing["python"]["line"].endswith("confirm=6)")
-    assert hand.standing["python"]["ready"]
+    assert hand.screen["python"]["line"].endswith("confirm=6)")
+    assert hand.screen["python"]["ready"]
 
 
 def test_on_production_the_number_is_what_the_session_asks_for(service, members, tmp_path):
@@ -224,7 +224,7 @@ def test_on_production_the_number_is_what_the_session_asks_for(service, members,
     ) as session:  # fmt: skip
         hand = issue(session, members[["member_id"]], "WINBACK26")
 
-        assert hand.standing["banner"] == "PRODUCTION"
+        assert hand.screen["banner"] == "PRODUCTION"
         assert hand.notice["title"] == "Ended: 6 issued."
 
 
@@ -262,9 +262,9 @@ def test_a_run_that_is_halted_says_why_and_keeps_what_ended(tmp_path):
 
 
 def test_only_frames_and_known_operations_are_taken(session):
-    with pytest.raises(InvalidInput, match="a DataFrame is needed, not list"):
+    with pytest.raises(InvalidInput, match="frame must be a DataFrame, not list"):
         forms.BulkForm(session, [1, 2])
-    with pytest.raises(InvalidInput, match="operation 'redeem' is not known"):
+    with pytest.raises(InvalidInput, match="operation 'redeem' has no bulk form"):
         forms.BulkForm(session, operation="redeem")
 
 

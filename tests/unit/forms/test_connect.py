@@ -83,17 +83,17 @@ def test_a_form_that_was_used_holds_no_key_but_that_of_its_session(hand, credent
 def test_production_is_announced_before_anything_is_typed(sandbox_service):
     hand = Hand(forms.Connect())
     assert [value for value, _ in hand.form.spec["fields"][0]["choices"]] == ["staging", "production"]
-    assert hand.standing["banner"] == ""
+    assert hand.screen["banner"] == ""
     hand.type(environment="production")
 
-    assert hand.standing["banner"] == "PRODUCTION"
-    assert hand.standing["actions"][0]["label"] == "Connect to production"
+    assert hand.screen["banner"] == "PRODUCTION"
+    assert hand.screen["actions"][0]["label"] == "Connect to production"
 
 
 def test_the_line_of_python_reads_the_secrets_from_the_environment(hand, credentials):
     connect(hand, **credentials)
 
-    line = hand.standing["python"]["line"]
+    line = hand.screen["python"]["line"]
     assert 'key=os.environ["SPARKFLY_KEY"]' in line
     compile(line, "pasted", "exec")
 

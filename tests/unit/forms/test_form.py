@@ -15,7 +15,7 @@ from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.inputs import build
 from sparkfly_nb.api.readback import read_back_of
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.forms.fields import asked_fields
+from sparkfly_nb.forms.fields import form_fields
 from sparkfly_nb.forms.review import EFFECTS
 from sparkfly_nb.sandbox.process import SandboxProcess
 
@@ -98,7 +98,7 @@ def test_a_form_begins_with_the_values_that_it_is_given_and_refuses_others(sessi
     hand = hand_of(session, "issue_offer", campaign_id="SUMMER26", member_id=1001)
 
     assert hand.can("send")
-    with pytest.raises(InvalidInput, match="nonsense is no field of this form; it has campaign_id"):
+    with pytest.raises(InvalidInput, match="this form has no field nonsense; use campaign_id"):
         forms.IssueOffer(session, nonsense=1)
 
 
@@ -120,7 +120,7 @@ def test_the_button_works_with_the_right_input_and_with_no_other(session, name):
     hand.type(**typed(name))
 
     assert hand.can(button)
-    assert hand.standing["problems"] == {}
+    assert hand.screen["problems"] == {}
 
 
 def test_what_is_missing_is_said_beside_the_field(session):
@@ -178,7 +178,7 @@ def test_the_line_of_python_does_what_the_form_does(on_server, name):
     with ScriptedServer(*answers, success(ENDPOINTS[name])) as server:
         session = on_server(server, tz="Asia/Tokyo")
         hand = hand_of(session, name).type(**typed(name))
-        line = hand.standing["python"]["line"]
+        line = hand.screen["python"]["line"]
         send(hand)
         frame = eval(line, {"session": session})
 
@@ -191,7 +191,7 @@ def test_the_line_carries_times_that_mean_the_same_anywhere(sandbox_service):
     with Session("sandbox", base_url=sandbox_service.base_url, token="t", tz="America/New_York") as session:
         hand = hand_of(session, "issue_offer").type(campaign_id="S", member_id="7", expires_at="2027-01-01T10:00")
 
-        assert hand.standing["python"]["line"] == (
+        assert hand.screen["python"]["line"] == (
             "session.issue_offer(campaign_id='S', member_id=7, expires_at='2027-01-01T15:00:00Z')"
         )
 
@@ -199,13 +199,13 @@ def test_the_line_carries_times_that_mean_the_same_anywhere(sandbox_service):
 def test_the_line_shows_what_is_still_open_and_cannot_be_copied_before(session):
     hand = hand_of(session, "get_offer_state").type(member_id="x/..", offerstate_id="")
 
-    assert hand.standing["python"] == {"line": "session.get_offer_state('x/..', ...)", "ready": False}
+    assert hand.screen["python"] == {"line": "session.get_offer_state('x/..', ...)", "ready": False}
 
 
 def test_text_that_would_end_the_line_stays_text(session):
     hand = hand_of(session, "issue_offer").type(campaign_id="a'); import os; ('", member_id="1")
 
-    call = compile(hand.standing["python"]["line"], "pasted", "eval")
+    call = compile(hand.screen["python"]["line"], "pasted", "eval")
     assert "a'); import os; ('" in call.co_consts
 
 
@@ -221,7 +221,7 @@ def test_a_press_that_comes_twice_sends_once(on_server, name):
         hand = hand_of(on_server(server), name).type(**typed(name))
         if hand.can("review"):
             hand.press("review")
-        button, turn = ("confirm" if name in EFFECTS else "send"), hand.standing["turn"]
+        button, turn = ("confirm" if name in EFFECTS else "send"), hand.screen["turn"]
         hand.press(button, turn=turn).press(button, turn=turn)
         hand.press(button)  # and a third time, after the first was answered
 
@@ -233,7 +233,7 @@ def test_two_presses_at_the_same_moment_send_once(on_server):
     """Jupyter may bring the events of widgets in several threads."""
     with ScriptedServer(success(ENDPOINTS["issue_offer"])) as server:
         hand = hand_of(on_server(server), "issue_offer").type(**typed("issue_offer"))
-        turn = hand.standing["turn"]
+        turn = hand.screen["turn"]
         presses = [threading.Thread(target=hand.press, args=("send",), kwargs={"turn": turn}) for _ in range(4)]
         for press in presses:
             press.start()
@@ -247,7 +247,7 @@ def test_the_same_is_sent_again_only_when_that_is_asked_for(on_server):
     with ScriptedServer(success(ENDPOINTS["issue_offer"]), success(ENDPOINTS["issue_offer"])) as server:
         hand = hand_of(on_server(server), "issue_offer").type(**typed("issue_offer")).press("send")
         assert not hand.can("send")
-        assert "sent already" in hand.standing["hint"]
+        assert "sent already" in hand.screen["hint"]
         assert hand.type(member_id="3").can("send")
         assert not hand.type(**typed("issue_offer")).can("send")
 
@@ -279,7 +279,7 @@ def test_while_it_works_the_form_says_so_and_afterwards_it_can_be_used(on_server
     with ScriptedServer(success(ENDPOINTS["list_offer_states"])) as server:
         hand = hand_of(on_server(server), "list_offer_states").type(member_id="2")
         seen = []
-        hand.form.observe(lambda change: seen.append(change.new["working"]), "standing")
+        hand.form.observe(lambda change: seen.append(change.new["working"]), "screen")
         hand.press("send")
 
         assert seen == [True, False]
@@ -300,7 +300,7 @@ def test_after_an_interrupt_the_form_can_be_used_and_does_not_send_again(on_serv
             hand.press("send")
 
         assert hand.notice["kind"] == "unknown"
-        assert not hand.standing["working"]
+        assert not hand.screen["working"]
         assert not hand.can("send")
         assert hand.can("look")
 
@@ -318,7 +318,7 @@ def test_after_a_fault_of_ours_the_form_can_be_used_and_does_not_send_again(on_s
 
         assert "a fault of ours" in caplog.text  # ipywidgets writes it into the log, and goes on
         assert hand.notice["kind"] == "unknown"
-        assert not hand.standing["working"]
+        assert not hand.screen["working"]
         assert not hand.can("send")
 
 
@@ -375,7 +375,7 @@ def test_every_form_does_its_work_on_the_sandbox(session, sandbox_service, world
 
     assert (hand.notice["kind"], WORDS[name] in hand.notice["title"]) == ("done", True), hand.notice
     assert len(hand.form.result)
-    assert hand.standing["tables"]
+    assert hand.screen["tables"]
     truth = {state["offer_state_id"]: state for state in sandbox_service.truth()["offer_states"]}
     for row in hand.form.result.itertuples():
         assert row.offer_state_id in truth
@@ -402,7 +402,7 @@ def test_a_long_list_is_cut_and_says_where_the_rest_is(on_server):
     ) as server:
         hand = hand_of(on_server(server), "list_offer_states").type(member_id="2").press("send")
 
-        [table] = hand.standing["tables"]
+        [table] = hand.screen["tables"]
         assert len(table["rows"]) == 20
         assert table["more"] == "and 110 more in form.result"
         assert len(hand.form.result) == 130
@@ -507,7 +507,7 @@ def test_without_a_reference_a_look_shows_what_is_there_and_leaves_the_verdict_t
 
         assert hand.notice["kind"] == "info"
         assert "see for yourself" in hand.said
-        assert hand.standing["tables"]
+        assert hand.screen["tables"]
 
 
 def test_a_look_that_fails_leaves_the_outcome_unknown(on_server):
@@ -556,11 +556,11 @@ def test_what_will_change_is_read_and_shown_before_anything_is_sent(on_server, n
         hand = hand_of(on_server(server), name).type(**typed(name)).press("review")
 
         assert [received.method for received in server.received] == ["GET"]
-        changes, now = hand.standing["tables"]
+        changes, now = hand.screen["tables"]
         assert changes["columns"] == ["", "Now", "After"]
         assert changes["rows"]
         assert ("Status", "incomplete") in [tuple(row) for row in now["rows"]]
-        assert hand.standing["locked"]
+        assert hand.screen["locked"]
         assert hand.can("confirm")
 
 
@@ -587,7 +587,7 @@ def test_going_back_sends_nothing(on_server):
         hand.press("back")
 
         assert hand.can("review")
-        assert not hand.standing["locked"]
+        assert not hand.screen["locked"]
 
 
 def test_where_nothing_would_change_nothing_is_offered(on_server):
@@ -641,8 +641,8 @@ def test_a_void_that_was_done_before_is_said_to_have_changed_nothing(on_server):
 @pytest.mark.parametrize("name", list(ENDPOINTS))
 def test_every_form_on_production_says_so_and_on_no_other(on_server, name):
     with ScriptedServer() as server:
-        assert forms.FORMS[name](on_server(server, "production")).standing["banner"] == "PRODUCTION"
-        assert forms.FORMS[name](on_server(server, "staging")).standing["banner"] == ""
+        assert forms.FORMS[name](on_server(server, "production")).screen["banner"] == "PRODUCTION"
+        assert forms.FORMS[name](on_server(server, "staging")).screen["banner"] == ""
 
 
 @pytest.mark.parametrize("name", list(EFFECTS))
@@ -650,11 +650,11 @@ def test_on_production_the_offer_state_is_typed_before_it_is_changed(on_server, 
     reads = [] if name == "void_offer_state_by_identifier" else [success(ENDPOINTS["get_offer_state"])]
     with ScriptedServer(*reads, success(ENDPOINTS[name])) as server:
         hand = hand_of(on_server(server, "production"), name).type(**typed(name)).press("review")
-        assert "Type 7" in hand.standing["confirm"]["label"]
+        assert "Type 7" in hand.screen["confirm"]["label"]
         for wrong in ("", "8", "77", "seven"):
             hand.confirm(wrong).press("confirm")
             assert not hand.can("confirm")
-            if not hand.standing["locked"]:
+            if not hand.screen["locked"]:
                 pytest.fail("the review was left")
         hand.confirm("7").press("confirm")
 
@@ -670,11 +670,11 @@ def test_text_of_the_service_reaches_the_page_as_text_and_nothing_is_made_html(o
     with ScriptedServer(ScriptedResponse(200, {"offer_state": state})) as server:
         hand = hand_of(on_server(server), "get_offer_state").type(**typed("get_offer_state")).press("send")
 
-        [table] = hand.standing["tables"]
+        [table] = hand.screen["tables"]
         assert ["Offer name", EVIL] in [list(row) for row in table["rows"]]
         assert "innerHTML" not in hand.form._esm
         assert "insertAdjacentHTML" not in hand.form._esm
 
 
 def test_asked_fields_leave_paging_to_the_session():
-    assert [field.name for field in asked_fields(ENDPOINTS["list_offer_states"])] == ["member_id"]
+    assert [field.name for field in form_fields(ENDPOINTS["list_offer_states"])] == ["member_id"]
