@@ -197,7 +197,7 @@ CAME_TRUE = {
 
 @pytest.mark.parametrize("where", ["lab", "voila"])
 @pytest.mark.parametrize("operation", list(ENDPOINTS))
-def test_every_form_is_filled_and_sent_and_what_it_says_is_true(where, operation, opened, service, session, fresh):
+def test_every_form_works_in_the_browser_and_reports_the_truth(where, operation, opened, service, session, fresh):
     form = form_on(opened(where, "console"), operation)
     texts, state, member, other = values_for(operation, session, fresh)
     form.fill(**texts)
@@ -225,7 +225,7 @@ def test_every_form_is_filled_and_sent_and_what_it_says_is_true(where, operation
 
 
 @pytest.mark.parametrize("where", ["lab", "voila"])
-def test_a_double_click_sends_once(where, opened, service, fresh):
+def test_double_click_sends_once(where, opened, service, fresh):
     member = next(fresh)["member_id"]
     form = form_on(opened(where, "console"), "issue_offer")
     form.fill(campaign_id="WELCOME26", member_id=str(member), member_identifier="", external_ref_id="twice?")
@@ -238,7 +238,7 @@ def test_a_double_click_sends_once(where, opened, service, fresh):
     assert form.button("send").is_disabled()
 
 
-def test_clicks_faster_than_any_hand_send_once(opened, service, fresh):
+def test_five_clicks_in_one_script_send_once(opened, service, fresh):
     member = next(fresh)["member_id"]
     form = form_on(opened("lab", "console"), "issue_offer")
     form.fill(campaign_id="WELCOME26", member_id=str(member), member_identifier="", external_ref_id="often?")
@@ -249,7 +249,7 @@ def test_clicks_faster_than_any_hand_send_once(opened, service, fresh):
     assert len(truth_of(service, member_id=member, external_ref_id="often?")) == 1
 
 
-def test_the_second_click_of_a_double_click_confirms_nothing(opened, service, session, fresh):
+def test_double_click_on_review_does_not_confirm(opened, service, session, fresh):
     texts, state, *_ = values_for("void_offer_state", session, fresh)
     form = form_on(opened("lab", "console"), "void_offer_state").fill(**texts)
     form.wait_enabled("review")
@@ -263,7 +263,7 @@ def test_the_second_click_of_a_double_click_confirms_nothing(opened, service, se
     assert truth_of(service, offer_state_id=state)[0]["status"] == "incomplete"
 
 
-def test_enter_that_is_held_down_is_one_enter(opened, service, session, fresh):
+def test_held_enter_key_counts_once(opened, service, session, fresh):
     texts, state, *_ = values_for("void_offer_state", session, fresh)
     form = form_on(opened("lab", "console"), "void_offer_state").fill(**texts)
     form.wait_enabled("review")
@@ -282,7 +282,7 @@ def test_enter_that_is_held_down_is_one_enter(opened, service, session, fresh):
 
 
 @pytest.mark.parametrize("where", ["lab", "voila"])
-def test_a_script_in_a_name_is_shown_and_not_run(where, opened, session, fresh):
+def test_script_in_a_name_is_shown_and_not_run(where, opened, session, fresh):
     member = next(fresh)["member_id"]
     made = session.issue_offer(campaign_id="SUMMER26", member_id=member, external_ref_id=EVIL)
     session.update_offer_state(member, made.offer_state_id[0], offer_name=EVIL)
@@ -299,7 +299,7 @@ def test_a_script_in_a_name_is_shown_and_not_run(where, opened, session, fresh):
 # ---- keyboard and screen readers -------------------------------------------------------------------------------------
 
 
-def test_enter_sends_and_where_something_is_wrong_it_goes_there(opened, fresh):
+def test_enter_focuses_the_first_problem_or_sends(opened, fresh):
     page = opened("lab", "console")
     form = form_on(page, "get_offer_state_by_offer").fill(member_id="", offer_id="nonsense/../")
     form.field("offer_id").press("Enter")
@@ -314,7 +314,7 @@ def test_enter_sends_and_where_something_is_wrong_it_goes_there(opened, fresh):
     form.box.locator(".sf-notice:focus").wait_for()
 
 
-def test_a_form_is_used_by_keyboard_alone(opened, fresh):
+def test_form_works_with_the_keyboard_alone(opened, fresh):
     page = opened("lab", "console")
     form = form_on(page, "list_offer_states").fill(member_id="")
     form.field("member_id").focus()
@@ -333,7 +333,7 @@ def test_a_form_is_used_by_keyboard_alone(opened, fresh):
     browser.OnPage(page, "Query").field("token").wait_for(state="visible")
 
 
-def test_letters_on_a_button_are_no_shortcuts_of_the_notebook(opened):
+def test_keys_in_a_form_do_not_trigger_notebook_shortcuts(opened):
     page = opened("lab", "console")
     cells = page.locator(".jp-Cell").count()
     form = form_on(page, "update_offer_state")
@@ -359,7 +359,7 @@ def test_every_field_is_found_by_its_label_and_described_by_its_help(operation, 
 # ---- outcomes that are not known -------------------------------------------------------------------------------------
 
 
-def test_a_lost_answer_is_looked_for_with_a_button(opened, service, fresh):
+def test_button_checks_whether_a_lost_response_had_an_effect(opened, service, fresh):
     member = next(fresh)["member_id"]
     form = form_on(opened("voila", "console"), "issue_offer")
     form.fill(campaign_id="TENCUPS", member_id=str(member), member_identifier="", external_ref_id="lost", expires_at="")
@@ -381,7 +381,7 @@ def test_a_lost_answer_is_looked_for_with_a_button(opened, service, fresh):
 
 
 @pytest.mark.parametrize("where", ["lab", "voila"])
-def test_production_is_red_and_asks_for_the_offer_state_to_be_typed(where, opened, service, session, fresh):
+def test_production_is_red_and_requires_typing_the_offer_state_id(where, opened, service, session, fresh):
     page = opened(where, "production")
     for operation in ("list_offer_states", "issue_offer", "void_offer_state"):
         banner = form_on(page, operation).box.locator(".sf-banner")
@@ -418,7 +418,7 @@ form => {
 
 
 @pytest.mark.parametrize("where", ["lab", "voila"])
-def test_a_file_is_uploaded_counted_issued_and_what_was_rejected_is_saved(where, opened, service, fresh, tmp_path):
+def test_upload_is_issued_and_rejected_rows_are_saved(where, opened, service, fresh, tmp_path):
     members = [next(fresh)["member_id"] for _ in range(3)]
     content = "member_id,note\n" + "".join(f"{member},=1+1\n" for member in [*members, 99_999_999])
     page = opened(where, "bulk")
@@ -452,7 +452,7 @@ def test_a_file_is_uploaded_counted_issued_and_what_was_rejected_is_saved(where,
 # ---- the key ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_key_is_emptied_at_once_and_is_in_no_saved_notebook(opened, folder, service):
+def test_key_is_cleared_at_once_and_is_in_no_saved_notebook(opened, folder, service):
     page = opened("lab", "connect")
     form = browser.OnPage(page, "Connect")
     identity, key = service.identity.reveal(), service.key.reveal()
@@ -509,7 +509,7 @@ CONTRAST = """
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_every_text_can_be_read_in_light_and_in_dark(theme, opened, fresh):
+def test_every_text_has_enough_contrast_in_light_and_dark(theme, opened, fresh):
     page = opened("lab", "console")
     browser.run_in_lab(page, "apputils:change-theme", theme=theme)
     form = form_on(page, "issue_offer").fill(campaign_id="", member_id="x", member_identifier="")
@@ -528,7 +528,7 @@ def test_every_text_can_be_read_in_light_and_in_dark(theme, opened, fresh):
     assert {name: round(ratio, 1) for name, ratio in contrasts.items() if ratio < 4.5} == {}
 
 
-def test_on_a_narrow_screen_nothing_sticks_out(opened, fresh):
+def test_nothing_overflows_on_a_narrow_screen(opened, fresh):
     page = opened("voila", "console")
     page.set_viewport_size({"width": 360, "height": 740})
     try:
@@ -556,7 +556,7 @@ def test_on_a_narrow_screen_nothing_sticks_out(opened, fresh):
 # ---- what is typed and what is answered ------------------------------------------------------------------------------
 
 
-def test_typing_fast_is_answered_for_what_was_typed_last(opened):
+def test_fast_typing_is_checked_for_the_last_text(opened):
     """The button never stands for an earlier text: only the answer to the last one enables it."""
     form = form_on(opened("lab", "console"), "issue_offer").fill(campaign_id="SUMMER26", member_identifier="")
     for text in ["1009", "x"] * 10:
@@ -574,7 +574,7 @@ def test_typing_fast_is_answered_for_what_was_typed_last(opened):
 # ---- the page of forms -----------------------------------------------------------------------------------------------
 
 
-def test_the_notebook_of_forms_is_a_page_with_every_form_and_no_code(opened, fresh):
+def test_forms_notebook_in_voila_shows_every_form_and_no_code(opened, fresh):
     page = opened("voila", "05_forms")
     page.locator("form.sf-form").nth(len(ENDPOINTS) + 2).wait_for(state="attached")
     alone = page.locator('form.sf-form[aria-label="Issue"]').nth(1)

@@ -15,7 +15,7 @@ DEPTH = 20
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_properties_hold_for_new_and_many_more_examples(file):
+def test_properties_hold_for_many_more_random_examples(file):
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)],
         env={**os.environ, "PROPERTY_DEPTH": str(DEPTH)},

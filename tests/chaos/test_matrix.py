@@ -36,7 +36,7 @@ def assert_nothing_wrong(tally):
 @pytest.mark.chaos
 @pytest.mark.parametrize(("operation", "fault"), CELLS)
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
-def test_the_matrix(matrix, database, operation, fault):
+def test_chaos_matrix(matrix, database, operation, fault):
     began = time.monotonic()
     tally = matrix.run((operation, fault, seed, database) for seed in range(SEEDS))
     seconds = time.monotonic() - began
@@ -46,7 +46,7 @@ def test_the_matrix(matrix, database, operation, fault):
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
-def test_a_slice_with_all_faults_together(matrix, database):
+def test_quick_matrix_with_all_faults_together(matrix, database):
     tally = matrix.run((operation, EVERYTHING, 101, database) for operation in OPERATIONS)
     assert_nothing_wrong(tally)
     assert tally.counts["unknown"] == 0
@@ -54,7 +54,7 @@ def test_a_slice_with_all_faults_together(matrix, database):
     assert tally.counts["faults"] > 0
 
 
-def test_a_slice_with_each_fault_alone(matrix):
+def test_quick_matrix_with_each_fault_alone(matrix):
     """In turn to one of the operations that it can happen to."""
     cells = []
     for number, fault in enumerate(QUICK_FAULTS):

@@ -24,13 +24,13 @@ def page(tmp_path, monkeypatch):
     return path
 
 
-def test_the_page_names_only_tests_that_exist():
+def test_reliability_page_names_only_existing_tests():
     named = set(re.findall(r"\b(\w+\.py)\b", DOCUMENT.read_text().split(BEGIN)[0]))
     assert named
     assert not {name for name in named if not (ROOT / "tests" / name).exists()}
 
 
-def test_the_tables_stand_between_the_marks_and_replace_those_that_were_there(page, capsys):
+def test_new_tables_replace_those_between_the_marks(page, capsys):
     chaos_report.show({"sqlite": cells_of("sqlite", lost=3), "postgresql": {}})
     chaos_report.show({"sqlite": cells_of("sqlite"), "postgresql": cells_of("postgresql", duplicates=1)})
     text = page.read_text()
@@ -43,14 +43,14 @@ def test_the_tables_stand_between_the_marks_and_replace_those_that_were_there(pa
     assert "not run yet" not in text
 
 
-def test_a_table_with_parts_missing_says_so(page):
+def test_table_with_missing_parts_has_a_note(page):
     cells = cells_of("sqlite")
     cells.popitem()
     chaos_report.show({"sqlite": cells})
     assert f"1 of the {len(WANTED['sqlite'])} parts of this table were not run yet" in page.read_text()
 
 
-def test_what_is_measured_again_replaces_what_was_and_the_rest_stays(tmp_path, monkeypatch):
+def test_new_figures_replace_old_ones_of_the_same_cell(tmp_path, monkeypatch):
     monkeypatch.setattr(chaos_report, "KEPT", tmp_path / "figures.jsonl")
     monkeypatch.setenv(chaos_report.KEEPING, "1")
     for fault, lost in (("half_body", 1), ("slow_bytes", 2), ("half_body", 0)):

@@ -23,12 +23,12 @@ def forker():
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("fault", FAULTS_OF_ISSUE)
-def test_the_sdk_under_the_same_faults(forker, fault):
+def test_sdk_under_the_same_faults(forker, fault):
     counts = run_sdk(forker, fault, range(SEEDS))
     keep_figures(table="sdk", operation="issue_offer", fault=fault, **counts)
 
 
-def test_the_peer_issues_and_is_counted(forker):
+def test_sdk_run_is_counted(forker):
     """Without faults it does all that it is asked; under lost answers it issues again, and that is seen."""
     assert run_sdk(forker, None, [0]) == {"rows": ROWS, "reported": ROWS, "duplicates": 0, "lost": 0, "untrue": 0}
     assert run_sdk(forker, "commit_then_500", [0])["duplicates"] > 0

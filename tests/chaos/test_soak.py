@@ -47,7 +47,7 @@ def watch(issuer, ledger):
 
 
 @pytest.mark.chaos
-def test_two_hundred_thousand_rows_leave_nothing_behind_and_need_no_more_memory_than_a_few(tmp_path):
+def test_soak_of_200_000_rows_has_flat_memory_and_leaves_nothing(tmp_path):
     ledger = str(tmp_path / "ledger.db")
     with SandboxProcess.start(members=ROWS + 400, startup_timeout_s=120) as service:
         world = World(service, "soak")

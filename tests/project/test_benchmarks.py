@@ -19,7 +19,7 @@ RUN = ROOT / "benchmarks" / "run.py"
         ("list", ["| SDK 1.5.0 |", "| list_many "]),
     ],
 )
-def test_the_short_look_of_a_benchmark_prints_its_tables(name, lines):
+def test_quick_benchmark_prints_its_tables(name, lines):
     ended = subprocess.run(
         [sys.executable, str(RUN), "--quick", name], check=False, capture_output=True, text=True, timeout=300
     )

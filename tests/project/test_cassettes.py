@@ -48,12 +48,12 @@ def test_every_operation_has_its_success_and_each_documented_error():
     assert not any(missing.values()), missing
 
 
-def test_every_cassette_belongs_to_a_scenario_and_every_scenario_has_one():
+def test_cassettes_and_scenarios_match():
     assert {path.relative_to(CASSETTES).with_suffix("").as_posix() for path in every_cassette()} == ALL.keys()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_answer_in_question_has_the_status_that_names_the_cassette(name):
+def test_last_response_has_the_status_in_the_cassette_name(name):
     recorded = yaml.safe_load((CASSETTES / f"{name}.yaml").read_text(encoding="utf-8"))["interactions"]
 
     assert recorded[-1]["response"]["status"]["code"] == SCENARIOS[name].status
@@ -63,7 +63,7 @@ def test_the_answer_in_question_has_the_status_that_names_the_cassette(name):
 
 
 @pytest.mark.parametrize("name", [name for name, scenario in SCENARIOS.items() if scenario.raises is None])
-def test_a_success_becomes_a_frame_with_the_promised_columns(name, tmp_path):
+def test_replayed_success_has_the_documented_columns(name, tmp_path):
     scenario = SCENARIOS[name]
 
     with replayed(name, tmp_path) as (session, world, _):
@@ -75,7 +75,7 @@ def test_a_success_becomes_a_frame_with_the_promised_columns(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name, scenario in SCENARIOS.items() if scenario.raises is not None])
-def test_an_error_becomes_the_error_of_its_status(name, tmp_path):
+def test_replayed_error_raises_the_class_of_its_status(name, tmp_path):
     scenario = SCENARIOS[name]
 
     with replayed(name, tmp_path) as (session, world, _), pytest.raises(SparkflyError) as caught:
@@ -87,7 +87,7 @@ def test_an_error_becomes_the_error_of_its_status(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["void_offer_state/422", "void_offer_state_by_identifier/422"])
-def test_a_second_void_is_an_answer_with_a_trace_and_no_error(name, tmp_path):
+def test_second_void_returns_already_voided_with_a_trace(name, tmp_path):
     with replayed(name, tmp_path) as (session, world, _):
         frame = SCENARIOS[name].call(session, world)
 
@@ -95,7 +95,7 @@ def test_a_second_void_is_an_answer_with_a_trace_and_no_error(name, tmp_path):
     assert frame["trace"].str.fullmatch("[0-9a-f]{30}").all()
 
 
-def test_a_lost_answer_to_a_change_is_asked_for_once(tmp_path):
+def test_change_with_a_lost_response_is_sent_once(tmp_path):
     with replayed("issue_offer/500", tmp_path) as (session, world, cassette):
         with pytest.raises(OutcomeUnknown):
             SCENARIOS["issue_offer/500"].call(session, world)
@@ -103,7 +103,7 @@ def test_a_lost_answer_to_a_change_is_asked_for_once(tmp_path):
         assert [request.path for request in cassette.requests].count("/v1.0/members/offer_states/issue") == 1
 
 
-def test_a_bulk_run_issues_lists_and_voids(tmp_path):
+def test_replayed_bulk_run_issues_lists_and_voids(tmp_path):
     with replayed("bulk/issue_list_void", tmp_path) as (session, world, _):
         rows = BULK["bulk/issue_list_void"].call(session, world)
 
@@ -112,7 +112,7 @@ def test_a_bulk_run_issues_lists_and_voids(tmp_path):
     assert rows["error"].iloc[2] == "Member not found - not found"
 
 
-def test_a_bulk_run_settles_lost_answers_by_reading_back(tmp_path):
+def test_replayed_bulk_run_settles_lost_responses_by_readback(tmp_path):
     with replayed("bulk/lost_answers", tmp_path) as (session, world, cassette):
         rows = BULK["bulk/lost_answers"].call(session, world)
 
@@ -124,25 +124,25 @@ def test_a_bulk_run_settles_lost_answers_by_reading_back(tmp_path):
 # ---- what fails ------------------------------------------------------------------------------------------------------
 
 
-def test_a_request_that_was_not_recorded_fails_and_says_what_to_do(tmp_path):
+def test_request_that_was_not_recorded_fails_with_a_hint(tmp_path):
     unmatched = pytest.raises(AssertionError, match=r"GET .*/members/77/offer_states(?s:.*)make cassettes")
     with unmatched, replayed("list_offer_states/200", tmp_path) as (session, _, _):
         session.list_offer_states(77)
 
 
-def test_a_request_that_was_recorded_and_not_asked_for_fails(tmp_path):
+def test_recorded_request_that_is_not_sent_fails(tmp_path):
     unused = pytest.raises(AssertionError, match=r"recorded and not asked for: .*/void")
     with unused, replayed("void_offer_state/200", tmp_path) as (session, world, _):
         SCENARIOS["issue_offer_state/200"].call(session, world)
 
 
-def test_a_missing_cassette_fails_and_says_what_to_do(tmp_path):
+def test_missing_cassette_fails_with_a_hint(tmp_path):
     missing = pytest.raises(AssertionError, match="record it with: make cassettes")
     with missing, replayed("issue_offer/201", tmp_path, folder=tmp_path):
         pass
 
 
-def test_playing_writes_nothing(tmp_path):
+def test_replay_writes_nothing(tmp_path):
     before = {path: path.read_bytes() for path in every_cassette()}
 
     with pytest.raises(AssertionError), replayed("list_offer_states/200", tmp_path) as (session, _, _):
@@ -154,7 +154,7 @@ def test_playing_writes_nothing(tmp_path):
 # ---- secrets ---------------------------------------------------------------------------------------------------------
 
 
-def test_no_cassette_holds_a_secret():
+def test_no_cassette_contains_a_secret():
     for path in every_cassette():
         for interaction in yaml.safe_load(path.read_text(encoding="utf-8"))["interactions"]:
             for side in ("request", "response"):
@@ -162,7 +162,7 @@ def test_no_cassette_holds_a_secret():
                     assert name.lower() not in SECRET_HEADERS or values == [REPLACEMENT], path
 
 
-def test_no_cassette_holds_anything_that_looks_like_a_key():
+def test_no_cassette_contains_a_random_looking_text():
     looks_random = re.compile(r"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]*[0-9])(?=[A-Za-z0-9_-]*[A-Z])[A-Za-z0-9_-]{24,}")
 
     found = {path.name: looks_random.findall(path.read_text(encoding="utf-8")) for path in every_cassette()}
@@ -170,7 +170,7 @@ def test_no_cassette_holds_anything_that_looks_like_a_key():
     assert not any(found.values()), found
 
 
-def test_every_recorded_address_is_one_that_cannot_be_reached():
+def test_every_recorded_address_is_unreachable():
     for path in every_cassette():
         addresses = re.findall(r"^ *uri: (\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
         assert addresses
@@ -187,7 +187,7 @@ def connection(sandbox_service):
     }
 
 
-def test_recording_replaces_every_secret_and_everything_of_value(sandbox_service, connection, tmp_path):
+def test_recording_replaces_every_secret_token_and_credential(sandbox_service, connection, tmp_path):
     seen = []
 
     def call(session, world):
@@ -208,7 +208,7 @@ def test_recording_replaces_every_secret_and_everything_of_value(sandbox_service
     assert "token=offer-state-token-" in text
 
 
-def test_a_recording_that_would_hold_a_secret_is_not_written(sandbox_service, connection, tmp_path):
+def test_recording_with_a_secret_is_not_written(sandbox_service, connection, tmp_path):
     def call(session, _world):
         return session.query_offer_states(external_ref_id=connection["key"])
 
@@ -222,7 +222,7 @@ def test_a_recording_that_would_hold_a_secret_is_not_written(sandbox_service, co
     assert not issubclass(urllib3.HTTPConnectionPool.ConnectionCls, vcr.stubs.VCRConnection), "what follows is recorded"
 
 
-def test_what_answers_otherwise_than_expected_is_not_written(sandbox_service, connection, tmp_path):
+def test_unexpected_response_is_not_recorded(sandbox_service, connection, tmp_path):
     surprise = Scenario("list_offer_states", 404, SCENARIOS["list_offer_states/200"].call, NotFound)
 
     with pytest.raises(record_cassettes.NotAsExpected):

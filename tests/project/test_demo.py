@@ -31,7 +31,7 @@ def line_of(text, step):
     return line
 
 
-def test_the_demo_issues_each_row_once(shown):
+def test_demo_issues_each_row_once(shown):
     text, _ = shown
     issued = counts_in(line_of(text, "Issue"))["issued"]
 
@@ -40,7 +40,7 @@ def test_the_demo_issues_each_row_once(shown):
     assert f"{issued} issued. Nothing was sent." in line_of(text, "Again")
 
 
-def test_the_csv_holds_what_was_issued_with_those_voided(shown):
+def test_demo_csv_has_the_issued_and_voided_states(shown):
     text, written = shown
     statuses = written["status"].value_counts().to_dict()
 
@@ -50,14 +50,14 @@ def test_the_csv_holds_what_was_issued_with_those_voided(shown):
     assert written["offer_state_id"].is_unique
 
 
-def test_the_demo_is_readable(shown):
+def test_demo_output_is_short(shown):
     text, _ = shown
 
     assert len(text.splitlines()) <= 10
     assert max(map(len, text.splitlines())) <= 200
 
 
-def test_a_step_that_fails_is_said_and_is_no_success(tmp_path, capsys):
+def test_demo_reports_a_failed_step(tmp_path, capsys):
     (tmp_path / "taken").write_text("a file where a folder is needed", encoding="utf-8")
 
     status = demo.main(["--members", "40", "--csv", str(tmp_path / "taken" / "audit.csv")])

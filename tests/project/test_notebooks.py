@@ -74,14 +74,14 @@ notebooks = pytest.mark.parametrize("path", notebook_runs.NOTEBOOKS, ids=lambda 
 
 
 @notebooks
-def test_a_notebook_shows_what_is_kept_in_its_file(path, runs):
+def test_notebook_run_reproduces_its_saved_outputs(path, runs):
     kept = nbformat.read(path, as_version=4)
 
     assert notebook_runs.outputs_of(runs(path)) == notebook_runs.outputs_of(kept)
 
 
 @pytest.mark.parametrize("name", PROMISES)
-def test_a_notebook_keeps_the_promises_of_its_text(name, runs):
+def test_notebook_outputs_match_its_text(name, runs):
     notebook = runs(notebook_runs.ROOT / "notebooks" / f"{name}.ipynb")
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     shown = dict(zip(sources, notebook_runs.outputs_of(notebook), strict=True))
@@ -92,7 +92,7 @@ def test_a_notebook_keeps_the_promises_of_its_text(name, runs):
 
 
 @notebooks
-def test_a_sentence_stands_before_each_cell(path):
+def test_notebook_has_a_sentence_before_each_cell(path):
     cells = nbformat.read(path, as_version=4).cells
     bare = [
         after.source
@@ -105,7 +105,7 @@ def test_a_sentence_stands_before_each_cell(path):
 
 
 @notebooks
-def test_a_notebook_holds_no_path_no_port_and_no_error(path):
+def test_notebook_contains_no_path_port_or_error(path):
     text = path.read_text(encoding="utf-8")
     found = re.findall(r"127\.0\.0\.1:\d+|localhost:\d+|/(?:home|Users|root|tmp|work)/[^\"\\ ]*", text)
 

@@ -22,7 +22,7 @@ def credentials(sandbox_service, monkeypatch):
     monkeypatch.setenv("SPARKFLY_KEY", sandbox_service.key.reveal())
 
 
-def test_the_python_of_the_readme_runs_in_order(credentials, monkeypatch, tmp_path, capsys):
+def test_readme_python_runs_in_order(credentials, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     names = {}
@@ -42,7 +42,7 @@ def test_the_python_of_the_readme_runs_in_order(credentials, monkeypatch, tmp_pa
     assert "complete: all 3 members were read" in capsys.readouterr().out
 
 
-def test_the_readme_explains_every_outcome():
+def test_readme_explains_every_outcome():
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| .* \|$", README, re.MULTILINE)
 
     explained = {word for row in rows for word in re.findall(r"`(\w+)`", row)}
@@ -50,14 +50,14 @@ def test_the_readme_explains_every_outcome():
     assert explained >= OUTCOMES.keys()
 
 
-def test_every_file_that_the_readme_links_to_is_there():
+def test_every_file_that_the_readme_links_exists():
     linked = re.findall(r"\]\(((?!https?:)[^)#]+)\)", README)
 
     assert linked
     assert [name for name in linked if not (ROOT / name).exists()] == []
 
 
-def test_every_make_target_that_the_readme_names_is_there():
+def test_every_make_target_that_the_readme_names_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     named = {inline or line for inline, line in re.findall(r"`make ([a-z]+)`|^make ([a-z]+)", README, re.MULTILINE)}
 

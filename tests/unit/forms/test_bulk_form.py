@@ -59,7 +59,7 @@ def issue(session, rows, campaign, **typed):
     return hand.confirm(hand.screen["confirm"]["label"].split()[-1]).press("run")
 
 
-def test_a_frame_is_issued_row_by_row_and_the_result_has_its_index(session, service, members):
+def test_bulk_issue_issues_each_row_and_keeps_the_index(session, service, members):
     rows = members[["member_id"]].set_index(pd.Index(list("abcdef")))
     hand = issue(session, rows, "VIP26")
 
@@ -68,14 +68,14 @@ def test_a_frame_is_issued_row_by_row_and_the_result_has_its_index(session, serv
     assert {state["member_id"] for state in made_for(service, "VIP26")} == set(members.member_id)
 
 
-def test_a_preview_sends_nothing(session, service, members):
+def test_bulk_preview_sends_nothing(session, service, members):
     hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="TENCUPS")).press("preview")
 
     assert hand.notice["title"] == "6 rows looked at; nothing was sent yet."
     assert made_for(service, "TENCUPS") == []
 
 
-def test_only_the_right_number_of_rows_starts_the_run(session, service, members):
+def test_bulk_run_requires_the_exact_number_of_rows(session, service, members):
     hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="TENCUPS")).press("preview")
     for wrong in ("", "5", "66", "six"):
         hand.confirm(wrong).press("run")
@@ -85,7 +85,7 @@ def test_only_the_right_number_of_rows_starts_the_run(session, service, members)
     assert hand.confirm("6").can("run")
 
 
-def test_an_uploaded_file_keeps_leading_zeros_and_its_rows_go_out(session, service):
+def test_upload_keeps_leading_zeros_and_is_issued(session, service):
     identifiers = [member["member_identifier"] for member in service.members(3)]
     hand = Hand(forms.BulkForm(session, campaign_id="BIRTHDAY"))
     assert not hand.can("preview")
@@ -109,25 +109,25 @@ def test_an_uploaded_file_keeps_leading_zeros_and_its_rows_go_out(session, servi
         (b"a,b\n\n1\n", "line 3 has 1 cells"),
     ],
 )
-def test_what_is_no_csv_file_is_refused_beside_the_field(session, content, words):
+def test_invalid_upload_is_rejected_beside_its_field(session, content, words):
     hand = Hand(forms.BulkForm(session, campaign_id="VIP26")).upload(content)
 
     assert words in hand.problem("rows")
     assert not hand.can("preview")
 
 
-def test_a_file_of_a_european_excel_is_read_too():
+def test_upload_accepts_semicolon_separated_csv():
     assert read_upload(b"member_id;reason\n1009;a, b\n").to_dict("records") == [{"member_id": "1009", "reason": "a, b"}]
 
 
-def test_a_file_that_lacks_a_column_says_which(session):
+def test_upload_without_a_required_column_names_the_column(session):
     hand = Hand(forms.BulkForm(session, campaign_id="VIP26")).upload(b"name\nAnn\n").press("preview")
 
     assert "needs a column member_id" in hand.said
     assert not hand.can("run")
 
 
-def test_while_a_row_has_a_problem_nothing_is_sent_unless_it_is_left_out(session, service, members):
+def test_bulk_form_sends_nothing_until_bad_rows_are_left_out(session, service, members):
     rows = pd.DataFrame({"member_id": [*members.member_id.astype(str), "nobody", "1001"], "note": range(8)})
     hand = Hand(forms.BulkForm(session, rows, campaign_id="WELCOME26")).press("preview")
     assert "6 valid, 1 invalid, 1 duplicate" in hand.said
@@ -143,7 +143,7 @@ def test_while_a_row_has_a_problem_nothing_is_sent_unless_it_is_left_out(session
     assert len(made_for(service, "WELCOME26")) == 6
 
 
-def test_rejected_rows_are_handed_over_as_csv_with_the_reason(session, members, tmp_path):
+def test_rejected_rows_are_saved_as_csv_with_the_reason(session, members, tmp_path):
     rows = pd.DataFrame({"member_id": [members.member_id[0], 99_999_999], "name": ["=1+1", "Zoë"]})
     hand = issue(session, rows, "WINBACK26")
     sent = []
@@ -159,14 +159,14 @@ def test_rejected_rows_are_handed_over_as_csv_with_the_reason(session, members, 
     assert hand.notice["title"].startswith("1 rejected row handed")
 
 
-def test_a_frame_with_times_that_have_no_zone_can_be_handed_back(tmp_path):
+def test_rejected_rows_with_naive_times_can_be_saved(tmp_path):
     frame = pd.DataFrame({"when": pd.to_datetime(["2027-01-01"]), "name": ["=cmd()"]})
 
     assert csv_bytes(frame).decode().splitlines()[1].startswith("2027-01-01")
     assert "\r\n" in csv_bytes(frame).decode()
 
 
-def test_progress_is_told_row_by_row_while_it_runs(session, members):
+def test_bulk_form_shows_progress(session, members):
     hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="VIP26"))
     seen = []
     hand.form.observe(lambda change: seen.append(dict(change.new)), "progress")
@@ -176,7 +176,7 @@ def test_progress_is_told_row_by_row_while_it_runs(session, members):
     assert seen[-1] == {"done": 6, "total": 6, "unit": "row"}
 
 
-def test_a_press_that_comes_twice_runs_once(session, service, members):
+def test_bulk_form_runs_once_when_pressed_twice(session, service, members):
     hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="SUMMER26", operation="issue"))
     hand.press("preview").confirm("6")
     turn = hand.screen["turn"]
@@ -186,7 +186,7 @@ def test_a_press_that_comes_twice_runs_once(session, service, members):
     assert len(made_for(service, "SUMMER26")) == 6
 
 
-def test_a_void_shows_what_it_would_void_and_what_it_would_not(session, service, members):
+def test_bulk_void_preview_shows_statuses_and_missing_states(session, service, members):
     issued = issue(session, members[["member_id"]].head(3), "TENCUPS").form.result
     session.void_offer_state(issued.member_id[0], issued.offer_state_id[0])
     wrong = issued.tail(1).assign(offer_state_id=999_999_999)
@@ -206,7 +206,7 @@ def test_a_void_shows_what_it_would_void_and_what_it_would_not(session, service,
     assert hand.form.rejected.offer_state_id.tolist() == [999_999_999]
 
 
-def test_the_line_of_python_stands_there(session, members):
+def test_bulk_form_shows_its_python_line(session, members):
     hand = Hand(forms.BulkForm(session, members[["member_id"]], campaign_id="VIP26")).type(reason="June")
     assert hand.screen["python"] == {
         "line": "result = session.issue_many(plan, campaign_id='VIP26', reason='June', confirm=...)", "ready": False,
@@ -217,7 +217,7 @@ def test_the_line_of_python_stands_there(session, members):
     assert hand.screen["python"]["ready"]
 
 
-def test_on_production_the_number_is_what_the_session_asks_for(service, members, tmp_path):
+def test_bulk_form_passes_the_confirmation_on_production(service, members, tmp_path):
     with Session(
         "production", base_url=service.base_url, identity=service.identity.reveal(), key=service.key.reveal(),
         ledger=str(tmp_path / "ledger.db"),
@@ -228,7 +228,7 @@ def test_on_production_the_number_is_what_the_session_asks_for(service, members,
         assert hand.notice["title"] == "Ended: 6 issued."
 
 
-def test_unknown_rows_are_read_back_with_a_button(members, tmp_path):
+def test_button_settles_unknown_rows(members, tmp_path):
     with (
         SandboxProcess.start(members=10, faults=LOST_AND_UNREADABLE) as broken,
         Session("sandbox", base_url=broken.base_url, identity=broken.identity.reveal(), key=broken.key.reveal(),
@@ -247,7 +247,7 @@ def test_unknown_rows_are_read_back_with_a_button(members, tmp_path):
         assert len(made_for(broken, "SUMMER26")) == 2
 
 
-def test_a_run_that_is_halted_says_why_and_keeps_what_ended(tmp_path):
+def test_halted_bulk_run_shows_the_reason_and_keeps_results(tmp_path):
     refused = ScriptedResponse(403, {"error": "campaign is <b>not</b> yours"})
     with (
         ScriptedServer(answer=lambda _received: refused) as server,
@@ -261,14 +261,14 @@ def test_a_run_that_is_halted_says_why_and_keeps_what_ended(tmp_path):
         assert len(hand.form.rejected)
 
 
-def test_only_frames_and_known_operations_are_taken(session):
+def test_bulk_form_rejects_other_inputs_and_operations(session):
     with pytest.raises(InvalidInput, match="frame must be a DataFrame, not list"):
         forms.BulkForm(session, [1, 2])
     with pytest.raises(InvalidInput, match="operation 'redeem' has no bulk form"):
         forms.BulkForm(session, operation="redeem")
 
 
-def test_changing_the_frame_after_the_preview_changes_nothing_of_what_is_sent(tmp_path):
+def test_change_of_the_frame_after_the_preview_is_not_sent(tmp_path):
     receipt = ScriptedResponse(201, {"offer_state": RECEIPT})
     with (
         ScriptedServer(receipt) as server,
@@ -282,7 +282,7 @@ def test_changing_the_frame_after_the_preview_changes_nothing_of_what_is_sent(tm
         assert server.received[0].json["offer_state"]["member_id"] == 2
 
 
-def test_a_listener_hears_progress_of_its_own_thread_only():
+def test_progress_listener_gets_only_events_of_its_own_thread():
     heard = []
     with progress_told_to(lambda *told: heard.append(told)):
         with progress_bar(3, "label", "row", shown=True) as bar:

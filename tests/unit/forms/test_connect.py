@@ -36,7 +36,7 @@ def connect(hand, **secrets):
     return hand
 
 
-def test_environment_identity_and_key_make_a_session(hand, credentials):
+def test_connect_creates_a_session(hand, credentials):
     heard = []
     hand.form.on_connect(heard.append)
     connect(hand, **credentials)
@@ -46,13 +46,13 @@ def test_environment_identity_and_key_make_a_session(hand, credentials):
     assert len(hand.form.session.list_offer_states(1001)) > 0
 
 
-def test_the_button_waits_for_identity_and_key(hand):
+def test_connect_button_requires_identity_and_key(hand):
     assert not hand.can("connect")
     assert not hand.type(identity="given").can("connect")
     assert hand.type(key="given").can("connect")
 
 
-def test_credentials_that_are_not_accepted_make_no_session_and_are_not_repeated(hand, credentials):
+def test_rejected_credentials_create_no_session_and_are_not_shown(hand, credentials):
     connect(hand, identity=credentials["identity"], key=WRONG)
 
     assert hand.notice["kind"] == "refused"
@@ -61,7 +61,7 @@ def test_credentials_that_are_not_accepted_make_no_session_and_are_not_repeated(
     assert WRONG not in hand.shown()
 
 
-def test_the_secrets_are_in_no_state_no_repr_and_no_log(hand, credentials, caplog):
+def test_secrets_are_in_no_state_repr_or_log(hand, credentials, caplog):
     states = []
     hand.form.observe(lambda _change: states.append(hand.shown()))
     with caplog.at_level(logging.DEBUG):
@@ -72,7 +72,7 @@ def test_the_secrets_are_in_no_state_no_repr_and_no_log(hand, credentials, caplo
         assert not any(secret in text for text in everything)
 
 
-def test_a_form_that_was_used_holds_no_key_but_that_of_its_session(hand, credentials):
+def test_form_does_not_keep_the_key_after_a_failed_attempt(hand, credentials):
     connect(hand, identity=credentials["identity"], key=WRONG)
     gc.collect()
 
@@ -80,7 +80,7 @@ def test_a_form_that_was_used_holds_no_key_but_that_of_its_session(hand, credent
     assert WRONG not in str(hand.form.__dict__)
 
 
-def test_production_is_announced_before_anything_is_typed(sandbox_service):
+def test_connect_shows_the_production_banner_when_selected(sandbox_service):
     hand = Hand(forms.Connect())
     assert [value for value, _ in hand.form.spec["fields"][0]["choices"]] == ["staging", "production"]
     assert hand.screen["banner"] == ""
@@ -90,7 +90,7 @@ def test_production_is_announced_before_anything_is_typed(sandbox_service):
     assert hand.screen["actions"][0]["label"] == "Connect to production"
 
 
-def test_the_line_of_python_reads_the_secrets_from_the_environment(hand, credentials):
+def test_connect_python_line_reads_secrets_from_the_environment(hand, credentials):
     connect(hand, **credentials)
 
     line = hand.screen["python"]["line"]
@@ -98,7 +98,7 @@ def test_the_line_of_python_reads_the_secrets_from_the_environment(hand, credent
     compile(line, "pasted", "exec")
 
 
-def test_the_key_is_a_password_field_that_python_never_fills(hand):
+def test_key_is_a_password_field_without_initial_value(hand):
     fields = {field["name"]: field for field in hand.form.spec["fields"]}
 
     assert fields["key"]["input"] == "password"
@@ -106,12 +106,12 @@ def test_the_key_is_a_password_field_that_python_never_fills(hand):
     assert fields["key"]["value"] == fields["identity"]["value"] == ""
 
 
-def test_an_environment_that_needs_an_address_says_so():
+def test_connect_to_sandbox_requires_base_url():
     with pytest.raises(ConfigurationError, match=r"Session\.sandbox\(\)"):
         forms.Connect("sandbox")
 
 
-def test_a_key_with_a_line_break_is_refused_without_being_shown(hand):
+def test_key_with_a_line_break_is_rejected_and_not_shown(hand):
     connect(hand, identity="me", key="5ecret\nkey")
 
     assert hand.notice["kind"] == "refused"
@@ -119,7 +119,7 @@ def test_a_key_with_a_line_break_is_refused_without_being_shown(hand):
     assert hand.form.session is None
 
 
-def test_the_form_is_not_pickled_with_its_session(hand, credentials):
+def test_connect_form_cannot_be_pickled(hand, credentials):
     connect(hand, **credentials)
 
     with pytest.raises((TypeError, AttributeError, ConfigurationError, pickle.PicklingError)):

@@ -59,7 +59,7 @@ def send(hand):
 # ---- what there is ---------------------------------------------------------------------------------------------------
 
 
-def test_there_is_a_form_of_its_own_for_every_operation_and_a_tab_for_each(session):
+def test_every_operation_has_a_form_class_and_a_tab(session):
     console = session.forms()
 
     assert list(console.forms) == list(ENDPOINTS) == list(forms.FORMS)
@@ -70,7 +70,7 @@ def test_there_is_a_form_of_its_own_for_every_operation_and_a_tab_for_each(sessi
 
 
 @pytest.mark.parametrize("name", list(ENDPOINTS))
-def test_a_form_asks_for_exactly_what_the_method_takes(session, name):
+def test_form_fields_equal_the_parameters_of_the_method(session, name):
     form = forms.FORMS[name](session)
     parameters = dict(inspect.signature(getattr(Session, name)).parameters)
     del parameters["self"]
@@ -86,7 +86,7 @@ def test_a_form_asks_for_exactly_what_the_method_takes(session, name):
             assert shown["label"]
 
 
-def test_times_are_asked_for_in_the_time_zone_of_the_session(sandbox_service):
+def test_time_fields_use_the_time_zone_of_the_session(sandbox_service):
     common = {"base_url": sandbox_service.base_url, "token": "t"}
     with Session("sandbox", **common) as plain, Session("sandbox", tz="Europe/Zurich", **common) as zoned:
         for session, zone in ((plain, "UTC"), (zoned, "Europe/Zurich")):
@@ -94,7 +94,7 @@ def test_times_are_asked_for_in_the_time_zone_of_the_session(sandbox_service):
             assert (fields["expires_at"]["input"], fields["expires_at"]["unit"]) == ("time", zone)
 
 
-def test_a_form_begins_with_the_values_that_it_is_given_and_refuses_others(session):
+def test_form_accepts_initial_values_and_rejects_unknown_fields(session):
     hand = hand_of(session, "issue_offer", campaign_id="SUMMER26", member_id=1001)
 
     assert hand.can("send")
@@ -102,7 +102,7 @@ def test_a_form_begins_with_the_values_that_it_is_given_and_refuses_others(sessi
         forms.IssueOffer(session, nonsense=1)
 
 
-def test_a_form_says_in_a_terminal_what_it_is(session):
+def test_repr_of_a_form_names_its_operation_and_environment(session):
     assert repr(forms.VoidOfferState(session)).startswith("<VoidOfferState: Void (sandbox)")
     assert "11 forms" in repr(session.forms())
 
@@ -111,7 +111,7 @@ def test_a_form_says_in_a_terminal_what_it_is(session):
 
 
 @pytest.mark.parametrize("name", list(ENDPOINTS))
-def test_the_button_works_with_the_right_input_and_with_no_other(session, name):
+def test_button_is_enabled_only_with_complete_input(session, name):
     hand = hand_of(session, name)
     button = "review" if name in EFFECTS else "send"
     if any(field.required for field in ENDPOINTS[name].fields) or ENDPOINTS[name].one_of:
@@ -123,7 +123,7 @@ def test_the_button_works_with_the_right_input_and_with_no_other(session, name):
     assert hand.screen["problems"] == {}
 
 
-def test_what_is_missing_is_said_beside_the_field(session):
+def test_missing_value_is_shown_beside_its_field(session):
     hand = hand_of(session, "get_offer_state").type(member_id="1009")
 
     assert hand.problem("offerstate_id") == "needed: the offer state's ID"
@@ -144,14 +144,14 @@ def test_what_is_missing_is_said_beside_the_field(session):
         ),
     ],
 )
-def test_what_is_wrong_is_said_where_it_is_and_nothing_can_be_sent(session, values, place, words):
+def test_wrong_value_is_shown_beside_its_field_and_blocks_sending(session, values, place, words):
     hand = hand_of(session, "issue_offer", campaign_id="SUMMER26").type(**values)
 
     assert words in hand.problem(place)
     assert not hand.can("send")
 
 
-def test_a_date_that_is_not_complete_is_no_missing_date(session):
+def test_incomplete_date_is_a_problem_and_not_an_empty_field(session):
     hand = hand_of(session, "issue_offer", campaign_id="SUMMER26", member_id=1001)
     hand.unfinished = ["expires_at"]
     hand.type()
@@ -160,7 +160,7 @@ def test_a_date_that_is_not_complete_is_no_missing_date(session):
     assert not hand.can("send")
 
 
-def test_a_time_that_the_clocks_skip_is_refused(sandbox_service):
+def test_form_rejects_a_nonexistent_local_time(sandbox_service):
     with Session("sandbox", base_url=sandbox_service.base_url, token="t", tz="America/New_York") as session:
         hand = hand_of(session, "issue_offer").type(campaign_id="X", member_id="1", expires_at="2027-03-14T02:30")
 
@@ -171,7 +171,7 @@ def test_a_time_that_the_clocks_skip_is_refused(sandbox_service):
 
 
 @pytest.mark.parametrize("name", list(ENDPOINTS))
-def test_the_line_of_python_does_what_the_form_does(on_server, name):
+def test_python_line_sends_the_same_request_as_the_form(on_server, name):
     answers = [success(ENDPOINTS[name])]
     if name in EFFECTS and name != "void_offer_state_by_identifier":
         answers.insert(0, success(ENDPOINTS["get_offer_state"]))
@@ -187,7 +187,7 @@ def test_the_line_of_python_does_what_the_form_does(on_server, name):
         pd.testing.assert_frame_equal(hand.form.result, frame)
 
 
-def test_the_line_carries_times_that_mean_the_same_anywhere(sandbox_service):
+def test_python_line_has_times_in_utc(sandbox_service):
     with Session("sandbox", base_url=sandbox_service.base_url, token="t", tz="America/New_York") as session:
         hand = hand_of(session, "issue_offer").type(campaign_id="S", member_id="7", expires_at="2027-01-01T10:00")
 
@@ -196,13 +196,13 @@ def test_the_line_carries_times_that_mean_the_same_anywhere(sandbox_service):
         )
 
 
-def test_the_line_shows_what_is_still_open_and_cannot_be_copied_before(session):
+def test_python_line_marks_missing_values_and_is_not_ready(session):
     hand = hand_of(session, "get_offer_state").type(member_id="x/..", offerstate_id="")
 
     assert hand.screen["python"] == {"line": "session.get_offer_state('x/..', ...)", "ready": False}
 
 
-def test_text_that_would_end_the_line_stays_text(session):
+def test_python_line_escapes_input(session):
     hand = hand_of(session, "issue_offer").type(campaign_id="a'); import os; ('", member_id="1")
 
     call = compile(hand.screen["python"]["line"], "pasted", "eval")
@@ -213,7 +213,7 @@ def test_text_that_would_end_the_line_stays_text(session):
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_press_that_comes_twice_sends_once(on_server, name):
+def test_form_sends_once_when_pressed_twice(on_server, name):
     answers = [success(ENDPOINTS[name])]
     if name in EFFECTS and name != "void_offer_state_by_identifier":
         answers.insert(0, success(ENDPOINTS["get_offer_state"]))
@@ -229,7 +229,7 @@ def test_a_press_that_comes_twice_sends_once(on_server, name):
         assert hand.notice is None or hand.notice["kind"] != "refused"
 
 
-def test_two_presses_at_the_same_moment_send_once(on_server):
+def test_simultaneous_presses_send_once(on_server):
     """Jupyter may bring the events of widgets in several threads."""
     with ScriptedServer(success(ENDPOINTS["issue_offer"])) as server:
         hand = hand_of(on_server(server), "issue_offer").type(**typed("issue_offer"))
@@ -243,7 +243,7 @@ def test_two_presses_at_the_same_moment_send_once(on_server):
         assert len(server.received) == 1
 
 
-def test_the_same_is_sent_again_only_when_that_is_asked_for(on_server):
+def test_form_resends_the_same_values_only_on_request(on_server):
     with ScriptedServer(success(ENDPOINTS["issue_offer"]), success(ENDPOINTS["issue_offer"])) as server:
         hand = hand_of(on_server(server), "issue_offer").type(**typed("issue_offer")).press("send")
         assert not hand.can("send")
@@ -256,7 +256,7 @@ def test_the_same_is_sent_again_only_when_that_is_asked_for(on_server):
         assert len(server.received) == 2
 
 
-def test_the_values_of_the_press_are_sent_and_not_those_that_were_checked_before(on_server):
+def test_form_sends_the_values_of_the_press(on_server):
     with ScriptedServer(success(ENDPOINTS["issue_offer"])) as server:
         hand = hand_of(on_server(server), "issue_offer").type(campaign_id="S", member_id="100")
         hand.typed["member_id"] = "1009"
@@ -265,7 +265,7 @@ def test_the_values_of_the_press_are_sent_and_not_those_that_were_checked_before
         assert server.received[0].json["offer_state"]["member_id"] == 1009
 
 
-def test_a_press_with_values_that_are_wrong_sends_nothing(on_server):
+def test_form_with_wrong_values_sends_nothing(on_server):
     with ScriptedServer() as server:
         hand = hand_of(on_server(server), "issue_offer").type(**typed("issue_offer"))
         hand.typed["member_id"] = "oops"
@@ -275,7 +275,7 @@ def test_a_press_with_values_that_are_wrong_sends_nothing(on_server):
         assert "not a whole number" in hand.problem("member_id")
 
 
-def test_while_it_works_the_form_says_so_and_afterwards_it_can_be_used(on_server):
+def test_form_shows_that_it_is_working_and_is_usable_afterwards(on_server):
     with ScriptedServer(success(ENDPOINTS["list_offer_states"])) as server:
         hand = hand_of(on_server(server), "list_offer_states").type(member_id="2")
         seen = []
@@ -287,7 +287,7 @@ def test_while_it_works_the_form_says_so_and_afterwards_it_can_be_used(on_server
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_after_an_interrupt_the_form_can_be_used_and_does_not_send_again(on_server, stop, monkeypatch):
+def test_form_is_usable_and_does_not_resend_after_an_interrupt(on_server, stop, monkeypatch):
     with ScriptedServer() as server:
         session = on_server(server)
         hand = hand_of(session, "issue_offer").type(**typed("issue_offer"))
@@ -305,7 +305,7 @@ def test_after_an_interrupt_the_form_can_be_used_and_does_not_send_again(on_serv
         assert hand.can("look")
 
 
-def test_after_a_fault_of_ours_the_form_can_be_used_and_does_not_send_again(on_server, monkeypatch, caplog):
+def test_form_is_usable_and_does_not_resend_after_a_bug(on_server, monkeypatch, caplog):
     with ScriptedServer() as server:
         session = on_server(server)
         hand = hand_of(session, "issue_offer").type(**typed("issue_offer"))
@@ -369,7 +369,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("name", list(ENDPOINTS))
-def test_every_form_does_its_work_on_the_sandbox(session, sandbox_service, world, name):
+def test_every_form_performs_its_operation_on_the_sandbox(session, sandbox_service, world, name):
     hand = hand_of(session, name).type(**{key: str(value) for key, value in world[name].items()})
     send(hand)
 
@@ -387,7 +387,7 @@ def test_every_form_does_its_work_on_the_sandbox(session, sandbox_service, world
         assert truth[hand.form.result.offer_state_id[0]]["expires_at"] == "2030-01-01T12:00:00Z"
 
 
-def test_a_member_without_offer_states_is_no_error(on_server):
+def test_list_form_accepts_a_member_without_offer_states(on_server):
     with ScriptedServer(ScriptedResponse(200, {**INDEX, "total_entries": 0, "offer_states": []})) as server:
         hand = hand_of(on_server(server), "list_offer_states").type(member_id="2").press("send")
 
@@ -395,7 +395,7 @@ def test_a_member_without_offer_states_is_no_error(on_server):
         assert hand.form.result.empty
 
 
-def test_a_long_list_is_cut_and_says_where_the_rest_is(on_server):
+def test_long_list_is_truncated_with_a_note(on_server):
     states = [{"offer_state": {"offer_state_id": number}} for number in range(1, 131)]
     with ScriptedServer(
         ScriptedResponse(200, {**INDEX, "total_entries": 130, "per_page": 5000, "offer_states": states})
@@ -408,7 +408,7 @@ def test_a_long_list_is_cut_and_says_where_the_rest_is(on_server):
         assert len(hand.form.result) == 130
 
 
-def test_a_refusal_shows_message_and_trace_and_that_nothing_was_changed(on_server):
+def test_rejection_shows_message_trace_and_no_change(on_server):
     refused = ScriptedResponse(404, {"error": f"no such member {EVIL}", "trace": "t-4711"})
     with ScriptedServer(refused) as server:
         hand = hand_of(on_server(server), "issue_offer").type(**typed("issue_offer")).press("send")
@@ -420,7 +420,7 @@ def test_a_refusal_shows_message_and_trace_and_that_nothing_was_changed(on_serve
         assert hand.can("send")
 
 
-def test_a_service_that_cannot_be_reached_is_said_in_words(on_server):
+def test_unreachable_service_is_reported_in_plain_words(on_server):
     with ScriptedServer(listens=False) as server:
         hand = hand_of(on_server(server), "issue_offer").type(**typed("issue_offer")).press("send")
 
@@ -442,7 +442,7 @@ def index_of(*states):
     )
 
 
-def test_an_outcome_that_is_not_known_offers_to_look_and_does_not_send_again(on_server):
+def test_unknown_outcome_offers_a_check_and_no_resend(on_server):
     with ScriptedServer() as server:
         hand = lost(on_server, server)
 
@@ -453,7 +453,7 @@ def test_an_outcome_that_is_not_known_offers_to_look_and_does_not_send_again(on_
         assert not hand.can("again")
 
 
-def test_a_look_that_finds_the_reference_says_that_it_happened(on_server):
+def test_check_that_finds_the_reference_confirms_the_issue(on_server):
     with ScriptedServer() as server:
         hand = lost(on_server, server)
         server.then(index_of({**STATE, "offer_state_id": 6, "external_ref_id": "another"}, STATE))
@@ -464,7 +464,7 @@ def test_a_look_that_finds_the_reference_says_that_it_happened(on_server):
         assert not hand.can("look")
 
 
-def test_only_after_two_looks_that_find_nothing_it_can_be_sent_again(on_server):
+def test_resend_is_offered_after_two_checks_without_a_find(on_server):
     with ScriptedServer() as server:
         hand = lost(on_server, server)
         server.then(index_of(), index_of({**STATE, "external_ref_id": "another"}))
@@ -478,7 +478,7 @@ def test_only_after_two_looks_that_find_nothing_it_can_be_sent_again(on_server):
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_the_look_is_the_call_that_the_line_of_python_says(name):
+def test_check_makes_the_same_call_as_its_python_line(name):
     _, sent = build(ENDPOINTS[name], VALUES[name])
     look = read_back_of(sent)
     if look.call is None:
@@ -499,7 +499,7 @@ def test_the_look_is_the_call_that_the_line_of_python_says(name):
     assert called == [(look.call, look.by_position, look.by_name)]
 
 
-def test_without_a_reference_a_look_shows_what_is_there_and_leaves_the_verdict_to_the_person(on_server):
+def test_check_without_a_reference_shows_the_states_without_a_verdict(on_server):
     with ScriptedServer() as server:
         hand = lost(on_server, server, external_ref_id="")
         server.then(index_of(STATE))
@@ -510,7 +510,7 @@ def test_without_a_reference_a_look_shows_what_is_there_and_leaves_the_verdict_t
         assert hand.screen["tables"]
 
 
-def test_a_look_that_fails_leaves_the_outcome_unknown(on_server):
+def test_failed_check_leaves_the_outcome_unknown(on_server):
     with ScriptedServer() as server:
         hand = lost(on_server, server)
         server.then(ScriptedResponse(403, {"error": "no"}))
@@ -521,7 +521,7 @@ def test_a_look_that_fails_leaves_the_outcome_unknown(on_server):
         assert not hand.can("again")
 
 
-def test_a_lost_redemption_is_settled_by_reading_the_offer_state(on_server):
+def test_lost_redemption_is_confirmed_by_reading_the_offer_state(on_server):
     redeemed = ScriptedResponse(200, {"offer_state": {**STATE, "status": "redeemed"}})
     with ScriptedServer(success(ENDPOINTS["get_offer_state"]), DropRead(), redeemed) as server:
         hand = hand_of(on_server(server), "redeem_offer_state").type(**typed("redeem_offer_state"))
@@ -532,7 +532,7 @@ def test_a_lost_redemption_is_settled_by_reading_the_offer_state(on_server):
         assert hand.notice["title"] == "It happened: the service shows it."
 
 
-def test_an_issue_whose_answer_the_sandbox_loses_is_found_by_its_reference():
+def test_check_finds_an_issue_with_a_lost_response_by_its_reference():
     with (
         SandboxProcess.start(members=5, faults={"issue_offer:commit_then_drop": 1.0}) as service,
         Session(
@@ -551,7 +551,7 @@ def test_an_issue_whose_answer_the_sandbox_loses_is_found_by_its_reference():
 
 
 @pytest.mark.parametrize("name", ["update_offer_state", "redeem_offer_state", "void_offer_state"])
-def test_what_will_change_is_read_and_shown_before_anything_is_sent(on_server, name):
+def test_review_reads_and_shows_the_change_before_sending(on_server, name):
     with ScriptedServer(success(ENDPOINTS["get_offer_state"])) as server:
         hand = hand_of(on_server(server), name).type(**typed(name)).press("review")
 
@@ -564,7 +564,7 @@ def test_what_will_change_is_read_and_shown_before_anything_is_sent(on_server, n
         assert hand.can("confirm")
 
 
-def test_the_confirmed_values_are_those_that_were_shown(on_server):
+def test_confirmation_sends_the_reviewed_values(on_server):
     with ScriptedServer(success(ENDPOINTS["get_offer_state"]), ScriptedResponse(200)) as server:
         hand = hand_of(on_server(server), "void_offer_state").type(**typed("void_offer_state")).press("review")
         hand.typed["offerstate_id"] = "999"
@@ -573,7 +573,7 @@ def test_the_confirmed_values_are_those_that_were_shown(on_server):
         assert server.targets[-1] == "/v1.0/members/2/offer_states/7/void"
 
 
-def test_one_press_never_changes_anything(on_server):
+def test_change_requires_a_review_first(on_server):
     with ScriptedServer() as server:
         hand = hand_of(on_server(server), "void_offer_state").type(**typed("void_offer_state")).press("confirm")
 
@@ -581,7 +581,7 @@ def test_one_press_never_changes_anything(on_server):
         assert not hand.can("confirm")
 
 
-def test_going_back_sends_nothing(on_server):
+def test_back_button_sends_nothing(on_server):
     with ScriptedServer(success(ENDPOINTS["get_offer_state"])) as server:
         hand = hand_of(on_server(server), "void_offer_state").type(**typed("void_offer_state")).press("review")
         hand.press("back")
@@ -590,7 +590,7 @@ def test_going_back_sends_nothing(on_server):
         assert not hand.screen["locked"]
 
 
-def test_where_nothing_would_change_nothing_is_offered(on_server):
+def test_review_without_a_change_cannot_be_confirmed(on_server):
     with ScriptedServer(ScriptedResponse(200, {"offer_state": {**STATE, "status": "Voided"}})) as server:
         hand = hand_of(on_server(server), "void_offer_state").type(**typed("void_offer_state")).press("review")
 
@@ -598,7 +598,7 @@ def test_where_nothing_would_change_nothing_is_offered(on_server):
         assert not hand.can("confirm")
 
 
-def test_a_redemption_of_what_is_voided_carries_a_warning(on_server):
+def test_redemption_of_a_voided_offer_state_shows_a_warning(on_server):
     voided = {**STATE, "status": "voided", "locked": True}
     with ScriptedServer(ScriptedResponse(200, {"offer_state": voided})) as server:
         hand = hand_of(on_server(server), "redeem_offer_state").type(**typed("redeem_offer_state")).press("review")
@@ -607,7 +607,7 @@ def test_a_redemption_of_what_is_voided_carries_a_warning(on_server):
         assert "It is locked" in hand.said
 
 
-def test_a_review_that_cannot_be_read_offers_no_second_click(on_server):
+def test_failed_review_cannot_be_confirmed(on_server):
     with ScriptedServer(ScriptedResponse(404, {"error": "OfferState not found - not found"})) as server:
         hand = hand_of(on_server(server), "void_offer_state").type(**typed("void_offer_state")).press("review")
 
@@ -615,7 +615,7 @@ def test_a_review_that_cannot_be_read_offers_no_second_click(on_server):
         assert not hand.can("confirm")
 
 
-def test_a_void_by_identifier_says_that_it_could_not_be_read_first(on_server):
+def test_void_by_identifier_warns_that_it_could_not_read_first(on_server):
     name = "void_offer_state_by_identifier"
     with ScriptedServer(ScriptedResponse(200)) as server:
         hand = hand_of(on_server(server), name).type(**typed(name)).press("review")
@@ -626,7 +626,7 @@ def test_a_void_by_identifier_says_that_it_could_not_be_read_first(on_server):
         assert hand.notice["title"] == "Voided: offer state 7 of member m-2."
 
 
-def test_a_void_that_was_done_before_is_said_to_have_changed_nothing(on_server):
+def test_void_form_reports_an_earlier_void_as_no_change(on_server):
     name = "void_offer_state_by_identifier"
     with ScriptedServer(ScriptedResponse(422, {"error": "already voided", "trace": "t-9"})) as server:
         hand = send(hand_of(on_server(server), name).type(**typed(name)))
@@ -639,14 +639,14 @@ def test_a_void_that_was_done_before_is_said_to_have_changed_nothing(on_server):
 
 
 @pytest.mark.parametrize("name", list(ENDPOINTS))
-def test_every_form_on_production_says_so_and_on_no_other(on_server, name):
+def test_forms_have_a_banner_on_production_only(on_server, name):
     with ScriptedServer() as server:
         assert forms.FORMS[name](on_server(server, "production")).screen["banner"] == "PRODUCTION"
         assert forms.FORMS[name](on_server(server, "staging")).screen["banner"] == ""
 
 
 @pytest.mark.parametrize("name", list(EFFECTS))
-def test_on_production_the_offer_state_is_typed_before_it_is_changed(on_server, name):
+def test_change_on_production_requires_typing_the_offer_state_id(on_server, name):
     reads = [] if name == "void_offer_state_by_identifier" else [success(ENDPOINTS["get_offer_state"])]
     with ScriptedServer(*reads, success(ENDPOINTS[name])) as server:
         hand = hand_of(on_server(server, "production"), name).type(**typed(name)).press("review")
@@ -665,7 +665,7 @@ def test_on_production_the_offer_state_is_typed_before_it_is_changed(on_server, 
 # ---- text of the service ---------------------------------------------------------------------------------------------
 
 
-def test_text_of_the_service_reaches_the_page_as_text_and_nothing_is_made_html(on_server):
+def test_service_text_reaches_the_page_as_text_and_never_as_html(on_server):
     state = {**STATE, "offer_name": EVIL, "status": EVIL, "custom_data": EVIL}
     with ScriptedServer(ScriptedResponse(200, {"offer_state": state})) as server:
         hand = hand_of(on_server(server), "get_offer_state").type(**typed("get_offer_state")).press("send")
@@ -676,5 +676,5 @@ def test_text_of_the_service_reaches_the_page_as_text_and_nothing_is_made_html(o
         assert "insertAdjacentHTML" not in hand.form._esm
 
 
-def test_asked_fields_leave_paging_to_the_session():
+def test_form_fields_exclude_paging():
     assert [field.name for field in form_fields(ENDPOINTS["list_offer_states"])] == ["member_id"]

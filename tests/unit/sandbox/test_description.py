@@ -62,13 +62,13 @@ def point_at_something_that_exists(case, states):
 
 @schema.parametrize()
 @settings(max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_one_that_the_description_promises(case, service):
+def test_every_response_conforms_to_the_description(case, service):
     _sandbox, root, client, token, states = service
     point_at_something_that_exists(case, states)
     case.call_and_validate(base_url=root, session=client, headers={TOKEN_HEADER: token}, checks=CHECKS)
 
 
-def test_the_description_names_every_operation_once():
+def test_description_has_every_operation_once():
     named = [operation["operationId"] for path in describe()["paths"].values() for operation in path.values()]
 
     assert sorted(named) == sorted([*ENDPOINTS, "authenticate"])

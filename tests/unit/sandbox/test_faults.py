@@ -91,7 +91,7 @@ def test_every_fault_has_a_test():
 
 
 @pytest.mark.parametrize("fault", SEEN)
-def test_a_fault_shows_what_it_says_and_makes_what_it_says(fault, sandbox, client):
+def test_fault_has_the_documented_response_and_effect(fault, sandbox, client):
     before = sandbox.truth(generated=False)["faults"].get(fault, 0)
     sandbox.set_faults({fault: 1})
 
@@ -102,7 +102,7 @@ def test_a_fault_shows_what_it_says_and_makes_what_it_says(fault, sandbox, clien
 
 
 @pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault.stage == "response"])
-def test_a_void_whose_answer_is_lost_has_happened(fault, sandbox, client):
+def test_void_with_a_faulty_response_has_happened(fault, sandbox, client):
     state_id = client.issue_new(MEMBER)
     sandbox.set_faults({f"void_offer_state:{fault}": 1})
 
@@ -121,7 +121,7 @@ def test_a_void_whose_answer_is_lost_has_happened(fault, sandbox, client):
         ("commit_then_503", None),
     ],
 )
-def test_retry_after_says_seconds_or_is_not_there(fault, expected, sandbox, client):
+def test_retry_after_is_in_seconds_or_missing(fault, expected, sandbox, client):
     sandbox.set_faults({fault: 1})
 
     assert client.issue(member_id=MEMBER).headers.get("Retry-After") == expected
@@ -135,7 +135,7 @@ def test_retry_after_can_be_a_date(sandbox, client):
     assert abs(moment - dt.datetime.now(dt.timezone.utc)) < dt.timedelta(minutes=1)
 
 
-def test_a_revoked_token_stays_revoked_and_a_401_alone_does_not(sandbox, client):
+def test_token_revoked_invalidates_the_token_but_status_401_does_not(sandbox, client):
     sandbox.set_faults({"issue_offer:status_401": 1})
     client.issue(member_id=MEMBER)
     after_401 = client.call("GET", LISTING).status_code
@@ -146,7 +146,7 @@ def test_a_revoked_token_stays_revoked_and_a_401_alone_does_not(sandbox, client)
     assert (after_401, after_revocation) == (200, 401)
 
 
-def test_half_a_body_announces_more_than_it_sends(sandbox, client):
+def test_half_body_announces_more_than_it_sends(sandbox, client):
     sandbox.set_faults({"half_body": 1})
     connection = http.client.HTTPConnection("127.0.0.1", int(client.root.rpartition(":")[2]), timeout=10)
     connection.request("GET", f"/v1.0{LISTING}", headers=client.session.headers)
@@ -162,7 +162,7 @@ def test_half_a_body_announces_more_than_it_sends(sandbox, client):
 @pytest.mark.parametrize(
     ("fault", "kind"), [("wrong_content_type", "text/html; charset=utf-8"), ("unreadable_2xx", "application/json")]
 )
-def test_an_unreadable_success_is_no_json(fault, kind, sandbox, client):
+def test_unreadable_success_is_not_json(fault, kind, sandbox, client):
     sandbox.set_faults({fault: 1})
 
     answer = client.issue(member_id=MEMBER)
@@ -172,7 +172,7 @@ def test_an_unreadable_success_is_no_json(fault, kind, sandbox, client):
         answer.json()
 
 
-def test_slow_bytes_arrive_whole_and_slowly(sandbox, client):
+def test_slow_bytes_delays_the_complete_response(sandbox, client):
     sandbox.set_faults({"slow_bytes": 1})
     began = time.monotonic()
 
@@ -180,7 +180,7 @@ def test_slow_bytes_arrive_whole_and_slowly(sandbox, client):
     assert time.monotonic() - began >= TIMES["slow_s"]
 
 
-def test_an_answer_without_bytes_comes_as_slowly(sandbox, client):
+def test_slow_bytes_delays_an_empty_response_too(sandbox, client):
     state_id = client.issue_new(MEMBER)
     sandbox.set_faults({"slow_bytes": 1})
     began = time.monotonic()
@@ -192,7 +192,7 @@ def test_an_answer_without_bytes_comes_as_slowly(sandbox, client):
     assert time.monotonic() - began >= TIMES["slow_s"]
 
 
-def test_a_request_without_an_answer_holds_its_connection_as_long_as_it_is_told(sandbox, client):
+def test_commit_then_hang_keeps_the_connection_open(sandbox, client):
     sandbox.set_faults({"commit_then_hang": 1}, times={"hang_s": 0.2})
     began = time.monotonic()
     seen = outcome_of(lambda: client.issue(member_id=MEMBER, external_ref_id="held"))
@@ -202,7 +202,7 @@ def test_a_request_without_an_answer_holds_its_connection_as_long_as_it_is_told(
     assert time.monotonic() - began >= 0.2
 
 
-def test_a_wrong_clock_dates_what_it_makes(sandbox, client):
+def test_clock_skew_changes_created_at(sandbox, client):
     sandbox.set_faults({"issue_offer:clock_skew": 1})
 
     state = client.state(MEMBER, client.issue_new(MEMBER))
@@ -222,7 +222,7 @@ def pages(client, per_page=5):
     return first, second
 
 
-def test_a_short_page_lacks_an_entry_and_does_not_tell(sandbox, client):
+def test_page_short_omits_an_entry_but_keeps_the_total(sandbox, client):
     right, _ = pages(client)
     sandbox.set_faults({"page_short": 1})
 
@@ -232,7 +232,7 @@ def test_a_short_page_lacks_an_entry_and_does_not_tell(sandbox, client):
     assert short["total_entries"] == right["total_entries"]
 
 
-def test_a_repeated_page_holds_entries_that_were_listed_already(sandbox, client):
+def test_page_repeated_repeats_earlier_entries(sandbox, client):
     right, _ = pages(client)
     sandbox.set_faults({"list_offer_states:page_repeated": 1})
 
@@ -243,7 +243,7 @@ def test_a_repeated_page_holds_entries_that_were_listed_already(sandbox, client)
     assert len(set(ids(first))) == 3
 
 
-def test_a_changing_list_counts_one_more_and_shows_an_entry_twice(sandbox, client):
+def test_page_changing_repeats_an_entry_and_increases_the_total(sandbox, client):
     right, _ = pages(client)
     sandbox.set_faults({"page_changing": 1})
 
@@ -253,7 +253,7 @@ def test_a_changing_list_counts_one_more_and_shows_an_entry_twice(sandbox, clien
     assert second["total_entries"] == right["total_entries"] + 1
 
 
-def test_wrong_types_leave_keys_status_and_reference_alone(sandbox, client):
+def test_wrong_types_keeps_ids_status_and_reference(sandbox, client):
     right = client.call("GET", LISTING).json()["offer_states"]
     sandbox.set_faults({"wrong_types": 1})
 
@@ -268,7 +268,7 @@ def test_wrong_types_leave_keys_status_and_reference_alone(sandbox, client):
         assert 1 <= len(changed) <= 3
 
 
-def test_unknown_fields_come_on_top(sandbox, client):
+def test_unknown_fields_adds_fields(sandbox, client):
     sandbox.set_faults({"unknown_fields": 1})
 
     state = client.call("GET", LISTING).json()["offer_states"][0]["offer_state"]
@@ -276,7 +276,7 @@ def test_unknown_fields_come_on_top(sandbox, client):
     assert state.keys() > OFFER_STATE.keys()
 
 
-def test_authentication_fails_only_where_it_is_named(sandbox, client):
+def test_authentication_fails_only_if_a_rate_names_it(sandbox, client):
     sandbox.set_faults({"error_500_before": 1})
     general = client.authenticate().status_code
     sandbox.set_faults({"auth:error_500_before": 1})
@@ -285,7 +285,7 @@ def test_authentication_fails_only_where_it_is_named(sandbox, client):
     assert (general, named) == (204, 500)
 
 
-def test_refused_connections_come_back(sandbox, client):
+def test_sandbox_accepts_connections_again_after_refusing(sandbox, client):
     sandbox.refuse_connections(0.3)
     first = seen = outcome_of(lambda: client.call("GET", LISTING))
     while seen == "cut":
@@ -294,7 +294,7 @@ def test_refused_connections_come_back(sandbox, client):
     assert (first, seen) == ("cut", 200)
 
 
-def test_connections_are_refused_for_a_while_when_a_request_is_hit_and_others_are_cut(sandbox, client):
+def test_connection_refused_closes_and_refuses_connections_for_a_while(sandbox, client):
     with SandboxClient(sandbox, timeout_s=10) as other, socket.create_connection(client.address) as idle:
         sandbox.set_faults({"issue_offer:connection_refused": 1})
         hit = outcome_of(lambda: client.issue(member_id=MEMBER, external_ref_id="refused"))
@@ -316,7 +316,7 @@ def drawn(plan, count=2000, operation="issue_offer"):
     return [plan.draw(operation, b"path", str(number).encode()).faults for number in range(count)]
 
 
-def test_a_rate_is_kept_and_faults_of_one_stage_exclude_each_other():
+def test_faults_of_one_stage_exclude_each_other_at_their_rates():
     hits = drawn(FaultPlan({"half_body": 0.1, "commit_then_drop": 0.2, "duplicate": 0.5}, seed=3))
 
     shares = {
@@ -326,7 +326,7 @@ def test_a_rate_is_kept_and_faults_of_one_stage_exclude_each_other():
     assert shares == pytest.approx({"half_body": 0.1, "commit_then_drop": 0.2, "duplicate": 0.5}, abs=0.03)
 
 
-def test_what_happens_depends_on_the_request_and_not_on_the_order_of_arrival():
+def test_faults_depend_on_the_request_and_not_on_the_order():
     rates = {"half_body": 0.3}
     forwards, backwards = FaultPlan(rates, seed=1), FaultPlan(rates, seed=1)
     bodies = [str(number).encode() for number in range(200)]
@@ -337,19 +337,19 @@ def test_what_happens_depends_on_the_request_and_not_on_the_order_of_arrival():
     assert one == other
 
 
-def test_the_same_request_sent_again_meets_other_luck():
+def test_retry_may_get_another_fault():
     plan = FaultPlan({"half_body": 0.5})
 
     assert len({tuple(plan.draw("issue_offer", b"same").faults) for _ in range(50)}) == 2
 
 
-def test_another_seed_hits_other_requests():
+def test_different_seed_affects_different_requests():
     rates = {"half_body": 0.3}
 
     assert drawn(FaultPlan(rates, seed=1), 200) != drawn(FaultPlan(rates, seed=2), 200)
 
 
-def test_a_rate_for_one_operation_stands_above_the_general_one():
+def test_rate_of_one_operation_overrides_the_general_rate():
     plan = FaultPlan({"half_body": 1, "void_offer_state:half_body": 0})
 
     hit = {name for name in ENDPOINTS if plan.draw(name).faults}
@@ -368,12 +368,12 @@ def test_a_rate_for_one_operation_stands_above_the_general_one():
         ({"half_body": 0.6, "commit_then_drop": 0.6}, "add up"),
     ],
 )
-def test_a_plan_that_cannot_be_is_refused_before_anything_starts(rates, said):
+def test_invalid_faults_are_rejected_before_the_start(rates, said):
     with pytest.raises(InvalidInput, match=said):
         SandboxProcess.start(faults=rates)
 
 
-def test_a_running_sandbox_keeps_its_plan_when_the_new_one_is_refused(sandbox, client):
+def test_rejected_faults_leave_the_running_faults_unchanged(sandbox, client):
     with pytest.raises(InvalidInput, match="skew_s"):
         sandbox.set_faults({"half_body": 1}, times={"delay_s": 1})
 

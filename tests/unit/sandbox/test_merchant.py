@@ -21,11 +21,11 @@ def begins_with(seed=7, members=60, now=NOON):
         store.close()
 
 
-def test_the_same_seed_makes_the_same_merchant():
+def test_same_seed_generates_the_same_merchant():
     assert begins_with(seed=5) == begins_with(seed=5)
 
 
-def test_another_seed_makes_another_merchant():
+def test_different_seed_generates_a_different_merchant():
     members, states = begins_with(seed=5)
     other_members, other_states = begins_with(seed=6)
 
@@ -33,11 +33,11 @@ def test_another_seed_makes_another_merchant():
     assert states != other_states
 
 
-def test_more_members_begin_with_the_same_ones():
+def test_larger_merchant_starts_with_the_same_members():
     assert begins_with(members=30)[0] == begins_with(members=60)[0][:30]
 
 
-def test_offer_states_are_redeemed_voided_expired_and_open_over_half_a_year():
+def test_generated_states_cover_all_lifecycles_over_half_a_year():
     members, states = begins_with()
 
     open_ones = [state for state in states if state["status"] == "incomplete"]
@@ -48,7 +48,7 @@ def test_offer_states_are_redeemed_voided_expired_and_open_over_half_a_year():
     assert len({state["created_at"][:7] for state in states}) >= 6
 
 
-def test_every_offer_state_happened_before_now_and_in_the_order_of_its_keys():
+def test_generated_states_are_in_the_past_and_ordered_by_id():
     _, states = begins_with()
     created = [state["created_at"] for state in states]
 
@@ -56,7 +56,7 @@ def test_every_offer_state_happened_before_now_and_in_the_order_of_its_keys():
     assert all(state["created_at"] <= state["updated_at"] < "2026-06-30T12" for state in states)
 
 
-def test_what_is_redeemed_or_voided_has_an_activity_that_says_when():
+def test_redeemed_and_voided_states_have_a_dated_activity():
     _, states = begins_with()
 
     assert all(
@@ -66,14 +66,14 @@ def test_what_is_redeemed_or_voided_has_an_activity_that_says_when():
     )
 
 
-def test_no_two_members_or_references_are_alike():
+def test_members_and_references_are_unique():
     members, states = begins_with(members=300)
 
     assert len({member.member_identifier for member in members}) == 300
     assert len({state["external_ref_id"] for state in states}) == len(states)
 
 
-def test_one_campaign_is_suspended_one_has_ended_and_channels_belong_to_campaigns():
+def test_merchant_has_a_suspended_and_an_ended_campaign():
     active = {offer.offer_id: offer.active for offer in OFFERS}
     campaigns = {campaign.campaign_xid: campaign for campaign in CAMPAIGNS}
 
@@ -82,7 +82,7 @@ def test_one_campaign_is_suspended_one_has_ended_and_channels_belong_to_campaign
     assert {channel.campaign_id for channel in CHANNELS} <= {campaign.campaign_id for campaign in CAMPAIGNS}
 
 
-def test_a_credential_belongs_to_one_offer_state():
+def test_each_credential_belongs_to_one_offer_state():
     keys = range(1, 50_000, 7)
 
     assert [state_of_credential(credential_of(key)) for key in keys] == list(keys)
@@ -97,5 +97,5 @@ def test_a_credential_belongs_to_one_offer_state():
         ("2023-06-22T18:36:32.000Z", "2023-06-22T18:36:32Z"),
     ],
 )
-def test_times_are_kept_to_the_nanosecond_in_utc(sent, kept):
+def test_times_are_converted_to_utc_to_the_nanosecond(sent, kept):
     assert read_rfc3339(sent) == kept

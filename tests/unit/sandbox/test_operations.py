@@ -41,14 +41,14 @@ def states_of_reference(sandbox, reference):
 # ---- authentication --------------------------------------------------------------------------------------------------
 
 
-def test_right_credentials_get_a_token_and_no_body(client):
+def test_valid_credentials_get_a_token(client):
     answer = client.authenticate()
 
     assert (answer.status_code, answer.content, len(answer.headers["X-Auth-Token"]) > 20) == (204, b"", True)
 
 
 @pytest.mark.parametrize("wrong", [{}, {"X-Auth-Key": "wrong"}, {"X-Auth-Identity": "wrong"}, {"X-Auth-Key": "\xe9"}])
-def test_wrong_credentials_get_none(wrong, client):
+def test_wrong_credentials_are_rejected(wrong, client):
     headers = {**client.credentials, **wrong} if wrong else {}
 
     answer = client.session.post(f"{client.root}/auth", headers=headers, timeout=10)
@@ -58,7 +58,7 @@ def test_wrong_credentials_get_none(wrong, client):
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
 @pytest.mark.parametrize("token", [None, "", "wrong", "\xe9"])
-def test_without_a_valid_token_every_operation_answers_401_and_nothing_else(endpoint, token, client):
+def test_every_operation_without_a_valid_token_responds_401(endpoint, token, client):
     path = endpoint.path.format(member_id=MEMBER, offerstate_id=1, offer_id=301)
 
     answer = client.call(endpoint.method, path, headers={"X-Auth-Token": token})
@@ -66,7 +66,7 @@ def test_without_a_valid_token_every_operation_answers_401_and_nothing_else(endp
     assert (answer.status_code, answer.content) == (401, b"")
 
 
-def test_tokens_end_when_told_and_new_ones_work(sandbox):
+def test_expire_tokens_invalidates_all_tokens(sandbox):
     with SandboxClient(sandbox) as client:
         sandbox.expire_tokens()
         ended = client.call("GET", f"/members/{MEMBER}/offer_states").status_code
@@ -79,7 +79,7 @@ def test_tokens_end_when_told_and_new_ones_work(sandbox):
 # ---- issuing ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_receipt_of_an_issue_names_id_and_xid_and_neither_reference_nor_status(client):
+def test_issue_receipt_has_the_documented_fields(client):
     answer = client.issue(member_id=MEMBER, external_ref_id="receipt", expires_at="2099-01-01T01:00:00+02:00")
 
     receipt = answer.json()["offer_state"]
@@ -88,13 +88,13 @@ def test_the_receipt_of_an_issue_names_id_and_xid_and_neither_reference_nor_stat
     assert (receipt["campaign_id"], receipt["expires_at"]) == ("SUMMER26", "2098-12-31T23:00:00Z")
 
 
-def test_a_member_can_be_named_by_the_merchants_identifier(client, sandbox):
+def test_issue_accepts_a_loyalty_identifier(client, sandbox):
     answer = client.issue(member_identifier=identifier_of(sandbox))
 
     assert answer.json()["offer_state"]["member_id"] == MEMBER
 
 
-def test_a_reference_is_not_unique_and_a_query_answers_the_oldest(client, sandbox):
+def test_query_by_shared_reference_returns_the_oldest(client, sandbox):
     first = client.issue_new(MEMBER, external_ref_id="twice")
     client.issue_new(OTHER, external_ref_id="twice")
 
@@ -125,7 +125,7 @@ def test_a_reference_is_not_unique_and_a_query_answers_the_oldest(client, sandbo
         ({"member_id": MEMBER, "colour": "green"}, 422),
     ],
 )
-def test_an_issue_that_cannot_be_is_refused_and_makes_nothing(values, status, client, sandbox):
+def test_invalid_issue_is_rejected_and_creates_nothing(values, status, client, sandbox):
     before = len(sandbox.truth()["offer_states"])
 
     answer = client.issue(**values)
@@ -155,13 +155,13 @@ def test_an_issue_that_cannot_be_is_refused_and_makes_nothing(values, status, cl
         (gzip.compress(b"{}", mtime=0), {"Content-Encoding": "deflate"}),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused(raw, headers, client):
+def test_unreadable_request_body_is_rejected(raw, headers, client):
     answer = client.call("POST", "/members/offer_states/issue", raw=raw, headers=headers)
 
     assert 400 <= answer.status_code < 500
 
 
-def test_a_body_without_end_is_refused(client):
+def test_too_large_request_body_is_rejected(client):
     answer = client.call("POST", "/members/offer_states/issue", raw=b"[" + b"1," * 1_000_000)
 
     assert (answer.status_code, answer.json().keys()) == (413, {"error"})
@@ -191,14 +191,14 @@ def test_a_body_without_end_is_refused(client):
         ("/nowhere", {}),
     ],
 )
-def test_an_address_that_names_nothing_is_refused(path, query, client):
+def test_request_for_unknown_path_or_record_is_rejected(path, query, client):
     answer = client.call("GET", path, query=query)
 
     assert answer.status_code in (404, 422)
     assert "error" in answer.json()
 
 
-def test_a_method_that_is_not_there_is_refused_with_those_that_are(client):
+def test_unsupported_method_is_rejected_with_allowed_methods(client):
     answer = client.call("DELETE", "/members/offer_states")
 
     assert (answer.status_code, answer.headers["Allow"], "error" in answer.json()) == (405, "GET,POST", True)
@@ -208,7 +208,7 @@ def test_a_method_that_is_not_there_is_refused_with_those_that_are(client):
 
 
 @pytest.mark.parametrize("query", [{"offer_id": 301}, {"channel_id": 11}, {"offer_id": 301, "channel_id": 11}])
-def test_an_offer_state_is_created_from_offer_or_channel(query, client):
+def test_create_accepts_offer_and_channel(query, client):
     answer = client.call("POST", f"/members/{MEMBER}/offer_states", {"external_ref_id": "created"}, query=query)
 
     state = answer.json()["offer_state"]
@@ -218,13 +218,13 @@ def test_an_offer_state_is_created_from_offer_or_channel(query, client):
 
 
 @pytest.mark.parametrize("query", [{}, {"offer_id": 302, "channel_id": 11}, {"channel_id": 16}, {"offer_id": 307}])
-def test_an_offer_state_is_not_created_from_nothing_or_from_what_contradicts_itself_or_has_ended(query, client):
+def test_create_rejects_missing_contradictory_or_ended_sources(query, client):
     answer = client.call("POST", f"/members/{MEMBER}/offer_states", query=query)
 
     assert answer.status_code == 422
 
 
-def test_a_transferable_token_moves_the_offer_state_to_another_member(client):
+def test_token_transfers_the_offer_state_to_another_member(client):
     state_id = client.issue_new(MEMBER)
     token = client.state(MEMBER, state_id)["token"]
 
@@ -235,7 +235,7 @@ def test_a_transferable_token_moves_the_offer_state_to_another_member(client):
     assert moved["offer_activities"][-1]["type"] == "transferred"
 
 
-def test_what_nobody_holds_yet_goes_to_the_member_who_brings_its_token(client):
+def test_token_assigns_an_offer_state_without_a_member(client):
     created = client.call("POST", "/members/offer_states", query={"offer_id": 302})
     state = created.json()["offer_state"]
 
@@ -244,7 +244,7 @@ def test_what_nobody_holds_yet_goes_to_the_member_who_brings_its_token(client):
     assert (created.status_code, state["member_id"], taken.json()["offer_state"]["member_id"]) == (201, None, OTHER)
 
 
-def test_a_token_that_is_not_transferable_moves_nothing(client):
+def test_offer_state_that_is_not_transferable_stays(client):
     state_id = client.issue_new(MEMBER, "VIP26")
     token = client.state(MEMBER, state_id)["token"]
 
@@ -256,12 +256,12 @@ def test_a_token_that_is_not_transferable_moves_nothing(client):
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_offer_state_has_every_documented_field(client):
+def test_offer_state_has_every_documented_field(client):
     assert client.state(MEMBER, client.issue_new(MEMBER)).keys() == OFFER_STATE.keys()
 
 
 @pytest.mark.parametrize("way", ["token", "credential_identifier", "external_ref_id"])
-def test_a_query_finds_an_offer_state_by_each_of_its_marks(way, client):
+def test_query_finds_an_offer_state_by_each_identifier(way, client):
     state = client.state(MEMBER, client.issue_new(MEMBER, external_ref_id="marked"))
 
     found = client.call("GET", "/members/offer_states", query={way: state[way]}).json()["offer_state"]
@@ -269,7 +269,7 @@ def test_a_query_finds_an_offer_state_by_each_of_its_marks(way, client):
     assert found[way] == state[way]
 
 
-def test_pages_hold_50_unless_told_and_together_hold_every_offer_state_once(client):
+def test_pages_have_50_entries_by_default_and_list_each_state_once(client):
     for _ in range(60):
         client.issue(member_id=1011)
     path = "/members/1011/offer_states"
@@ -283,7 +283,7 @@ def test_pages_hold_50_unless_told_and_together_hold_every_offer_state_once(clie
     assert len(listed) == whole["total_entries"]
 
 
-def test_no_page_holds_more_than_5000(client):
+def test_page_has_at_most_5000_entries(client):
     page = client.call("GET", f"/members/{MEMBER}/offer_states", query={"per_page": 2**63 - 1}).json()
 
     assert page["per_page"] == 5000
@@ -292,7 +292,7 @@ def test_no_page_holds_more_than_5000(client):
 # ---- changing --------------------------------------------------------------------------------------------------------
 
 
-def test_a_redeemed_offer_state_says_so_and_cannot_be_redeemed_updated_or_voided_again(client):
+def test_redeemed_offer_state_cannot_be_redeemed_updated_or_voided(client):
     state_id = client.issue_new(MEMBER)
 
     redeemed = client.call("POST", address(state_id), {}).json()["offer_state"]
@@ -306,7 +306,7 @@ def test_a_redeemed_offer_state_says_so_and_cannot_be_redeemed_updated_or_voided
     assert [answer.status_code for answer in again] == [422, 422, 403]
 
 
-def test_a_voided_offer_state_stays_voided(client, sandbox):
+def test_voided_offer_state_stays_voided(client, sandbox):
     state_id = client.issue_new(MEMBER)
 
     voided = client.call("POST", f"{address(state_id)}/void")
@@ -323,13 +323,13 @@ def test_a_voided_offer_state_stays_voided(client, sandbox):
 
 
 @pytest.mark.parametrize("query", [{"member_identifier": "nobody"}, {}])
-def test_a_void_needs_the_member_who_holds_it(query, client):
+def test_void_requires_the_holder_of_the_offer_state(query, client):
     answer = client.call("POST", f"/members/offer_states/{client.issue_new(MEMBER)}/void", query=query)
 
     assert (answer.status_code, answer.json().keys()) == (404 if query else 422, {"error", "trace"})
 
 
-def test_an_update_changes_dates_and_what_follows_from_them(client):
+def test_update_changes_dates_and_effective_dates(client):
     state_id = client.issue_new(MEMBER)
 
     client.call("PUT", address(state_id), {"expires_at": "2031-05-06T07:08:09.123456789Z", "value": 2})
@@ -350,7 +350,7 @@ def test_an_update_changes_dates_and_what_follows_from_them(client):
         {"expires_at": "2030-01-01T00:00:00Z", "activates_at": "2030-01-01T00:00:00Z"},
     ],
 )
-def test_an_update_that_makes_no_sense_changes_nothing(change, client):
+def test_invalid_update_changes_nothing(change, client):
     state_id = client.issue_new(MEMBER)
     before = client.state(MEMBER, state_id)
 
@@ -362,7 +362,7 @@ def test_an_update_that_makes_no_sense_changes_nothing(change, client):
 @pytest.mark.parametrize(
     "dates", [{"expires_at": "2020-01-01T00:00:00Z"}, {"activates_at": "2098-01-01T00:00:00Z"}], ids=["past", "future"]
 )
-def test_what_has_expired_or_is_not_active_yet_cannot_be_redeemed(dates, client):
+def test_expired_or_scheduled_offer_state_cannot_be_redeemed(dates, client):
     state_id = client.issue_new(MEMBER, **dates)
 
     answer = client.call("POST", address(state_id), {})
@@ -370,7 +370,7 @@ def test_what_has_expired_or_is_not_active_yet_cannot_be_redeemed(dates, client)
     assert (answer.status_code, client.state(MEMBER, state_id)["status"]) == (422, "incomplete")
 
 
-def test_a_locked_offer_state_waits_until_it_is_unlocked(client):
+def test_locked_offer_state_is_redeemable_only_after_unlocking(client):
     state_id = client.issue_new(MEMBER)
     client.call("PUT", address(state_id), {"locked": True})
 
@@ -381,7 +381,7 @@ def test_a_locked_offer_state_waits_until_it_is_unlocked(client):
     assert (locked, unlocked) == (403, 200)
 
 
-def test_a_value_based_offer_is_redeemed_when_its_value_is_reached(client):
+def test_value_based_offer_is_redeemed_at_its_required_value(client):
     state_id = client.issue_new(MEMBER, "TENCUPS")
 
     partly = client.call("POST", address(state_id), {"value": 4}).json()["offer_state"]
@@ -390,7 +390,7 @@ def test_a_value_based_offer_is_redeemed_when_its_value_is_reached(client):
     assert [(state["status"], state["value"]) for state in (partly, wholly)] == [("incomplete", 4), ("redeemed", 10)]
 
 
-def test_an_offer_state_tells_what_happened_to_it_and_when(client):
+def test_offer_state_lists_its_activities_with_times(client):
     state_id = client.issue_new(MEMBER)
     client.call("PUT", address(state_id), {"value": 1})
     client.call("POST", f"{address(state_id)}/void")
@@ -405,7 +405,7 @@ def test_an_offer_state_tells_what_happened_to_it_and_when(client):
 
 
 @pytest.mark.parametrize("what", ["members", "merchant", "truth", "faults", "expire_tokens", "refuse_connections"])
-def test_the_back_door_needs_a_secret_that_clients_do_not_have(what, client):
+def test_admin_routes_require_the_admin_secret(what, client):
     method = "GET" if what in {"members", "merchant", "truth"} else "POST"
 
     answer = client.session.request(method, f"{client.root}/_sandbox/{what}", timeout=10)

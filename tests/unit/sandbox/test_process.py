@@ -44,7 +44,7 @@ def accepts_connections(base_url):
 # ---- what survives ---------------------------------------------------------------------------------------------------
 
 
-def test_new_offer_states_carry_the_time_at_which_the_sandbox_believes_to_be():
+def test_created_at_uses_the_sandbox_clock():
     with SandboxProcess.start(members=10, now=NOON) as sandbox, SandboxClient(sandbox) as client:
         created_at = client.state(1009, client.issue_new(1009))["created_at"]
 
@@ -52,7 +52,7 @@ def test_new_offer_states_carry_the_time_at_which_the_sandbox_believes_to_be():
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_a_file_keeps_members_states_credentials_and_tokens(end, tmp_path):
+def test_database_file_keeps_members_states_credentials_and_tokens(end, tmp_path):
     db = tmp_path / "sandbox.db"
     with SandboxProcess.start(members=10, db=db) as first, SandboxClient(first) as client:
         state_id = client.issue_new(1009, external_ref_id="kept")
@@ -69,7 +69,7 @@ def test_a_file_keeps_members_states_credentials_and_tokens(end, tmp_path):
         assert (second.members(), second.truth()["offer_states"]) == (members, states)
 
 
-def test_the_file_is_its_owners_only(tmp_path):
+def test_database_file_is_private(tmp_path):
     db = tmp_path / "sandbox.db"
 
     SandboxProcess.start(members=1, db=db).stop()
@@ -88,7 +88,7 @@ def test_tokens_expire_after_their_lifetime():
 # ---- who may use it --------------------------------------------------------------------------------------------------
 
 
-def test_no_secret_stands_in_the_process_list_or_in_a_repr_or_a_pickle():
+def test_no_secret_is_in_command_line_repr_or_pickle():
     with SandboxProcess.start(members=1) as sandbox:
         shown = f"{sandbox!r} {sandbox} {vars(sandbox)!r} {sandbox._process.args}"
         secrets = [sandbox.identity.reveal(), sandbox.key.reveal(), sandbox._admin_secret.reveal()]
@@ -98,14 +98,14 @@ def test_no_secret_stands_in_the_process_list_or_in_a_repr_or_a_pickle():
             pickle.dumps(sandbox)
 
 
-def test_only_loopback_is_bound():
+def test_sandbox_binds_only_loopback():
     with SandboxProcess.start(members=1) as sandbox:
         assert sandbox.base_url.startswith("http://127.0.0.1:")
         assert accepts_connections(sandbox.base_url)
         assert not accepts_connections(sandbox.base_url.replace("127.0.0.1", "127.0.0.2"))
 
 
-def test_the_stop_button_of_the_caller_does_not_reach_it():
+def test_sandbox_is_outside_the_process_group_of_the_caller():
     with SandboxProcess.start(members=1) as sandbox:
         assert os.getpgid(sandbox._process.pid) != os.getpgid(0)
 
@@ -135,7 +135,7 @@ def issuing(sandbox, name, count):
     return process
 
 
-def test_several_processes_use_it_at_once_and_one_that_is_killed_disturbs_no_other():
+def test_killed_client_process_does_not_disturb_others():
     with SandboxProcess.start(members=10) as sandbox:
         processes = [issuing(sandbox, name, 100) for name in ("a", "b")]
         with issuing(sandbox, "endless", 1_000_000) as victim:
@@ -152,7 +152,7 @@ def test_several_processes_use_it_at_once_and_one_that_is_killed_disturbs_no_oth
 # ---- that nothing stays behind ---------------------------------------------------------------------------------------
 
 
-def test_stopping_twice_is_stopping_once():
+def test_second_stop_does_nothing():
     sandbox = SandboxProcess.start(members=1)
     sandbox.stop()
     sandbox.stop()
@@ -163,7 +163,7 @@ def test_stopping_twice_is_stopping_once():
         sandbox.truth()
 
 
-def test_it_ends_when_the_process_that_started_it_is_killed():
+def test_sandbox_stops_when_its_parent_is_killed():
     starter = (
         "import time; from sparkfly_nb.sandbox import SandboxProcess;"
         "print(SandboxProcess.start(members=1).base_url, flush=True); time.sleep(600)"
@@ -177,7 +177,7 @@ def test_it_ends_when_the_process_that_started_it_is_killed():
     until(lambda: not accepts_connections(base_url), "the end of the sandbox")
 
 
-def test_it_ends_with_a_script_that_forgot_to_stop_it():
+def test_sandbox_stops_with_a_script_that_does_not_stop_it():
     script = "from sparkfly_nb.sandbox import SandboxProcess as S; kept = S.start(members=1); print(kept.base_url)"
     ended = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE_S
@@ -187,7 +187,7 @@ def test_it_ends_with_a_script_that_forgot_to_stop_it():
     assert not accepts_connections(ended.stdout.strip())
 
 
-def test_a_sandbox_that_cannot_start_says_why(tmp_path):
+def test_sandbox_that_cannot_start_reports_the_reason(tmp_path):
     no_database = tmp_path / "notes.txt"
     no_database.write_text("These are notes, and they are long enough to be taken for a database by their length." * 20)
 
@@ -216,7 +216,7 @@ def test_two_sandboxes_do_not_share_a_file_or_a_port(tmp_path):
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_by_hand_it_prints_how_to_connect_and_ends_in_order(by):
+def test_command_prints_the_connection_and_stops_on_signal(by):
     command = [
         sys.executable,
         "-m",
@@ -244,7 +244,7 @@ def test_by_hand_it_prints_how_to_connect_and_ends_in_order(by):
 
 
 @pytest.mark.parametrize("option", ["--now=yesterday", "--now=2026-01-01T00:00:00", "--fault=half_body"])
-def test_by_hand_an_option_that_cannot_be_is_refused(option):
+def test_command_rejects_invalid_options(option):
     ended = subprocess.run(
         [sys.executable, "-m", "sparkfly_nb.sandbox", option], capture_output=True, timeout=PATIENCE_S, check=False
     )
@@ -252,7 +252,7 @@ def test_by_hand_an_option_that_cannot_be_is_refused(option):
     assert ended.returncode == 2
 
 
-def test_by_hand_it_describes_itself():
+def test_command_prints_the_openapi_description():
     ended = subprocess.run(
         [sys.executable, "-m", "sparkfly_nb.sandbox", "--describe"], capture_output=True, timeout=PATIENCE_S, check=True
     )

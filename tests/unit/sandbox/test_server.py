@@ -128,14 +128,14 @@ async def sdk_void_offer_state_by_identifier(api, sandbox):
 
 
 @pytest.mark.parametrize("operation", ENDPOINTS)
-def test_the_sdk_performs_every_operation(operation, sandbox):
+def test_sdk_performs_every_operation(operation, sandbox):
     work = globals()[f"sdk_{operation}"]
     arguments = (sandbox,) if operation == "void_offer_state_by_identifier" else ()
 
     assert with_sdk(sandbox, lambda api: work(api, *arguments))
 
 
-def test_the_sdks_models_accept_every_offer_state_that_the_generator_made(sandbox):
+def test_sdk_models_accept_every_generated_offer_state(sandbox):
     async def read_all(api):
         return [await api.list_offer_states(str(member["member_id"])) for member in sandbox.members()]
 
@@ -145,7 +145,7 @@ def test_the_sdks_models_accept_every_offer_state_that_the_generator_made(sandbo
 
 
 @pytest.mark.parametrize(("member_id", "state_id", "status"), [("1", "1", 404), (str(MEMBER), "999999", 404)])
-def test_the_sdk_reads_a_refusal_with_its_trace(member_id, state_id, status, sandbox):
+def test_sdk_reads_an_error_with_its_trace(member_id, state_id, status, sandbox):
     async def void(api):
         with pytest.raises(ApiException) as caught:
             await api.void_offer_state(member_id, state_id)
