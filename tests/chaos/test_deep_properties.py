@@ -1,4 +1,4 @@
-"""The properties again, on many times as many examples, drawn anew in each run."""
+"""The property tests with many more examples, which are new in each run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every bulk operation under every fault, killed twice and run again: nothing twice, nothing lost, every outcome true.
+"""Every bulk operation under every fault, killed twice and run again: no duplicates, no losses, only true outcomes.
 
-The whole matrix is run by ``make chaos``; a slice of it belongs to every run of the tests.
+``make chaos`` runs the whole matrix. Each normal test run includes a small part of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def matrix(request):
 @pytest.fixture
 def database(request):
     if request.param == "postgresql":
-        request.getfixturevalue("postgres")  # in this thread: here it may skip the test
+        request.getfixturevalue("postgres")  # in this thread, because it may skip the test
     return request.param
 
 
@@ -42,7 +42,7 @@ def test_chaos_matrix(matrix, database, operation, fault):
     seconds = time.monotonic() - began
     keep_figures(table=database, operation=operation, fault=fault, seconds=seconds, **tally.counts)
     assert_nothing_wrong(tally)
-    assert tally.counts["unknown"] == 0, "without faults everything is settled in the end"
+    assert tally.counts["unknown"] == 0, "rows are still unknown after the faults ended"
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
@@ -55,7 +55,7 @@ def test_quick_matrix_with_all_faults_together(matrix, database):
 
 
 def test_quick_matrix_with_each_fault_alone(matrix):
-    """In turn to one of the operations that it can happen to."""
+    """Each fault affects one of its operations, in turn."""
     cells = []
     for number, fault in enumerate(QUICK_FAULTS):
         operations = [operation for operation in OPERATIONS if can_happen(fault, operation)]

@@ -1,4 +1,4 @@
-"""What the public SDK makes of the same faults. Nothing of ours is judged here: it is what our table stands beside."""
+"""The public SDK under the same faults, measured for the comparison in docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_sdk_under_the_same_faults(forker, fault):
 
 
 def test_sdk_run_is_counted(forker):
-    """Without faults it does all that it is asked; under lost answers it issues again, and that is seen."""
+    """Without faults the SDK issues to all. With lost responses it issues duplicates, which are counted."""
     assert run_sdk(forker, None, [0]) == {"rows": ROWS, "reported": ROWS, "duplicates": 0, "lost": 0, "untrue": 0}
     assert run_sdk(forker, "commit_then_500", [0])["duplicates"] > 0
 

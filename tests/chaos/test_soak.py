@@ -1,4 +1,4 @@
-"""A long run: 200,000 rows with one call in a hundred gone wrong. Memory stays flat, and nothing is left behind."""
+"""A long run of 200,000 rows with faults in 1 % of the calls. Memory stays flat, and no resource leaks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sparkfly_nb.sandbox.process import SandboxProcess
 ROWS = 200_000
 RATE = 0.01
 LOOK_S = 1.0
+#: How much memory may grow per row from a quarter to the end of the run. The rows themselves are in the ledger.
 BYTES_PER_ROW_SENT = 100
-"""What memory may grow for each row between a quarter and the end of the run: the rows themselves are in the ledger."""
+#: How much memory the result frame may need per row.
 BYTES_PER_ROW_GIVEN = 1_000
-"""What the result frame may need for each row."""
 
 
 def faults_of(rate):
@@ -35,12 +35,12 @@ def ended_rows(ledger):
 
 
 def watch(issuer, ledger):
-    """Give, until the issuer ends, how many rows had ended and how much memory it held."""
+    """Return pairs of finished rows and memory, measured until the issuer ends."""
     process, seen = psutil.Process(issuer.process.pid), []
     while not issuer.has_ended():
-        # the tables may not be there yet, and the process may have ended just now
+        # The tables may not exist yet, and the process may have just ended.
         with suppress(sqlite3.OperationalError, psutil.NoSuchProcess):
-            if memory := process.memory_info().rss:  # none is left of a process that was not waited for yet
+            if memory := process.memory_info().rss:  # 0 for a process that has ended and was not waited for yet
                 seen.append((ended_rows(ledger), memory))
         time.sleep(LOOK_S)
     return seen
@@ -62,7 +62,7 @@ def test_soak_of_200_000_rows_has_flat_memory_and_leaves_nothing(tmp_path):
     result = report["result"]
     made = Counter(state["external_ref_id"] for state in told["offer_states"])
     quarter = next(memory for ended, memory in seen if ended >= ROWS / 4)
-    # The frame is made when all rows have ended: until then memory should not grow at all.
+    # The result frame is built when all rows have ended. Until then, memory should not grow.
     sending = max(memory for ended, memory in seen if ROWS / 4 <= ended < ROWS)
     keep_figures(
         table="soak",

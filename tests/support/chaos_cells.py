@@ -1,7 +1,7 @@
-"""The chaos matrix: one bulk operation under one fault, killed twice and run again, held against what really happened.
+"""The cells of the chaos matrix: one bulk operation under one fault, killed twice, run again, and verified.
 
-A cell costs well under a second: processes are forked from one that has loaded everything, they kill themselves at a
-step that the seed names, and a sandbox serves many cells before a fresh one takes its place.
+A cell takes well under a second. Its processes are forked from one with all imports, they kill themselves at a step
+that the seed determines, and many cells share a sandbox.
 """
 
 from __future__ import annotations
@@ -10,65 +10,60 @@ import itertools
 import os
 import queue
 import random
-import signal
 import tempfile
-import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import joblib
 import pandas as pd
 from bulk_world import CAMPAIGN, LATER, QUICK, way_to
-from chaos_truth import Tally, hold_changes, hold_issues, hold_listing, hold_undone
+from chaos_truth import Tally, check_changes, check_issues, check_listing, check_undone
+from chaos_worker import Task, work
 from forker import Forker
 from postgres import fresh_database
 from sandbox_client import SandboxClient
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.endpoints import ENDPOINTS
-from sparkfly_nb.bulk.engine import executor
-from sparkfly_nb.bulk.ledger.store import Ledger
-from sparkfly_nb.errors import LedgerError, RunHalted
-from sparkfly_nb.http.async_client import AsyncClient
 from sparkfly_nb.sandbox.faults import FAULTS
 from sparkfly_nb.sandbox.process import SandboxProcess
 
 ROWS = 30
+#: An ID that no member of the sandbox has.
 NOBODY = 1
-"""No member of the sandbox has this id."""
 KILLS = 2
 LANES = 4
 CELLS_PER_SANDBOX = 40
 MEMBERS = 400
-TIMEOUT = (2, 0.3)
 TIMES = {"retry_after_s": 0, "slow_s": 0.02, "refuse_s": 0.1}
 CALM = {"progress": False, "settle_pause": 0.02, "concurrency": 8, "halt_above": 1.0}
+#: The row of the tables with all faults at once.
 EVERYTHING = "all of them"
-"""The column in which every fault happens, each to its part of the calls."""
+#: The rates of all calls, including reads. Faults of the content lose no response, so they can be more frequent.
 RATE, CONTENT_RATE = 0.25, 0.75
-"""Of all calls, reads included, and for faults that lose no answer."""
 SLOW_RATES = {"commit_then_hang": 0.05, "connection_refused": 0.03}
-BEHIND_LOST_ANSWERS = 0.15
-"""Faults of reading need something to be read back: so many answers to changes are lost then as well."""
+#: The rate of lost responses to changes under faults of reading. Without them, nothing would be read back.
+LOST_RESPONSES_RATE = 0.15
 SEEDS = int(os.environ.get("SPARKFLY_NB_CHAOS_SEEDS", "20"))
 
-
+#: Parts of the errors with which a valid row may be rejected.
 GOOD_REASONS = ("No usable response after", "could not be read", "duplicate")
-"""Why a row that nothing speaks against may be rejected after all."""
 
 
-# ---- which faults can happen to what ---------------------------------------------------------------------------------
+# ---- the faults of each operation ------------------------------------------------------------------------------------
 
 
 class Operation(NamedTuple):
-    """A bulk operation: the single calls that it makes, the change first, and its word for done."""
+    """A bulk operation."""
 
+    #: The single calls that the operation makes, the change first.
     calls: tuple[str, ...]
+    #: The outcome of a successful row.
     done: str = ""
-    steps: int = 100  # about as many as a run without faults takes: requests, answers, parts of transactions
+    #: The approximate number of steps of a run without faults: requests, responses, parts of transactions.
+    steps: int = 100
 
 
 READS_MEMBER = ("list_offer_states", "query_offer_states")
@@ -86,13 +81,13 @@ FAULT_NAMES = (*FAULTS, EVERYTHING)
 
 def can_happen(fault, operation):
     only = None if fault == EVERYTHING else FAULTS[fault].operations
-    # What an undo undoes is issued under the same fault.
+    # The offers that an undo voids are issued under the same fault.
     calls = (*OPERATIONS[operation].calls, *(("issue_offer",) if operation == "void_run" else ()))
     return only is None or not only.isdisjoint(calls)
 
 
 def rates_of(fault, operation):
-    """Give the rates for a cell."""
+    """Return the fault rates of a cell."""
     change = OPERATIONS[operation].calls[0]
     if fault == EVERYTHING:
         by_stage = Counter(known.stage for known in FAULTS.values())
@@ -100,88 +95,25 @@ def rates_of(fault, operation):
     stage = FAULTS[fault].stage
     rates = {fault: SLOW_RATES.get(fault, CONTENT_RATE if stage == "content" else RATE)}
     if stage not in ("before", "response") and ENDPOINTS[change].effect != "read":
-        rates[f"{change}:commit_then_drop"] = BEHIND_LOST_ANSWERS
+        rates[f"{change}:commit_then_drop"] = LOST_RESPONSES_RATE
     return rates
-
-
-# ---- in a process that may be killed ---------------------------------------------------------------------------------
-
-
-class Task(NamedTuple):
-    """One call in a process of its own."""
-
-    way: dict
-    ledger: str
-    call: str
-    arguments: tuple
-    options: dict
-    threads: int
-    dies_at: int | None = None
-
-
-def work(task):
-    """Make one bulk call; gives its frame, or None where there is none yet."""
-    warnings.simplefilter("ignore")  # values that cannot be read are told in warnings
-    executor.SHARD_ROUNDS = 1  # several shards, though there are few rows
-    if task.dies_at is not None:
-        die_at(task.dies_at)
-    with (
-        joblib.parallel_config("threading", n_jobs=task.threads),
-        Session("sandbox", **task.way, ledger=task.ledger, timeout=TIMEOUT, retry=QUICK) as session,
-    ):
-        try:
-            return getattr(session, task.call)(*task.arguments, **task.options)
-        except RunHalted as halt:
-            return halt.result if task.call != "void_run" else None
-        except LedgerError as error:
-            if "has no run" in str(error):
-                return None
-            raise
-
-
-def die_at(step):
-    """Kill this process at its n-th step: around each request, and around and within each transaction."""
-    steps = itertools.count(1)
-
-    def pass_by():
-        if next(steps) == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    ask, transaction = AsyncClient.send, Ledger.transaction
-
-    async def asked(self, request):
-        pass_by()
-        try:
-            return await ask(self, request)
-        finally:
-            pass_by()
-
-    @contextmanager
-    def recorded(self, **how):
-        pass_by()
-        with transaction(self, **how) as connection:
-            yield connection
-            pass_by()  # written, not committed
-        pass_by()
-
-    AsyncClient.send, Ledger.transaction = asked, recorded
 
 
 # ---- cells -----------------------------------------------------------------------------------------------------------
 
 
 class Lane:
-    """Where cells run one after the other: a process that forks, and a sandbox with ledgers, new from time to time."""
+    """Runs cells one after the other, with one forking process, and with a sandbox and ledgers that are replaced."""
 
     def __init__(self, postgres):
         self._postgres = postgres
-        self._forker = Forker("chaos_cells")
+        self._forker = Forker("chaos_worker")
         self._stack = ExitStack()
         self._cells = itertools.count()
         self.service = None
 
     def begin(self):
-        """Prepare for a cell."""
+        """Prepare for a cell, with a new sandbox if the old one has served enough cells."""
         if next(self._cells) % CELLS_PER_SANDBOX == 0:
             self._stack.close()
             self.service = self._stack.enter_context(SandboxProcess.start(members=MEMBERS, seed=3))
@@ -191,7 +123,7 @@ class Lane:
             self.truth(generated=True)
 
     def ledger(self, database):
-        """Give the address of a ledger, and a Session on it in this process, for what is there before a cell begins."""
+        """Return the address of a ledger and a Session on it in this process, which prepares the cells."""
         if database not in self._ledgers:
             if database == "sqlite":
                 place = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="sparkfly_nb-chaos-"))
@@ -247,12 +179,12 @@ class Cell:
         self.lane.service.set_faults(rates, seed=self.seed, times=TIMES)
 
     def killed(self, **changes):
-        """Run until it is killed, or through where its end comes first."""
+        """Run a process that is killed, unless it ends first."""
         result = self.lane.run(self.task(**changes, dies_at=self.chance.randint(1, self.kind.steps)))
         self.tally.counts["kills"] += result is None
 
     def to_the_end(self):
-        """Run until it is neither killed nor halted."""
+        """Run until the result has no planned rows, at most five times."""
         for _ in range(5):
             result = self.lane.run(self.task())
             if result is not None and "planned" not in set(result.get("outcome", ())):
@@ -270,7 +202,7 @@ class Cell:
             self.killed()
         under = self.to_the_end()
         if under is not None:
-            self.tally.counts["unknown_then"] += self.hold(under)
+            self.tally.counts["unknown_then"] += self.check(under)
         self.faults({})
         after = self.lane.truth()["faults"]
         self.tally.counts["faults"] += sum(after.get(name, 0) - before.get(name, 0) for name in FAULTS)
@@ -278,16 +210,16 @@ class Cell:
             self.call, self.arguments, self.options = "issue_many", (self.frame, CAMPAIGN), self.issuing
         last = self.to_the_end()
         if last is None:
-            self.tally.note("untrue", "end", "without faults it does not come to an end")
+            self.tally.note("untrue", "end", "the run does not end without faults")
             return self.tally
-        self.tally.counts["unknown"] += self.hold(last)
+        self.tally.counts["unknown"] += self.check(last)
         self.tally.counts["rows"] += len(last)
         if under is not None and self.operation != "list_many":
-            self.hold_to_its_word(under, last)
+            self.check_final_outcomes(under, last)
         return self.tally
 
     def prepare(self):
-        """Make what is there before, and say which call is made."""
+        """Create the offer states that the cell needs, and choose the call."""
         members = pd.DataFrame(self.lane.members(self.seed))
         if self.operation == "list_many":
             self.member_ids = set(members.member_id)
@@ -299,7 +231,7 @@ class Cell:
             if self.seed % 2:
                 self.frame["expires_at"] = LATER
             self.call, self.arguments = "issue_many", (self.frame, CAMPAIGN)
-            self.options["allow_duplicates"] = True  # cells before it issued to the same members
+            self.options["allow_duplicates"] = True  # earlier cells issued to the same members
             return
         self.faults({"duplicate": RATE} if self.fault == "duplicate" else {})
         before = {**CALM, "run": f"before {self.name}", "allow_duplicates": True}
@@ -329,7 +261,7 @@ class Cell:
         self.arguments = (self.frame,)
 
     def with_nobody(self, frame):
-        """Give a frame with every fourth member known by identifier only, two who are not there, and its own labels."""
+        """Return the frame with every fourth member by identifier only, two unknown members, and a shuffled index."""
         frame = frame.astype("object")
         if "member_identifier" in frame:
             frame.loc[frame.index % 4 != 3, "member_identifier"] = None
@@ -340,7 +272,7 @@ class Cell:
         return frame.sample(frac=1, random_state=self.seed)
 
     def leave_unknown(self):
-        """Kill an issue, so that there is something to settle."""
+        """Kill an issue run, so that its ledger has rows to settle."""
         self.issuing = {**self.options}
         while self.lane.run(self.task(call="runs", arguments=(), options={})).run.ne(self.name).all():
             self.lane.run(self.task(dies_at=self.chance.randint(20, 90)))
@@ -348,33 +280,33 @@ class Cell:
         self.options = {"progress": False, "settle_pause": CALM["settle_pause"]}
         self.issued_before = self.lane.truth()["requests"].get("issue_offer", 0)
 
-    # ---- judgement
+    # ---- verification
 
-    def hold(self, result):
-        """Hold a result against the store; gives the number of rows that are unknown."""
+    def check(self, result):
+        """Compare a result with the store. Return the number of unknown rows."""
         told = self.lane.truth(generated=self.operation == "list_many")
         if self.operation == "list_many":
-            return hold_listing(result, told["offer_states"], self.member_ids, self.tally)
+            return check_listing(result, told["offer_states"], self.member_ids, self.tally)
         states = [state for state in told["offer_states"] if state["offer_state_id"] >= self.first]
         if self.operation in ("issue_many", "settle"):
-            hold_issues(result, states, self.tally)
+            check_issues(result, states, self.tally)
             if self.call == "settle" and told["requests"].get("issue_offer", 0) != self.issued_before:
                 self.tally.note("untrue", "settle", "settling sent something")
         else:
-            hold_changes(result, {state["offer_state_id"]: state for state in states}, self.kind.done, self.tally)
+            check_changes(result, {state["offer_state_id"]: state for state in states}, self.kind.done, self.tally)
             if self.operation == "void_run":
-                hold_undone(result, states, self.tally)
-        self.hold_shape(result)
+                check_undone(result, states, self.tally)
+        self.check_shape(result)
         return int(result.outcome.eq("unknown").sum())
 
-    def hold_shape(self, result):
-        """Hold the rows of a result against those that were asked for."""
+    def check_shape(self, result):
+        """Compare the rows of a result with the rows of the call."""
         if self.call == "settle":
             return
         if len(result) != len(self.frame):
-            self.tally.note("lost", "rows", f"{len(result)} rows came for {len(self.frame)}")
+            self.tally.note("lost", "rows", f"{len(result)} rows returned for {len(self.frame)}")
         elif not result.index.equals(self.frame.index):
-            self.tally.note("untrue", "index", "the result has another index")
+            self.tally.note("untrue", "index", "the result has a different index")
         for row in result.itertuples():
             if row.outcome == "kept" and row.offer_state_id not in self.used:
                 self.tally.note("untrue", row.offer_state_id, row)
@@ -382,21 +314,21 @@ class Cell:
                 continue
             is_stranger = str(row.member_id) in (str(NOBODY), str(NOBODY + 1))
             if not is_stranger and not any(why in row.error for why in GOOD_REASONS):
-                self.tally.note("untrue", row.Index, f"it was refused for no reason: {row}")
+                self.tally.note("untrue", row.Index, f"rejected without a reason: {row}")
 
-    def hold_to_its_word(self, then, now):
-        """What has ended stays as it ended."""
+    def check_final_outcomes(self, then, now):
+        """Check that rows with a final outcome keep it."""
         if len(then) != len(now):
             return
         for earlier, later in zip(then.itertuples(), now.itertuples(), strict=True):
             if earlier.outcome in ("unknown", "planned"):
                 continue
             if (earlier.outcome, str(earlier.offer_state_id)) != (later.outcome, str(later.offer_state_id)):
-                self.tally.note("untrue", earlier.Index, f"it had ended otherwise: {earlier} is now {later}")
+                self.tally.note("untrue", earlier.Index, f"a final outcome changed: {earlier} is now {later}")
 
 
 class Matrix:
-    """Runs some cells at a time: most of a cell is waiting."""
+    """Runs several cells at a time, because a cell mostly waits."""
 
     def __init__(self, postgres):
         self._lanes = queue.Queue()
@@ -405,7 +337,7 @@ class Matrix:
         self._pool = ThreadPoolExecutor(LANES)
 
     def run(self, cells):
-        """Run cells, each given as operation, fault, seed and database."""
+        """Run cells, each a tuple of operation, fault, seed and database."""
         total = Tally()
         for name, tally in self._pool.map(self._cell, cells):
             total.add(tally, name)
@@ -417,8 +349,8 @@ class Matrix:
             cell = Cell(lane, *asked)
             try:
                 cell.run()
-            except Exception as error:  # noqa: BLE001 - the other cells are still worth running
-                cell.tally.note("untrue", "error", f"it ended with an error: {error}")
+            except Exception as error:  # noqa: BLE001 - go on with the other cells
+                cell.tally.note("untrue", "error", f"the cell failed: {error}")
             return cell.name, cell.tally
         finally:
             self._lanes.put(lane)

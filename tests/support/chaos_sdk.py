@@ -1,4 +1,4 @@
-"""The public SDK beside us under the same faults: the same members, one call for each, held against what happened."""
+"""The public SDK under the same faults: one issue for each member, compared with the sandbox's records."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sparkfly.models.issue_offer_request import IssueOfferRequest
 from sparkfly.models.issue_offer_request_offer_state import IssueOfferRequestOfferState
 
 IN_FLIGHT = 8
-RETRIES = RetryConfig(base_delay=0.02, max_delay=0.2)  # as often as by default, only sooner
+RETRIES = RetryConfig(base_delay=0.02, max_delay=0.2)  # the default number of retries with shorter delays
 TIMEOUT_S = 0.5
 
 
 def issue(way, rows):
-    """Issue to (member, reference) with the SDK as its users do; gives those references that it reports as issued."""
+    """Issue to pairs of member and reference with the SDK. Return the references that it reports as issued."""
     return asyncio.run(_issue(way, rows))
 
 
 async def _issue(way, rows):
     gate = asyncio.Semaphore(IN_FLIGHT)
     async with Sparkfly(way["identity"], way["key"], retry_config=RETRIES, request_timeout=TIMEOUT_S) as sdk:
-        # the SDK takes no other host than Sparkfly's: its configuration does
+        # The SDK's constructor accepts only Sparkfly's hosts, so set the host in its configuration.
         configuration = sdk._config
         configuration.ignore_operation_servers = True
         configuration.host = way["base_url"].removesuffix("/v1.0")
@@ -35,7 +35,7 @@ async def _issue(way, rows):
             async with gate:
                 try:
                     await sdk.offer_states.issue_offer(issue_offer_request=IssueOfferRequest(offer_state=asked))
-                except Exception:  # noqa: BLE001 - whatever it raises, it reports a failure
+                except Exception:  # noqa: BLE001 - any error is a reported failure
                     return None
             return reference
 
@@ -44,7 +44,8 @@ async def _issue(way, rows):
 
 
 def count(states, references, reported):
-    """Count what the SDK did, and what it said of it."""
+    """Compare the SDK's reports with the offer states, and count the differences."""
+    # The fault "duplicate" creates two offer states at the same time from one request. The SDK is not to blame for it.
     moments = Counter()
     for reference, _created_at in {(state["external_ref_id"], state["created_at"]) for state in states}:
         moments[reference] += 1

@@ -1,4 +1,4 @@
-"""What came of a cell of the chaos matrix, held against what really happened, and counted."""
+"""Comparison of the results of the chaos matrix with the sandbox's records."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Tally:
-    """What was counted over cells; `wrong` says in words what must not be."""
+    """Counts over cells. `wrong` describes each violation."""
 
     counts: Counter = field(default_factory=Counter)
     wrong: dict = field(default_factory=dict)
 
     def note(self, kind, which, what):
-        """Count a row of which something must not be, once, however often it is looked at."""
+        """Count a violation, once per row, even if several checks find it."""
         if (kind, str(which)) not in self.wrong:
             self.counts[kind] += 1
             self.wrong[kind, str(which)] = f"{kind}: {what}"
@@ -24,14 +24,14 @@ class Tally:
         self.wrong.update({(name, *which): f"{name}: {what}" for which, what in other.wrong.items()})
 
 
-def hold_issues(result, states, tally):
-    """Hold issued rows against the store, by their references."""
+def check_issues(result, states, tally):
+    """Compare issued rows with the store by their references."""
     made = {}
     for state in states:
         made.setdefault(state["external_ref_id"], []).append(state)
     for row in result.itertuples():
         there = made.pop(row.external_ref_id, [])
-        # A request makes all its offer states at one moment: those that the service made twice count once.
+        # With the fault "duplicate", one request creates two offer states at the same time. They count once.
         if len({state["created_at"] for state in there}) > 1:
             tally.note("duplicates", row.external_ref_id, row)
         if row.outcome == "issued":
@@ -41,18 +41,18 @@ def hold_issues(result, states, tally):
             elif not same or same[0]["member_id"] != row.member_id:
                 tally.note("untrue", row.external_ref_id, row)
             elif row.settled_by == "readback" and len(there) > 1 and "duplicate" not in str(row.error):
-                tally.note("untrue", row.external_ref_id, f"two are there and it does not say so: {row}")
+                tally.note("untrue", row.external_ref_id, f"a second offer state is not reported: {row}")
         elif row.outcome in ("rejected", "planned"):
             if there:
                 tally.note("untrue", row.external_ref_id, row)
         elif row.outcome != "unknown":
             tally.note("untrue", row.external_ref_id, row)
     for reference in made:
-        tally.note("untrue", reference, f"nobody asked for {reference}")
+        tally.note("untrue", reference, f"no row has the reference {reference}")
 
 
-def hold_changes(result, states, done, tally):
-    """Hold changed rows against the store, by their keys."""
+def check_changes(result, states, done, tally):
+    """Compare changed rows with the store by their offer states."""
     for row in result.itertuples():
         state = states.get(row.offer_state_id)
         times = sum(entry["type"] == done for entry in state["activities"]) if state else 0
@@ -68,16 +68,16 @@ def hold_changes(result, states, done, tally):
             tally.note("untrue", row.offer_state_id, row)
 
 
-def hold_undone(result, states, tally):
-    """Hold an undo to saying so where a second offer state of the same reference is still open."""
+def check_undone(result, states, tally):
+    """Check that an undo reports a second, usable offer state of the same reference."""
     references = Counter(state["external_ref_id"] for state in states if state["status"] == "incomplete")
     for row in result[result.outcome == "voided"].itertuples():
         if references[row.external_ref_id]:
-            tally.note("untrue", row.offer_state_id, f"another one is still open, and it does not say so: {row}")
+            tally.note("untrue", row.offer_state_id, f"another usable offer state is not reported: {row}")
 
 
-def hold_listing(result, states, member_ids, tally):
-    """Hold a listing against the store: each offer state once, but for members that it says could not be read."""
+def check_listing(result, states, member_ids, tally):
+    """Compare a listing with the store: each offer state once, except those of members reported as unread."""
     unread = {entry["member_id"] for entry in result.attrs["unread"]}
     there = {
         state["offer_state_id"]: state["status"]
@@ -91,7 +91,7 @@ def hold_listing(result, states, member_ids, tally):
         if times > 1:
             tally.note("duplicates", key, f"offer state {key} is listed {times} times")
         if key not in there:
-            tally.note("untrue", key, f"offer state {key} is listed and not there")
+            tally.note("untrue", key, f"offer state {key} is listed but does not exist")
     for row in result.itertuples():
         if there.get(row.offer_state_id, row.status) != row.status:
             tally.note("untrue", row.offer_state_id, row)

@@ -1,4 +1,4 @@
-"""A process that has loaded everything and forks others, which work and may be killed: pandas alone takes a second."""
+"""A process with all imports that forks workers, which may be killed. Importing pandas alone takes a second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE_S = 120
 
 
 class Forker:
-    """Runs functions of one module, each in a process of its own, one after the other."""
+    """Runs functions of one module one after the other, each in a separate process."""
 
     def __init__(self, module):
         self._process = subprocess.Popen(
@@ -22,7 +22,7 @@ class Forker:
         )
 
     def run(self, work, *arguments):
-        """Give what the work gave, or None where it was killed."""
+        """Return the result of the work, or None if its process was killed."""
         pickle.dump((work, arguments), self._process.stdin)
         self._process.stdin.flush()
         exit_code, result = pickle.load(self._process.stdout)
@@ -39,7 +39,7 @@ class Forker:
 
 def _serve():
     tasks, reports = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the work prints is no report
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the work must not print into the stream of reports
     while True:
         try:
             work, arguments = pickle.load(tasks)
@@ -52,7 +52,7 @@ def _serve():
         os.close(writing)
         with os.fdopen(reading, "rb") as told:
             result = told.read()
-        # Only now its end can be told: until it is reaped, a dead process looks alive to the ledger.
+        # Report only after waitpid: until then, the ledger takes the dead process for a running one.
         pickle.dump((os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), result), reports)
         reports.flush()
 
@@ -65,7 +65,7 @@ def _work(work, arguments, writing):
             try:
                 telling.write(pickle.dumps(work(*arguments)))
                 exit_code = 0
-            except BaseException:  # noqa: BLE001 - told to whoever waits
+            except BaseException:  # noqa: BLE001 - reported to the parent
                 telling.write(traceback.format_exc().encode())
     finally:
         os._exit(exit_code)
@@ -74,4 +74,4 @@ def _work(work, arguments, writing):
 if __name__ == "__main__":
     importlib.import_module(sys.argv[1])
     _serve()
-    os._exit(0)  # nothing is left to do, and to take apart all that was loaded takes seconds
+    os._exit(0)  # a normal exit would take seconds to tear down the imported modules
