@@ -1,4 +1,4 @@
-"""What every test stands on: no network but this machine, no settings of the person who runs it, no files of theirs."""
+"""Fixtures for all tests. Tests cannot reach the network, and do not see the user's settings and files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PERSONAL_VARIABLES = ("SPARKFLY_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO
                       "CURL_CA_BUNDLE", "NETRC")  # fmt: skip
 
 
-# A shell lets what it starts in the background ignore Ctrl-C; some tests press it.
+# A shell makes background processes ignore Ctrl-C, but some tests send that signal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -42,7 +42,7 @@ def _nothing_personal(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="session")
 def sandbox_service():
-    """One local Sparkfly for all tests that do not mind what others leave in it."""
+    """A sandbox shared by all tests that can cope with the records of other tests."""
     with SandboxProcess.start(members=60) as service:
         yield service
 
@@ -60,7 +60,7 @@ def session(sandbox_service):
 
 
 class ManualClock:
-    """Time that passes only when somebody sleeps or the test says so."""
+    """A clock that advances only through `sleep` or by the test."""
 
     def __init__(self):
         self.now = 1_800_000_000.0
@@ -83,7 +83,7 @@ def clock():
 
 @pytest.fixture
 def connect(clock):
-    """Make Transports to a scripted server: ``connect(server, token=..., timeout=..., policy=...)``."""
+    """Create clients of a scripted server: ``connect(server, token=..., timeout=..., policy=...)``."""
     opened = []
 
     def make(server, *, policy=None, attempt_timeout_s=None, max_answer_bytes=2**20, **arguments):
@@ -102,5 +102,5 @@ def connect(clock):
         return opened[-1]
 
     yield make
-    for transport in opened:
-        transport.close()
+    for client in opened:
+        client.close()

@@ -1,4 +1,4 @@
-"""The benchmarks run: each prints its tables on a few rows. What they measure is not judged here."""
+"""The benchmarks run and print their tables for a few rows. Their figures are not checked."""
 
 from __future__ import annotations
 

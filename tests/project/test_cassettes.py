@@ -1,4 +1,4 @@
-"""Recorded answers: every operation, its success and its documented errors, played back without any network."""
+"""Recorded responses: every operation, its success and its documented errors, replayed without a network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = {"receipt": RECEIPT, "offer_state": OFFER_STATE, "offer_states": OFFER
 
 @pytest.fixture(autouse=True)
 def no_socket(monkeypatch, request):
-    """Playing needs no connection at all, not even to this machine."""
+    """Refuse all connections during a replay, even to this machine."""
     if "sandbox_service" in request.fixturenames:
         return
 
@@ -37,7 +37,7 @@ def every_cassette():
     return sorted(CASSETTES.rglob("*.yaml"))
 
 
-# ---- what they hold --------------------------------------------------------------------------------------------------
+# ---- contents --------------------------------------------------------------------------------------------------------
 
 
 def test_every_operation_has_its_success_and_each_documented_error():
@@ -59,7 +59,7 @@ def test_last_response_has_the_status_in_the_cassette_name(name):
     assert recorded[-1]["response"]["status"]["code"] == SCENARIOS[name].status
 
 
-# ---- playing ---------------------------------------------------------------------------------------------------------
+# ---- replay ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [name for name, scenario in SCENARIOS.items() if scenario.raises is None])
@@ -121,7 +121,7 @@ def test_replayed_bulk_run_settles_lost_responses_by_readback(tmp_path):
     assert [request.method for request in cassette.requests] == ["POST"] * 3 + ["GET"] * 2
 
 
-# ---- what fails ------------------------------------------------------------------------------------------------------
+# ---- failures --------------------------------------------------------------------------------------------------------
 
 
 def test_request_that_was_not_recorded_fails_with_a_hint(tmp_path):
@@ -131,7 +131,7 @@ def test_request_that_was_not_recorded_fails_with_a_hint(tmp_path):
 
 
 def test_recorded_request_that_is_not_sent_fails(tmp_path):
-    unused = pytest.raises(AssertionError, match=r"recorded and not asked for: .*/void")
+    unused = pytest.raises(AssertionError, match=r"recorded but not sent: .*/void")
     with unused, replayed("void_offer_state/200", tmp_path) as (session, world, _):
         SCENARIOS["issue_offer_state/200"].call(session, world)
 

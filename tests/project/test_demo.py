@@ -1,4 +1,4 @@
-"""`make demo` does the main job on real HTTP, says so in a few lines, and leaves the CSV."""
+"""`make demo` runs the main workflow over HTTP, prints a few lines, and writes the CSV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sparkfly_nb import demo
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """Run the demo once; gives its lines and the frame that it wrote."""
+    """Run the demo once. Return its output and the frame that it wrote."""
     csv_path = tmp_path_factory.mktemp("demo") / "demo_output" / "campaign_audit.csv"
     with redirect_stdout(io.StringIO()) as said:
         status = demo.main(["--members", "150", "--csv", str(csv_path)])

@@ -1,4 +1,4 @@
-"""The tests themselves: no connection leaves this machine, and nothing of the person who runs them leaks in."""
+"""Tests connect to this machine only, and do not see the user's settings."""
 
 from __future__ import annotations
 

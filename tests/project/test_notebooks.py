@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, show what their words promise, and hold nothing of a machine."""
+"""The notebooks run without errors, their outputs match their text, and they contain no machine-specific data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import nbformat
 import notebook_runs
 import pytest
 
+#: By notebook: a part of a cell, and the output that the cell must have.
 PROMISES = {
     "01_quickstart": [
         ("settings.environment", r"'sandbox'"),
@@ -54,12 +55,11 @@ PROMISES = {
         ("after.to_csv", r"states.csv +65"),
     ],
 }
-"""For each notebook: a piece of a cell, and what that cell must show."""
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Run each notebook once, when it is first asked for."""
+    """Run each notebook once, when the first test needs it."""
     done = {}
 
     def run(path):

@@ -1,4 +1,4 @@
-"""The README works as pasted: its Python runs in order on the sandbox, and its words are the ones that frames hold."""
+"""The README is correct: its Python runs in order on the sandbox, and its outcomes, links and targets exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def credentials(sandbox_service, monkeypatch):
-    """Set the variables that the README tells a person to set, for the sandbox."""
+    """Set the environment variables that the README mentions, for the sandbox."""
     monkeypatch.setenv("SPARKFLY_ENVIRONMENT", "sandbox")
     monkeypatch.setenv("SPARKFLY_BASE_URL", sandbox_service.base_url)
     monkeypatch.setenv("SPARKFLY_IDENTITY", sandbox_service.identity.reveal())

@@ -1,4 +1,4 @@
-"""A real browser on real Jupyter servers: what the tests of the forms stand on."""
+"""Chromium, JupyterLab and Voilà for the tests of the forms."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ from pathlib import Path
 
 import nbformat
 
+from sparkfly_nb.forms.form import TITLES
+
+# Read at import, because a fixture removes the package's variables during each test.
 REQUIRED = os.environ.get("SPARKFLY_NB_REQUIRE_BROWSER") == "1"
-"""Read at import: the variables of the package are taken away while tests run."""
+#: A folder for screenshots, to look at the forms.
+SCREENSHOTS = os.environ.get("SPARKFLY_NB_SCREENSHOTS")
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )  # fmt: skip
 START_S = 90
 WAIT_MS = 60_000
+#: The folders in which Jupyter looks for a user's settings and leaves files.
 FOLDERS = {
     "IPYTHONDIR": "ipython",
     "JUPYTER_CONFIG_DIR": "config",
@@ -35,7 +40,6 @@ FOLDERS = {
     "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
     "XDG_DATA_HOME": "share",
 }
-"""Where Jupyter would look for what a person has set up, and leave things."""
 LAB_SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
@@ -43,12 +47,12 @@ LAB_SETTINGS = {
 
 
 def chromium():
-    """Give the path of Debian's Chromium, or of another one."""
+    """Return the path of Chromium or Chrome, or None."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def why_not():
-    """Say what is missing for tests in a browser; None if nothing is."""
+    """Return what is missing for the browser tests, or None."""
     missing = [name for name in ("playwright", "jupyterlab", "voila") if importlib.util.find_spec(name) is None]
     if missing:
         return f"{', '.join(missing)} is not installed: pip install -e '.[dev]'"
@@ -57,7 +61,7 @@ def why_not():
 
 @contextlib.contextmanager
 def opened_browser():
-    """Open Chromium; nothing that it shows comes from elsewhere than this machine."""
+    """Open Chromium. Its flags allow only connections to this machine."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -69,14 +73,14 @@ def opened_browser():
 
 
 def notebook_of(*cells):
-    """Make a notebook with these code cells."""
+    """Build a notebook with these code cells."""
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return made
 
 
 class JupyterServer:
-    """JupyterLab or Voilà in a process of its own, with nothing of the person's settings."""
+    """JupyterLab or Voilà in a separate process, without the user's settings."""
 
     def __init__(self, kind, folder, variables, *, target=None):
         self.folder = Path(folder)
@@ -100,7 +104,7 @@ class JupyterServer:
         )  # fmt: skip
 
     def wait(self):
-        """Wait until it answers."""
+        """Wait until the server responds."""
         until = time.monotonic() + START_S
         while time.monotonic() < until:
             if self._process.poll() is not None:
@@ -108,8 +112,8 @@ class JupyterServer:
             try:
                 with urllib.request.urlopen(f"{self.root}/static/favicons/favicon.ico", timeout=5):
                     return self
-            except urllib.error.HTTPError as answered:
-                answered.close()
+            except urllib.error.HTTPError as response:
+                response.close()
                 return self
             except OSError:
                 time.sleep(0.1)
@@ -120,7 +124,7 @@ class JupyterServer:
         return Path(self._log.name).read_text(errors="replace")[-4000:]
 
     def begin_to_stop(self):
-        """Let it end its kernels, which takes some seconds, while others do so as well."""
+        """Start to stop the kernels, which takes some seconds, without waiting."""
         self._process.terminate()
 
     def stop(self):
@@ -163,7 +167,7 @@ def open_voila(page, server, name, *, theme="light"):
 
 
 def open_lab(page, server, name, *, theme="JupyterLab Light"):
-    """Open a notebook in JupyterLab alone on the page, and run all of it."""
+    """Open a notebook in JupyterLab, and run all cells."""
     page.goto(f"{server.root}/doc/tree/{name}?reset")
     page.wait_for_function("window.jupyterapp?.shell.currentWidget?.context?.isReady", timeout=WAIT_MS)
     page.wait_for_function(
@@ -176,7 +180,7 @@ def open_lab(page, server, name, *, theme="JupyterLab Light"):
 
 
 def run_in_lab(page, command, **arguments):
-    """Carry out a command of JupyterLab, and wait for its end."""
+    """Run a command of JupyterLab, and wait for its end."""
     page.evaluate(
         "([command, given]) => { window.ended = false;"
         " jupyterapp.commands.execute(command, given).then(() => { window.ended = true; }) }",
@@ -186,7 +190,7 @@ def run_in_lab(page, command, **arguments):
 
 
 class OnPage:
-    """One form, as a person has it before them."""
+    """One form on a page."""
 
     def __init__(self, page, title):
         self.page = page
@@ -212,15 +216,15 @@ class OnPage:
         return self
 
     def wait_enabled(self, action):
-        """Wait until a button can be used."""
+        """Wait until a button is enabled."""
         self.box.locator(f'button[data-action="{action}"]:enabled').wait_for(timeout=WAIT_MS)
 
     def wait_checked(self):
-        """Wait until Python has looked at all that was typed."""
+        """Wait until Python has checked the latest input."""
         self.box.and_(self.page.locator('form[data-checked="true"]')).wait_for(timeout=WAIT_MS)
 
     def wait_notice(self, *kinds):
-        """Wait for a notice of one of the kinds, and give its text."""
+        """Wait for a notice of one of the kinds, and return its text."""
         notice = self.box.locator(",".join(f".sf-notice.sf-{kind}:not([hidden])" for kind in kinds))
         notice.wait_for(timeout=WAIT_MS)
         return notice.inner_text()
@@ -231,3 +235,15 @@ class OnPage:
     @property
     def python(self):
         return self.box.locator(".sf-line code").inner_text()
+
+
+def form_on(page, operation):
+    """Open the tab of an operation."""
+    title = TITLES[operation][0]
+    page.get_by_role("tab", name=title, exact=True).click()
+    return OnPage(page, title)
+
+
+def photograph(page, name):
+    if SCREENSHOTS:
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")

@@ -1,4 +1,4 @@
-"""What cassettes/ holds, as a table: every operation with its success and each documented error, and two bulk runs."""
+"""The cassettes as a table: every operation with its success and each documented error, and two bulk runs."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ NOBODY = 999_999_999
 NOTHING = 999_999_999_999
 REFERENCE = "cassette-reference"
 
+#: The statuses of each operation in Sparkfly's published reference. The table below has these and a few more.
 DOCUMENTED = {
     "issue_offer": {201},
     "issue_offer_state": {200, 401, 403, 500},
@@ -37,11 +38,10 @@ DOCUMENTED = {
     "void_offer_state": {200, 401, 404, 422, 500},
     "void_offer_state_by_identifier": {200, 401, 404, 422, 500},
 }
-"""The statuses of each operation in Sparkfly's published reference; the table below holds these and a few more."""
 
 
 class World(NamedTuple):
-    """What the calls are about: records of the service that is recorded, kept in each cassette."""
+    """The records of the service that the calls use. Each cassette contains them."""
 
     member_id: int
     member_identifier: str
@@ -51,13 +51,13 @@ class World(NamedTuple):
     suspended_campaign_id: str
 
 
+#: The campaign VIP26 distributes offer 302, which is not transferable.
 SANDBOX_WORLD = World(1002, "LOY-001002-9250", 1005, 302, "VIP26", "SPRING26")
-"""Offer 302 cannot be transferred; VIP26 distributes it."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One cassette: what is called, what goes wrong at the service, and what the caller gets."""
+    """One cassette: the call, the faults of the service, and the expected outcome."""
 
     operation: str
     status: int
@@ -69,7 +69,7 @@ class Scenario:
 
     @property
     def name(self) -> str:
-        """The path of the cassette below cassettes/, without its ending."""
+        """The path of the cassette below cassettes/, without its suffix."""
         return f"{self.operation}/{self.status}"
 
 
@@ -178,6 +178,7 @@ def issue_many_with_lost_answers(session, world):
 
 # ---- the table -------------------------------------------------------------------------------------------------------
 
+#: Operations on one offer state, which respond with 404 if it does not exist.
 WITH_STATE = {
     "get_offer_state": get_offer_state,
     "update_offer_state": update_offer_state,
@@ -185,7 +186,6 @@ WITH_STATE = {
     "void_offer_state": void_offer_state,
     "void_offer_state_by_identifier": void_offer_state_by_identifier,
 }
-"""Operations on one offer state: what is not there gives 404 on each."""
 
 CALLS = {
     "issue_offer": issue_offer,
@@ -206,7 +206,7 @@ def _successes():
 
 
 def _refused_tokens():
-    # The state needs no making: nobody looks at it.
+    # The service checks the token first, so no offer state needs to exist.
     arguments = {name: {"offerstate_id": NOTHING} for name in WITH_STATE} | {
         "get_offer_state_by_offer": {"member_id": NOBODY},
         "query_offer_states": {"external_ref_id": "nothing"},
@@ -234,6 +234,7 @@ def _after(prepare, call):
     return lambda session, world: call(session, world, prepare(session, world))
 
 
+#: The single calls, by the name of their cassette. A second void gets 422, which is not an error for the caller.
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -275,13 +276,12 @@ SCENARIOS = {
         Scenario("list_offer_states", 429, list_offer_states, RateLimited, {"list_offer_states:status_429": 1.0}),
     )
 }
-"""The single calls, by the name of their cassette. A second void is answered 422 and is no error."""
 
+#: Bulk runs with the async client.
 BULK = {
     "bulk/issue_list_void": Scenario("bulk", 0, issue_list_and_void_many),
     "bulk/lost_answers": Scenario("bulk", 0, issue_many_with_lost_answers, faults={"issue_offer:commit_then_500": 1.0}),
 }
-"""Whole bulk runs through aiohttp."""
 
+#: Bulk runs come first. They list members, who have few offer states before the other calls.
 ALL = {**BULK, **SCENARIOS}
-"""Bulk runs come first: they list members, who then hold little yet."""

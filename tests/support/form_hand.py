@@ -1,10 +1,14 @@
-"""A hand that types into a form and presses its buttons, through the same messages that a browser sends."""
+"""A simulated user who types into a form and presses its buttons, with the messages that a browser sends."""
 
 from __future__ import annotations
 
+from scripted_server import VALUES
+
+from sparkfly_nb import forms
+
 
 class Hand:
-    """Types and presses; what was typed stays in the fields, as on a page."""
+    """Types and presses buttons. The input stays in the fields, as on a page."""
 
     def __init__(self, form):
         self.form = form
@@ -40,11 +44,11 @@ class Hand:
         return self
 
     def can(self, action):
-        """Say whether the page would let the button be pressed."""
+        """Return whether the button is enabled on the page."""
         return any(shown["name"] == action and shown["enabled"] for shown in self.screen["actions"])
 
     def press(self, action, *, turn=None):
-        """Send a press, whatever the button looks like: the page is not what keeps the form safe."""
+        """Press a button, even a disabled one, because the form must not rely on the page."""
         message = {"event": "pressed", "action": action, **self._seen()}
         message["turn"] = self.screen["turn"] if turn is None else turn
         self.form._handle_custom_msg(message, [])
@@ -56,12 +60,29 @@ class Hand:
 
     @property
     def said(self):
-        """All that the notice says."""
+        """The complete text of the notice."""
         return "\n".join([self.notice["title"], *self.notice["lines"], self.notice["trace"], self.notice["code"]])
 
     def problem(self, name=""):
         return self.screen["problems"].get(name, {}).get("text", "")
 
     def shown(self):
-        """Everything that the page gets, as text."""
+        """Return the complete state of the widget as text."""
         return repr(self.form.get_state())
+
+
+def hand_of(session, name, **values):
+    return Hand(forms.FORMS[name](session, **values))
+
+
+def typed(name):
+    return {key: str(value) for key, value in VALUES[name].items()}
+
+
+def send(hand):
+    """Press the button that sends, after the review if there is one."""
+    if hand.can("review"):
+        hand.press("review")
+        hand.confirm(hand.typed.get("offerstate_id", ""))
+        return hand.press("confirm")
+    return hand.press("send")

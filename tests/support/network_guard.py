@@ -1,4 +1,4 @@
-"""Tests open no connection that leaves this machine: an audit hook refuses every other one."""
+"""An audit hook that lets tests connect to this machine only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOCAL_NAMES = {"", "localhost", "ip6-localhost"}
 
 
 class NetworkForbidden(BaseException):
-    """A test reached for the network. Not an Exception, so that nothing can map it to an error of its own."""
+    """A test tried to use the network. Not an Exception, so that no code under test can catch it."""
 
 
 def _is_local(host):
@@ -26,21 +26,21 @@ def _is_local(host):
 
 
 def _guard(event, arguments):
-    """Refuse every way out of this machine; audit hooks see them all, whatever library is used."""
+    """Refuse every connection to another machine, whatever library opens it."""
     if event == "socket.getaddrinfo":
         host = arguments[0]
     elif event in {"socket.connect", "socket.sendto"}:
         opened, address = arguments
-        # Connecting a datagram socket sends nothing; some libraries learn their own address that way.
+        # Connecting a datagram socket sends nothing. Some libraries find their own address that way.
         if not isinstance(address, tuple) or (event == "socket.connect" and opened.type == socket.SOCK_DGRAM):
             return
         host = address[0]
     else:
         return
     if not _is_local(host):
-        raise NetworkForbidden(f"tests open no connection but to this machine, and this one goes to {host}")
+        raise NetworkForbidden(f"tests may connect to this machine only; this one goes to {host}")
 
 
 def install():
-    """Refuse connections that leave this machine from now on, in this process."""
+    """Refuse connections to other machines from now on, in this process."""
     sys.addaudithook(_guard)

@@ -1,4 +1,4 @@
-"""Cassettes: how they are written without secrets, and how they are played back without a network."""
+"""Cassettes: recording without secrets, and replay without a network."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from sparkfly_nb.api.endpoints import IDENTITY_HEADER, KEY_HEADER, TOKEN_HEADER
 from sparkfly_nb.api.retry_policy import RetryPolicy
 
 CASSETTES = ROOT / "cassettes"
+#: The address in every cassette. Names below .example never resolve.
 RECORDED_ROOT = "https://sparkfly.example"
-"""The address in every cassette; the name can never be resolved."""
 REPLACEMENT = "replaced-before-writing"
 SECRET_HEADERS = {name.lower() for name in (TOKEN_HEADER, IDENTITY_HEADER, KEY_HEADER)}
+#: Other headers reveal the time and place of the recording, or do not match a rewritten body.
 KEPT_HEADERS = SECRET_HEADERS | {"content-type", "retry-after"}
-"""Others say when and by whom it was recorded, or do not fit a body that was rewritten."""
+#: Fields that must not be published: with its token, anybody can take over an offer state.
 STAND_INS = {"token": "offer-state-token", "credential_identifier": "credential"}
-"""Fields that are worth something to who has them: whoever knows a token can take the offer state over."""
 TWO_QUICK_TRIES = RetryPolicy(attempts=2, base_delay=0.0)
 
 
 def stand_in(field, text):
-    """Replace a value by another one that is the same for the same value, and is itself not replaced again."""
+    """Return the replacement of a value. The same value gets the same replacement, and replacements stay unchanged."""
     prefix = f"{STAND_INS[field]}-"
     if text.startswith(prefix):
         return text
@@ -40,7 +40,7 @@ def stand_in(field, text):
 
 
 def _valuable(value):
-    """Find what is to be replaced in a parsed body, as pairs of field and text."""
+    """Find the values to replace in a parsed body, as pairs of field and text."""
     if isinstance(value, list):
         return [pair for entry in value for pair in _valuable(entry)]
     if not isinstance(value, dict):
@@ -59,7 +59,7 @@ def _clean_body(body):
         return body
     text = body.decode()
     for name, value in pairs:
-        text = text.replace(value, stand_in(name, value))  # it may stand elsewhere too, as in the address of a barcode
+        text = text.replace(value, stand_in(name, value))  # in the whole text, because URLs contain the values too
     return text.encode()
 
 
@@ -82,8 +82,8 @@ def _clean_address(address, root):
     return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
 
 
-class PlayedAnswer(vcr.stubs.VCRHTTPResponse):
-    """vcrpy's answer with all of urllib3's that the wire uses; how much of it vcrpy has depends on its version."""
+class ReplayedResponse(vcr.stubs.VCRHTTPResponse):
+    """vcrpy's response with the methods of urllib3 that our client uses and some versions of vcrpy lack."""
 
     def read1(self, amt=-1, *, decode_content=None):
         return self._content.read1(amt)
@@ -95,7 +95,7 @@ class PlayedAnswer(vcr.stubs.VCRHTTPResponse):
 
 
 class Annotated:
-    """Writes cassettes with a line on where they come from; in place of one that holds a secret, nothing."""
+    """A serializer that adds the source to each cassette, and writes nothing if the cassette contains a secret."""
 
     def __init__(self, *, source="", world=None, secrets=lambda: ()):
         self.source, self.world, self.secrets = source, world, secrets
@@ -104,7 +104,7 @@ class Annotated:
     def serialize(self, cassette):
         text = yamlserializer.serialize({"recorded_from": self.source, "world": self.world._asdict(), **cassette})
         if any(secret in text for secret in self.secrets()):
-            self.has_refused = True  # told afterwards: at an error here vcrpy would leave every connection patched
+            self.has_refused = True  # not an exception, after which vcrpy would leave all connections patched
             return ""
         return f"# Recorded from {self.source} by `make cassettes`; secrets were replaced before writing.\n{text}"
 
@@ -114,10 +114,10 @@ class Annotated:
 
 
 def make_vcr(*, root=None, serializer=None):
-    """Make a recorder and player; `root` is the address that is recorded, where it is not the recorded one."""
+    """Build a recorder and player. `root` is the address of the recorded service."""
 
     def clean_request(request):
-        request.method = request.method.upper()  # the bulk wire writes it in lower case
+        request.method = request.method.upper()  # the async client has it in lower case
         request.uri = _clean_address(request.uri, root)
         request.headers = _clean_headers(request.headers)
         return request
@@ -135,30 +135,30 @@ def make_vcr(*, root=None, serializer=None):
         before_record_request=clean_request,
         before_record_response=clean_response,
         decode_compressed_response=True,
-        custom_patches=((vcr.stubs, "VCRHTTPResponse", PlayedAnswer),),
+        custom_patches=((vcr.stubs, "VCRHTTPResponse", ReplayedResponse),),
     )
     recorder.register_serializer("annotated", serializer or Annotated())
     return recorder
 
 
 def quick_session(ledger, **arguments):
-    """Make a Session that does not wait between two tries."""
+    """Create a Session that makes two attempts without a pause."""
     return Session(ledger=str(ledger), retry=TWO_QUICK_TRIES, **arguments)
 
 
 @contextmanager
 def replayed(name, tmp_path, *, folder=CASSETTES):
-    """Play a cassette: gives a Session, the world it was recorded in and the cassette.
+    """Replay a cassette. Yield a Session, the world of the recording, and the cassette.
 
     Raises
     ------
     AssertionError
-        Something was asked that was not recorded, or something recorded was not asked.
+        A request was not recorded, or a recorded request was not sent.
     """
     path = folder / f"{name}.yaml"
-    assert path.is_file(), f"there is no cassette {path.name} for {name}; record it with: make cassettes"
+    assert path.is_file(), f"{name} has no cassette {path.name}; record it with: make cassettes"
     world = World(**yaml.safe_load(path.read_text(encoding="utf-8"))["world"])
-    # What is sent is not compared with what was recorded where it is secret: any token will do.
+    # The recorded secrets were replaced, and headers are not compared, so any secret works.
     secrets = {"token": ALL[name].token} if ALL[name].token else {"identity": "anybody", "key": "any-key"}
     with (
         make_vcr().use_cassette(str(path)) as cassette,
@@ -170,10 +170,10 @@ def replayed(name, tmp_path, *, folder=CASSETTES):
             yield session, world, cassette
         except CannotOverwriteExistingCassetteException as unmatched:
             raise AssertionError(
-                f"{name}: this was asked and is not in the cassette: {unmatched.failed_request.method} "
-                f"{unmatched.failed_request.uri}. If the request was changed on purpose, record again with: "
+                f"{name}: this request is not in the cassette: {unmatched.failed_request.method} "
+                f"{unmatched.failed_request.uri}. If you changed the request on purpose, record again with: "
                 f"make cassettes\n{unmatched}"
             ) from None
     left = [f"{request.method} {request.uri}" for at, request in enumerate(cassette.requests)
             if not cassette.play_counts[at]]  # fmt: skip
-    assert not left, f"{name}: recorded and not asked for: {left}. If that is right, record again with: make cassettes"
+    assert not left, f"{name}: recorded but not sent: {left}. If that is intended, record again with: make cassettes"

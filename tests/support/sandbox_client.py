@@ -1,4 +1,4 @@
-"""A small client of the sandbox for tests: no retries, no checks, so that a test sees what really came."""
+"""A small client of the sandbox for tests. It does not retry or check, so that a test sees the raw response."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class SandboxClient:
         self.authenticate()
 
     def authenticate(self):
-        answer = self.session.post(self.root + AUTH_PATH, headers=self.credentials, timeout=self.timeout_s)
-        if answer.status_code == 204:
-            self.session.headers[TOKEN_HEADER] = answer.headers[TOKEN_HEADER]
-        return answer
+        response = self.session.post(self.root + AUTH_PATH, headers=self.credentials, timeout=self.timeout_s)
+        if response.status_code == 204:
+            self.session.headers[TOKEN_HEADER] = response.headers[TOKEN_HEADER]
+        return response
 
     def call(self, method, path, body=None, *, query=None, raw=None, headers=None):
-        # A dict is a body's offer state; raw is sent as it is.
+        # body becomes {"offer_state": body}; raw is sent unchanged.
         json = None if body is None else {"offer_state": body}
         return self.session.request(
             method, self.base_url + path, json=json, data=raw, params=query, timeout=self.timeout_s, headers=headers
@@ -39,7 +39,7 @@ class SandboxClient:
         return self.call("POST", "/members/offer_states/issue", {"campaign_id": "SUMMER26", **values})
 
     def issue_new(self, member_id, campaign_id="SUMMER26", **values):
-        """Issue and give the key of the new offer state."""
+        """Issue an offer and return the ID of the new offer state."""
         return self.issue(member_id=member_id, campaign_id=campaign_id, **values).json()["offer_state"]["id"]
 
     def state(self, member_id, state_id):

@@ -1,4 +1,4 @@
-"""The form for many rows, without a browser: looked at, counted, carried out, and what was rejected handed back."""
+"""The form for many rows without a browser: upload, preview, confirmation, result and rejected rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOST_AND_UNREADABLE = {"issue_offer:commit_then_drop": 1.0, "list_offer_states:s
 
 @pytest.fixture(scope="module")
 def service():
-    """A sandbox of this module: the members of other tests hold other things."""
+    """A sandbox of this module, because other tests change what their members have."""
     with SandboxProcess.start(members=40) as started:
         yield started
 
@@ -54,7 +54,7 @@ def made_for(service, campaign):
 
 
 def issue(session, rows, campaign, **typed):
-    """Go through preview and number to the end."""
+    """Preview the rows, confirm their number, and run."""
     hand = Hand(forms.BulkForm(session, rows, campaign_id=campaign)).type(**typed).press("preview")
     return hand.confirm(hand.screen["confirm"]["label"].split()[-1]).press("run")
 

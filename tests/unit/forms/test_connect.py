@@ -1,4 +1,4 @@
-"""The form that connects, without a browser: a Session comes out, and the key goes nowhere else."""
+"""The form that connects without a browser: it creates a Session, and only the Session keeps the key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def hand(sandbox_service):
 
 
 def connect(hand, **secrets):
-    """Type what a page tells of secrets, which is that they are there, then press with the secrets themselves."""
+    """Type and press as a page does: only the press contains the secrets."""
     hand.type(**dict.fromkeys(secrets, "given"))
     hand.typed |= secrets
     hand.press("connect")

@@ -1,4 +1,4 @@
-"""A generator that reads the sandbox's written description finds no 500 and no undocumented answer."""
+"""Requests generated from the sandbox's OpenAPI description get no 500 and no undocumented response."""
 
 from __future__ import annotations
 
@@ -43,14 +43,15 @@ def service():
 
 
 def point_at_something_that_exists(case, states):
-    """Generated keys name nothing: most right requests get those of an offer state, so that they reach the store."""
+    """Put the IDs of an existing offer state into most valid requests, so that they reach the store."""
+    # Every fourth request keeps its generated IDs, which no record has.
     turn = next(turns)
     if turn % 4 == 0 or not case.meta.generation.mode.is_positive:
         return
     state = states[turn % len(states)]
     existing = {**state, "offerstate_id": state["offer_state_id"]}
     if case.operation.definition.raw["operationId"] in CREATES:
-        # What is created must belong together, and one member is enough.
+        # The campaign, channel and offer of a new offer state must match, and a request names one member only.
         existing.update(offer_id=301, channel_id=11, campaign_id="SUMMER26")
         case.query.pop("token", None)
     body = case.body.get("offer_state", {}) if isinstance(case.body, dict) else {}

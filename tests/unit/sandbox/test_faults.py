@@ -1,4 +1,4 @@
-"""Each fault does what its line in the table says, as often as asked, and the truth counts it."""
+"""Each fault does what its help text says, at its rate, and ``truth()`` counts it."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def sandbox(running):
 
 @pytest.fixture
 def client(sandbox):
-    # Nobody waits for the one answer that never comes.
+    # A short timeout, because one response never arrives.
     with SandboxClient(sandbox, timeout_s=1) as connected:
         yield connected
 
 
 def outcome_of(send):
-    """Say what a client sees: a status, or the kind of fault that requests reports."""
+    """Return what a client sees: a status, or the kind of error that requests raises."""
     try:
         return send().status_code
     except requests.exceptions.ChunkedEncodingError:
@@ -59,7 +59,7 @@ def made(sandbox, reference):
     return sum(state["external_ref_id"] == reference for state in states)
 
 
-# What each fault shows to the client of an issue, and how many offer states there are then.
+# What the client of an issue sees, and how many offer states exist afterwards.
 SEEN = {
     "drop_before": ("cut", 0),
     "connection_refused": ("cut", 0),
@@ -165,11 +165,11 @@ def test_half_body_announces_more_than_it_sends(sandbox, client):
 def test_unreadable_success_is_not_json(fault, kind, sandbox, client):
     sandbox.set_faults({fault: 1})
 
-    answer = client.issue(member_id=MEMBER)
+    response = client.issue(member_id=MEMBER)
 
-    assert answer.headers["Content-Type"] == kind
+    assert response.headers["Content-Type"] == kind
     with pytest.raises(requests.JSONDecodeError):
-        answer.json()
+        response.json()
 
 
 def test_slow_bytes_delays_the_complete_response(sandbox, client):
@@ -185,10 +185,10 @@ def test_slow_bytes_delays_an_empty_response_too(sandbox, client):
     sandbox.set_faults({"slow_bytes": 1})
     began = time.monotonic()
 
-    answer = client.call("POST", f"{LISTING}/{state_id}/void")
+    response = client.call("POST", f"{LISTING}/{state_id}/void")
 
-    assert answer.ok
-    assert not answer.content
+    assert response.ok
+    assert not response.content
     assert time.monotonic() - began >= TIMES["slow_s"]
 
 
@@ -302,7 +302,7 @@ def test_connection_refused_closes_and_refuses_connections_for_a_while(sandbox, 
             socket.create_connection(client.address)
         idle.settimeout(10)
         cut = idle.recv(1)
-        sandbox.set_faults()  # which waits until the sandbox is there again
+        sandbox.set_faults()  # waits until the sandbox accepts connections again
         back = other.call("GET", LISTING).status_code
 
     assert (hit, cut, back) == ("cut", b"", 200)

@@ -1,4 +1,4 @@
-"""The merchant that a sandbox begins with: believable, and the same for the same seed."""
+"""The generated merchant of the sandbox is realistic, and the same for the same seed."""
 
 from __future__ import annotations
 

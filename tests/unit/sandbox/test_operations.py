@@ -1,29 +1,12 @@
-"""What the sandbox does and refuses, seen through HTTP, as the documentation of the service says it."""
+"""The operations of the sandbox over HTTP behave as the documentation of the service describes."""
 
 from __future__ import annotations
 
-import gzip
-
 import pytest
-from sandbox_client import SandboxClient
 
-from sparkfly_nb.api.endpoints import ENDPOINTS
-from sparkfly_nb.sandbox import SandboxProcess
 from sparkfly_nb.schema import OFFER_STATE
 
 MEMBER, OTHER = 1009, 1010
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with SandboxProcess.start(members=30) as running:
-        yield running
-
-
-@pytest.fixture
-def client(sandbox):
-    with SandboxClient(sandbox) as connected:
-        yield connected
 
 
 def address(state_id, member_id=MEMBER):
@@ -38,60 +21,22 @@ def states_of_reference(sandbox, reference):
     return [state for state in sandbox.truth(generated=False)["offer_states"] if state["external_ref_id"] == reference]
 
 
-# ---- authentication --------------------------------------------------------------------------------------------------
-
-
-def test_valid_credentials_get_a_token(client):
-    answer = client.authenticate()
-
-    assert (answer.status_code, answer.content, len(answer.headers["X-Auth-Token"]) > 20) == (204, b"", True)
-
-
-@pytest.mark.parametrize("wrong", [{}, {"X-Auth-Key": "wrong"}, {"X-Auth-Identity": "wrong"}, {"X-Auth-Key": "\xe9"}])
-def test_wrong_credentials_are_rejected(wrong, client):
-    headers = {**client.credentials, **wrong} if wrong else {}
-
-    answer = client.session.post(f"{client.root}/auth", headers=headers, timeout=10)
-
-    assert (answer.status_code, answer.json()) == (401, {"error": "Invalid credentials"})
-
-
-@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=ENDPOINTS)
-@pytest.mark.parametrize("token", [None, "", "wrong", "\xe9"])
-def test_every_operation_without_a_valid_token_responds_401(endpoint, token, client):
-    path = endpoint.path.format(member_id=MEMBER, offerstate_id=1, offer_id=301)
-
-    answer = client.call(endpoint.method, path, headers={"X-Auth-Token": token})
-
-    assert (answer.status_code, answer.content) == (401, b"")
-
-
-def test_expire_tokens_invalidates_all_tokens(sandbox):
-    with SandboxClient(sandbox) as client:
-        sandbox.expire_tokens()
-        ended = client.call("GET", f"/members/{MEMBER}/offer_states").status_code
-        client.authenticate()
-        renewed = client.call("GET", f"/members/{MEMBER}/offer_states").status_code
-
-    assert (ended, renewed) == (401, 200)
-
-
 # ---- issuing ---------------------------------------------------------------------------------------------------------
 
 
 def test_issue_receipt_has_the_documented_fields(client):
-    answer = client.issue(member_id=MEMBER, external_ref_id="receipt", expires_at="2099-01-01T01:00:00+02:00")
+    response = client.issue(member_id=MEMBER, external_ref_id="receipt", expires_at="2099-01-01T01:00:00+02:00")
 
-    receipt = answer.json()["offer_state"]
-    assert answer.status_code == 201
+    receipt = response.json()["offer_state"]
+    assert response.status_code == 201
     assert receipt.keys() == {"id", "member_id", "offer_id", "campaign_id", "expires_at", "credential_identifier"}
     assert (receipt["campaign_id"], receipt["expires_at"]) == ("SUMMER26", "2098-12-31T23:00:00Z")
 
 
 def test_issue_accepts_a_loyalty_identifier(client, sandbox):
-    answer = client.issue(member_identifier=identifier_of(sandbox))
+    response = client.issue(member_identifier=identifier_of(sandbox))
 
-    assert answer.json()["offer_state"]["member_id"] == MEMBER
+    assert response.json()["offer_state"]["member_id"] == MEMBER
 
 
 def test_query_by_shared_reference_returns_the_oldest(client, sandbox):
@@ -107,7 +52,7 @@ def test_query_by_shared_reference_returns_the_oldest(client, sandbox):
     ("values", "status"),
     [
         ({"member_id": MEMBER, "campaign_id": "SPRING26"}, 422),  # suspended
-        ({"member_id": MEMBER, "campaign_id": "WINTER25"}, 422),  # under an offer that has ended
+        ({"member_id": MEMBER, "campaign_id": "WINTER25"}, 422),  # its offer is not active
         ({"member_id": MEMBER, "campaign_id": "NOSUCH"}, 404),
         ({"member_id": 1}, 404),
         ({"member_identifier": "nobody"}, 404),
@@ -128,80 +73,11 @@ def test_query_by_shared_reference_returns_the_oldest(client, sandbox):
 def test_invalid_issue_is_rejected_and_creates_nothing(values, status, client, sandbox):
     before = len(sandbox.truth()["offer_states"])
 
-    answer = client.issue(**values)
+    response = client.issue(**values)
 
-    assert (answer.status_code, "error" in answer.json()) == (status, True)
-    assert len(answer.json().get("trace", "")) == (30 if status == 422 else 0)
+    assert (response.status_code, "error" in response.json()) == (status, True)
+    assert len(response.json().get("trace", "")) == (30 if status == 422 else 0)
     assert len(sandbox.truth()["offer_states"]) == before
-
-
-@pytest.mark.parametrize(
-    ("raw", "headers"),
-    [
-        (b"", None),
-        (b"{", None),
-        (b"null", None),
-        (b"[]", None),
-        (b'"text"', None),
-        (b'{"offer_state": null}', None),
-        (b'{"offer_state": []}', None),
-        (b'{"offer_state": {}, "more": 1}', None),
-        (b'{"offer_state": {"campaign_id": "\xff\xfe"}}', None),
-        (b'{"offer_state": {"campaign_id": "\\ud800", "member_id": 1009}}', None),
-        (b'{"offer_state": {"campaign_id": NaN}}', None),
-        (b'{"offer_state": ' + b"[" * 100_000, None),
-        (b"\0" * 100, None),
-        (b"no gzip", {"Content-Encoding": "gzip"}),
-        (gzip.compress(b"{}", mtime=0), {"Content-Encoding": "deflate"}),
-    ],
-)
-def test_unreadable_request_body_is_rejected(raw, headers, client):
-    answer = client.call("POST", "/members/offer_states/issue", raw=raw, headers=headers)
-
-    assert 400 <= answer.status_code < 500
-
-
-def test_too_large_request_body_is_rejected(client):
-    answer = client.call("POST", "/members/offer_states/issue", raw=b"[" + b"1," * 1_000_000)
-
-    assert (answer.status_code, answer.json().keys()) == (413, {"error"})
-
-
-@pytest.mark.parametrize(
-    ("path", "query"),
-    [
-        (f"/members/{10**30}/offer_states", {}),
-        ("/members/-1/offer_states", {}),
-        ("/members/x%00y/offer_states", {}),
-        ("/members/%ff/offer_states", {}),
-        ("/members/%2e%2e/offer_states", {}),
-        ("/members/1%2f2/offer_states", {}),
-        ("/members/1009/offer_states/{x}", {}),
-        ("/members/1009/offers/999", {}),
-        ("/members/offer_states", {}),
-        ("/members/offer_states", {"token": "é"}),
-        ("/members/offer_states", {"credential_identifier": "VK0000000"}),
-        ("/members/offer_states", {"eligible_channel_id": "11"}),
-        ("/members/offer_states", {"eligible_channel_id": "999", "member_id": "1009"}),
-        ("/members/offer_states", {"external_ref_id": ["a", "b"]}),
-        ("/members/1009/offer_states", {"page": "0"}),
-        ("/members/1009/offer_states", {"page": "1.5"}),
-        ("/members/1009/offer_states", {"per_page": str(2**64)}),
-        ("/members/1009/offer_states", {"colour": "green"}),
-        ("/nowhere", {}),
-    ],
-)
-def test_request_for_unknown_path_or_record_is_rejected(path, query, client):
-    answer = client.call("GET", path, query=query)
-
-    assert answer.status_code in (404, 422)
-    assert "error" in answer.json()
-
-
-def test_unsupported_method_is_rejected_with_allowed_methods(client):
-    answer = client.call("DELETE", "/members/offer_states")
-
-    assert (answer.status_code, answer.headers["Allow"], "error" in answer.json()) == (405, "GET,POST", True)
 
 
 # ---- creating from offers, channels and tokens -----------------------------------------------------------------------
@@ -209,19 +85,19 @@ def test_unsupported_method_is_rejected_with_allowed_methods(client):
 
 @pytest.mark.parametrize("query", [{"offer_id": 301}, {"channel_id": 11}, {"offer_id": 301, "channel_id": 11}])
 def test_create_accepts_offer_and_channel(query, client):
-    answer = client.call("POST", f"/members/{MEMBER}/offer_states", {"external_ref_id": "created"}, query=query)
+    response = client.call("POST", f"/members/{MEMBER}/offer_states", {"external_ref_id": "created"}, query=query)
 
-    state = answer.json()["offer_state"]
-    assert (answer.status_code, state["offer_id"], state["member_id"], state["status"]) == (
+    state = response.json()["offer_state"]
+    assert (response.status_code, state["offer_id"], state["member_id"], state["status"]) == (
         200, 301, MEMBER, "incomplete",
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("query", [{}, {"offer_id": 302, "channel_id": 11}, {"channel_id": 16}, {"offer_id": 307}])
 def test_create_rejects_missing_contradictory_or_ended_sources(query, client):
-    answer = client.call("POST", f"/members/{MEMBER}/offer_states", query=query)
+    response = client.call("POST", f"/members/{MEMBER}/offer_states", query=query)
 
-    assert answer.status_code == 422
+    assert response.status_code == 422
 
 
 def test_token_transfers_the_offer_state_to_another_member(client):
@@ -248,9 +124,9 @@ def test_offer_state_that_is_not_transferable_stays(client):
     state_id = client.issue_new(MEMBER, "VIP26")
     token = client.state(MEMBER, state_id)["token"]
 
-    answer = client.call("POST", f"/members/{OTHER}/offer_states", query={"token": token})
+    response = client.call("POST", f"/members/{OTHER}/offer_states", query={"token": token})
 
-    assert (answer.status_code, client.state(MEMBER, state_id)["member_id"]) == (403, MEMBER)
+    assert (response.status_code, client.state(MEMBER, state_id)["member_id"]) == (403, MEMBER)
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------
@@ -303,7 +179,7 @@ def test_redeemed_offer_state_cannot_be_redeemed_updated_or_voided(client):
     ]
 
     assert (redeemed["status"], redeemed["offer_activities"][-1]["type"]) == ("redeemed", "redeemed")
-    assert [answer.status_code for answer in again] == [422, 422, 403]
+    assert [response.status_code for response in again] == [422, 422, 403]
 
 
 def test_voided_offer_state_stays_voided(client, sandbox):
@@ -324,9 +200,9 @@ def test_voided_offer_state_stays_voided(client, sandbox):
 
 @pytest.mark.parametrize("query", [{"member_identifier": "nobody"}, {}])
 def test_void_requires_the_holder_of_the_offer_state(query, client):
-    answer = client.call("POST", f"/members/offer_states/{client.issue_new(MEMBER)}/void", query=query)
+    response = client.call("POST", f"/members/offer_states/{client.issue_new(MEMBER)}/void", query=query)
 
-    assert (answer.status_code, answer.json().keys()) == (404 if query else 422, {"error", "trace"})
+    assert (response.status_code, response.json().keys()) == (404 if query else 422, {"error", "trace"})
 
 
 def test_update_changes_dates_and_effective_dates(client):
@@ -354,9 +230,9 @@ def test_invalid_update_changes_nothing(change, client):
     state_id = client.issue_new(MEMBER)
     before = client.state(MEMBER, state_id)
 
-    answer = client.call("PUT", address(state_id), change)
+    response = client.call("PUT", address(state_id), change)
 
-    assert (answer.status_code, client.state(MEMBER, state_id)) == (422, before)
+    assert (response.status_code, client.state(MEMBER, state_id)) == (422, before)
 
 
 @pytest.mark.parametrize(
@@ -365,9 +241,9 @@ def test_invalid_update_changes_nothing(change, client):
 def test_expired_or_scheduled_offer_state_cannot_be_redeemed(dates, client):
     state_id = client.issue_new(MEMBER, **dates)
 
-    answer = client.call("POST", address(state_id), {})
+    response = client.call("POST", address(state_id), {})
 
-    assert (answer.status_code, client.state(MEMBER, state_id)["status"]) == (422, "incomplete")
+    assert (response.status_code, client.state(MEMBER, state_id)["status"]) == (422, "incomplete")
 
 
 def test_locked_offer_state_is_redeemable_only_after_unlocking(client):
@@ -399,15 +275,3 @@ def test_offer_state_lists_its_activities_with_times(client):
 
     assert [activity["type"] for activity in activities] == ["issued", "updated", "voided"]
     assert all(activity["created_at"].endswith("Z") for activity in activities)
-
-
-# ---- the back door ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("what", ["members", "merchant", "truth", "faults", "expire_tokens", "refuse_connections"])
-def test_admin_routes_require_the_admin_secret(what, client):
-    method = "GET" if what in {"members", "merchant", "truth"} else "POST"
-
-    answer = client.session.request(method, f"{client.root}/_sandbox/{what}", timeout=10)
-
-    assert answer.status_code == 403

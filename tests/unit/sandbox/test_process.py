@@ -1,4 +1,4 @@
-"""The sandbox as a process: what survives, who may use it, and that nothing stays behind."""
+"""The sandbox as a process: storage, access, start and stop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE_S = 60
 
 
 def until(true, what):
-    """Look again until something is true; the limit only ends a test that has failed."""
+    """Wait until a condition is true. The time limit only ends a failing test."""
     limit_s = time.monotonic() + PATIENCE_S
     while not true():
         if time.monotonic() > limit_s:
@@ -41,7 +41,7 @@ def accepts_connections(base_url):
         return knock.connect_ex((address[1], int(address[2]))) == 0
 
 
-# ---- what survives ---------------------------------------------------------------------------------------------------
+# ---- storage ---------------------------------------------------------------------------------------------------------
 
 
 def test_created_at_uses_the_sandbox_clock():
@@ -85,7 +85,7 @@ def test_tokens_expire_after_their_lifetime():
         assert client.call("GET", "/members/1009/offer_states").status_code == 200
 
 
-# ---- who may use it --------------------------------------------------------------------------------------------------
+# ---- access ----------------------------------------------------------------------------------------------------------
 
 
 def test_no_secret_is_in_command_line_repr_or_pickle():
@@ -149,7 +149,7 @@ def test_killed_client_process_does_not_disturb_others():
     assert len(references) == len(set(references))
 
 
-# ---- that nothing stays behind ---------------------------------------------------------------------------------------
+# ---- start and stop --------------------------------------------------------------------------------------------------
 
 
 def test_second_stop_does_nothing():
@@ -212,7 +212,7 @@ def test_two_sandboxes_do_not_share_a_file_or_a_port(tmp_path):
             SandboxProcess.start(members=1, port=port)
 
 
-# ---- by hand ---------------------------------------------------------------------------------------------------------
+# ---- the command -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])

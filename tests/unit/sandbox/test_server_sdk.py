@@ -1,4 +1,4 @@
-"""The public SDK, with its strict models, works against the sandbox as it does against the service."""
+"""The public SDK, with its strict models, works with the sandbox."""
 
 from __future__ import annotations
 
@@ -16,25 +16,18 @@ from sparkfly.models.offer_state_update import OfferStateUpdate
 from sparkfly.models.offer_state_update_offer_state import OfferStateUpdateOfferState
 
 from sparkfly_nb.api.endpoints import ENDPOINTS
-from sparkfly_nb.sandbox import SandboxProcess
 
 MEMBER = 1009
 
 
-@pytest.fixture(scope="module")
-def sandbox():
-    with SandboxProcess.start(members=30) as running:
-        yield running
-
-
 def with_sdk(sandbox, work):
-    """Run a coroutine with the SDK connected to the sandbox; it retries nothing, so that every answer counts."""
+    """Run a coroutine with the SDK connected to the sandbox. The SDK does not retry, so that no error is hidden."""
 
     async def main():
         async with Sparkfly(
             sandbox.identity.reveal(), sandbox.key.reveal(), retry_config=RetryConfig(max_retries=0)
         ) as sdk:
-            # The SDK takes no other host than Sparkfly's: its configuration does.
+            # The SDK's constructor accepts only Sparkfly's hosts, so set the host in its configuration.
             configuration = sdk._config
             configuration.ignore_operation_servers = True
             configuration.host = sandbox.base_url.removesuffix("/v1.0")
