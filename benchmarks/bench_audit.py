@@ -1,9 +1,9 @@
-"""Auditing 100,000 and 1,000,000 offer states, read, counted and written to CSV: time per state, its share, and memory.
+"""Audit 100,000 and 1,000,000 offer states, and write the CSV: time per state and peak memory.
 
-Each measurement has a process of its own, because a process never gives its peak back. Once the offer states come from
-memory, so that all that is measured is ours, and no member holds two of a campaign. Once they come from the stub
-server, through everything that an analyst's Session does, and every member holds twenty of one campaign: nineteen
-duplicates each, the worst case for the findings.
+Each measurement has its own process, because the peak memory of a process never decreases. In the first measurement,
+the offer states come from memory, so that only the audit is measured, and no member has two of one campaign. In the
+second, they come from the stub server through a Session, and every member has twenty of one campaign. That is the
+worst case for the findings, with nineteen duplicates per member.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NOW = dt.datetime(2026, 7, 1, tzinfo=dt.timezone.utc)
 
 
 def _record(number: int) -> dict[str, object]:
-    """Make an offer state as wide as the service's published example."""
+    """Build an offer state with all fields of the service's published example."""
     day = 1 + number % 28
     redeemed, voided = number % 10 < 3, number % 10 == 9
     created = f"2026-06-{day:02d}T{number % 24:02d}:{number % 60:02d}:00.{number % 1000:03d}Z"
@@ -90,7 +90,7 @@ def _record(number: int) -> dict[str, object]:
 
 
 class Memory:
-    """Offer states that are made as they are asked for; the time for making them is kept apart."""
+    """A source that generates offer states on request, and measures the time for that separately."""
 
     def __init__(self):
         self.cpu_s = 0.0
@@ -121,7 +121,7 @@ def plan_of(states):
 
 
 def audited(read, figures):
-    """Do all that an audit does, and measure each step in processor time: others use this machine as well."""
+    """Run all steps of an audit, and measure each in CPU time, which other users of the machine do not affect."""
 
     def step(name, work):
         began = cpu_s()
@@ -143,7 +143,7 @@ def audited(read, figures):
 
 
 def from_memory(states):
-    """Audit offer states that cost nothing to get."""
+    """Audit offer states from memory."""
     figures, source = {}, Memory()
     audited(lambda: audit_campaign(source.read_states, source.run_rows, members=plan_of(states), taken_at=NOW), figures)
     figures["read"] -= source.cpu_s
@@ -151,7 +151,7 @@ def from_memory(states):
 
 
 def from_stub(base_url, states):
-    """Audit through a Session, and list the same members without auditing them."""
+    """Audit through a Session, and list the same members without an audit for comparison."""
     figures = {}
     plan = plan_of(states)
     with (
@@ -179,7 +179,7 @@ def ours(figures):
 
 def report(memory, stub):
     heads = ["offer states", *(f"{step} us" for step in STEPS), "ours us/state", "peak MB", "CSV MB"]
-    for title, measured in (("From memory: processor time per offer state", memory), ("Through a Session", stub)):
+    for title, measured in (("From memory: CPU time per offer state", memory), ("Through a Session", stub)):
         lines = [
             [f"{one['states']:,}", *(f"{per_state(one, step):.1f}" for step in STEPS), f"{ours(one):.1f}",
              f"{one['peak_mb']:,.0f}", f"{one['written_mb']:,.0f}"]
@@ -191,18 +191,19 @@ def report(memory, stub):
         share = ours(one) / (ours(one) + transfer)
         print(
             f"\n{one['states']:,} offer states: transfer and typing {transfer:.1f} us per state, "
-            f"the audit and its CSV {ours(one):.1f} us: {share:.0%} of the processor time is the audit's"
+            f"the audit and its CSV {ours(one):.1f} us, which is {share:.0%} of the CPU time"
         )
     peak = max(one["peak_mb"] for one in memory + stub)
-    print(f"\npeak {peak:,.0f} MB, wanted below {WANTED_PEAK_MB:,}: {verdict(peak < WANTED_PEAK_MB)}")
+    print(f"\ntarget: peak below {WANTED_PEAK_MB:,} MB: {verdict(peak < WANTED_PEAK_MB)} ({peak:,.0f} MB)")
     if len(memory) > 1:
         flat = ours(memory[-1]) / ours(memory[0])
-        print(f"cost per state at the largest size {flat:.2f} of that at the smallest: {verdict(flat < WANTED_FLAT)}")
+        print(f"target: cost per state at the largest size below {WANTED_FLAT:.2f} of the smallest: "
+              f"{verdict(flat < WANTED_FLAT)} ({flat:.2f})")  # fmt: skip
     return 0 if peak < WANTED_PEAK_MB else 1
 
 
 def main():
-    """Measure all sizes, or one side of one."""
+    """Measure all sizes, or one side in this process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("states", nargs="*", type=int, default=SIZES, help="how many offer states")
     parser.add_argument("--side", nargs="+", help=argparse.SUPPRESS)

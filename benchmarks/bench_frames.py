@@ -1,4 +1,4 @@
-"""Rows per second and memory from parsed offer states to the typed frame, and through CSV and back."""
+"""Build a typed frame from parsed offer states, write it as CSV, and read it back: rows per second and memory."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from sparkfly_nb.schema import OFFER_STATE
 
 
 def resident_mb() -> float:
-    """Give the memory that the process holds now."""
+    """Return the memory that the process uses now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
 def main() -> None:
-    """Build a frame from pages as they would arrive, write it and read it back; print what it took."""
+    """Build a frame from pages of responses, write it, read it back, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=60_000)
-    parser.add_argument("--page", type=int, default=20, help="offer states per answer")
+    parser.add_argument("--page", type=int, default=20, help="offer states per response")
     parser.add_argument("--csv", action="store_true", help="write the frame as CSV and read it back, too")
     options = parser.parse_args()
     rng = random.Random(26)
@@ -51,10 +51,10 @@ def main() -> None:
     frame = builder.frame()
     building += time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(f"{options.rows:,} offer states of {frame.shape[1]} columns, {options.page} per answer")
+    print(f"{options.rows:,} offer states of {frame.shape[1]} columns, {options.page} per response")
     print(f"  parsed dicts to frame   {options.rows / building:>10,.0f} rows/s of CPU")
     print(f"  with JSON parsing       {options.rows / (building + parsing):>10,.0f} rows/s of CPU")
-    print(f"  memory held             {resident_mb() - before:>10,.0f} MB, {peak - before:,.0f} MB at the peak")
+    print(f"  memory used             {resident_mb() - before:>10,.0f} MB, {peak - before:,.0f} MB at the peak")
     if options.csv:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "states.csv"

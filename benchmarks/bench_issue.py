@@ -1,4 +1,4 @@
-"""Issuing many rows, ledger on and result frame built, beside the SDK: speed, processor time, scale and latency."""
+"""Issue many rows with a ledger and a result frame, compared with the SDK: speed, CPU time, scale and latency."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LATENCY_CONCURRENCY = 256
 
 def ours(base_url, rows, concurrency, n_jobs):
     """Issue a frame with a Session and a ledger in a file."""
-    import numpy as np  # noqa: PLC0415 - each side loads only its own
+    import numpy as np  # noqa: PLC0415 - imported only in the process of this side, because memory is measured
     import pandas as pd  # noqa: PLC0415
 
     from sparkfly_nb import Session  # noqa: PLC0415
@@ -55,8 +55,8 @@ def ours(base_url, rows, concurrency, n_jobs):
 
 
 def sdk(base_url, rows, concurrency):
-    """Issue with the SDK as its users do: gather, and a semaphore that keeps so many in flight."""
-    from sdk import sdk_client  # noqa: PLC0415 - each side loads only its own
+    """Issue with the SDK as its users do, with ``gather`` and a semaphore."""
+    from sdk import sdk_client  # noqa: PLC0415 - imported only in the process of this side, because memory is measured
     from sparkfly.models.issue_offer_request import IssueOfferRequest  # noqa: PLC0415
     from sparkfly.models.issue_offer_request_offer_state import IssueOfferRequestOfferState  # noqa: PLC0415
 
@@ -75,31 +75,31 @@ def sdk(base_url, rows, concurrency):
                         issue_offer_request=IssueOfferRequest(offer_state=asked)
                     )
 
-            await issue(0)  # the client is made with its first call, outside the measurement
+            await issue(0)  # the first call creates the client, which is not measured
             with measuring(figures):
                 return await asyncio.gather(*(issue(row) for row in range(rows)))
 
     receipts = asyncio.run(work())
     if any(receipt.offer_state.member_id != FIRST_MEMBER + row for row, receipt in enumerate(receipts)):
-        raise SystemExit("the SDK took the answer to one row for that to another")
+        raise SystemExit("the SDK mixed up the responses of two rows")
     return figures
 
 
 def side(name, base_url, rows, concurrency, n_jobs):
-    """Print the figures of one measurement, in the process that it has to itself."""
+    """Print the figures of one measurement, which has this process to itself."""
     figures = sdk(base_url, rows, concurrency) if name == "sdk" else ours(base_url, rows, concurrency, n_jobs)
     print(json.dumps(figures | {"peak_mb": peak_mb()}))
 
 
 def measure(stub, name, rows, concurrency=64, n_jobs=1):
     figures = in_fresh_process(__file__, name, stub.base_url, rows, concurrency, n_jobs, stub=stub)
-    if figures["answered"] != rows + (name == "sdk"):
-        raise SystemExit(f"{figures['answered']} requests for {rows} rows")
+    if figures["responses"] != rows + (name == "sdk"):
+        raise SystemExit(f"{figures['responses']} requests for {rows} rows")
     return figures
 
 
 def line(name, figures, beside=None):
-    """Make one line of the table of speeds."""
+    """Return one line of the table of speeds."""
     times = f"{ratio(figures, beside, rows_per_s):.1f}x" if beside else ""
     return [name, f"{median(figures, rows_per_s):,.0f}", times, f"{median(figures, cpu_us):,.0f}",
             f"{median(figures, 'stub_busy'):.0%}"]  # fmt: skip
@@ -118,7 +118,7 @@ def speed(pairs, rows, *, judged):
         )
     base = measured["SDK 1.5.0"]
     print_table(
-        f"issue_many, {rows:,} rows, 64 in flight, answers at once; medians of {pairs}",
+        f"issue_many, {rows:,} rows, 64 in flight, no latency; medians of {pairs}",
         ["", "rows/s", "to the SDK", "CPU µs/row", "stub busy"],
         [line(name, figures, base) for name, figures in measured.items()],
     )
@@ -126,13 +126,13 @@ def speed(pairs, rows, *, judged):
         return
     times, cpu = ratio(measured["n_jobs=1"], base, rows_per_s), median(measured["n_jobs=1"], cpu_us)
     more = ratio(measured["n_jobs=2"], measured["n_jobs=1"], rows_per_s)
-    print(f"\nwanted: {WANTED_RATIO:.0f}x the SDK: {verdict(times >= WANTED_RATIO)}; "
-          f"more with n_jobs=2: {verdict(more > 1)} ({more:.2f}x of n_jobs=1); "
+    print(f"\ntarget: {WANTED_RATIO:.0f}x the SDK: {verdict(times >= WANTED_RATIO)}; "
+          f"faster with n_jobs=2: {verdict(more > 1)} ({more:.2f}x of n_jobs=1); "
           f"at most {WANTED_CPU_US} µs of CPU per row: {verdict(cpu <= WANTED_CPU_US)}")  # fmt: skip
 
 
 def latency(pairs, rows, *, judged):
-    """Compare with the ideal where each answer takes a while."""
+    """Compare with the ideal speed when each response has a latency."""
     ideal = LATENCY_CONCURRENCY / (LATENCY_MS / 1e3)
     with running_stub(LATENCY_MS) as stub:
         measured = in_pairs(
@@ -143,7 +143,7 @@ def latency(pairs, rows, *, judged):
             },
         )
     print_table(
-        f"issue_many, {rows:,} rows, {LATENCY_CONCURRENCY} in flight, {LATENCY_MS} ms per answer: "
+        f"issue_many, {rows:,} rows, {LATENCY_CONCURRENCY} in flight, {LATENCY_MS} ms per response: "
         f"ideal {ideal:,.0f} rows/s; medians of {pairs}",
         ["", "rows/s", "of the ideal", "CPU µs/row"],
         [[name, f"{median(figures, rows_per_s):,.0f}", f"{median(figures, rows_per_s) / ideal:.2f}",
@@ -152,18 +152,18 @@ def latency(pairs, rows, *, judged):
     if not judged:
         return
     share = median(measured["n_jobs=1"], rows_per_s) / ideal
-    print(f"\nwanted: {WANTED_IDEAL_SHARE:.2f} of the ideal: {verdict(share >= WANTED_IDEAL_SHARE)}")
+    print(f"\ntarget: {WANTED_IDEAL_SHARE:.2f} of the ideal: {verdict(share >= WANTED_IDEAL_SHARE)}")
 
 
 def scale(sizes, *, judged):
-    """See whether a row costs the same in a large frame as in a small one, and how much memory it all takes."""
+    """Measure whether a row costs the same in large and small frames, and how much memory they need."""
     measured = {rows: [] for rows in sizes}
     with running_stub() as stub:
-        # the smaller sizes stand around the largest one, so that a slower machine in between shows
+        # The smaller sizes run before and after the largest one, to reveal a change of the machine's speed.
         for rows in (*sizes, *reversed(sizes[:-1])):
             measured[rows].append(measure(stub, "ours", rows))
     print_table(
-        "issue_many, n_jobs=1, 64 in flight, answers at once; medians of the runs before and after the largest",
+        "issue_many, n_jobs=1, 64 in flight, no latency; medians of the runs before and after the largest",
         ["rows", "rows/s", "CPU µs/row", "peak MB"],
         [[f"{rows:,}", f"{median(figures, rows_per_s):,.0f}", f"{median(figures, cpu_us):,.0f}",
           f"{median(figures, 'peak_mb'):,.0f}"] for rows, figures in measured.items()],
@@ -173,7 +173,7 @@ def scale(sizes, *, judged):
     costs = [median(figures, cpu_us) for figures in measured.values()]
     peak = median(measured[sizes[-1]], "peak_mb")
     flat = max(costs) / costs[0]
-    print(f"\nwanted: cost per row flat within 20 %: {verdict(flat <= WANTED_FLAT)} ({flat:.2f}); "
+    print(f"\ntarget: cost per row flat within 20 %: {verdict(flat <= WANTED_FLAT)} ({flat:.2f}); "
           f"peak below {WANTED_PEAK_MB:,} MB: {verdict(peak < WANTED_PEAK_MB)}")  # fmt: skip
 
 
@@ -184,7 +184,7 @@ def main():
     parser.add_argument("--only", choices=("speed", "latency", "scale"))
     parser.add_argument("--rows", type=int, default=40_000)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="a few rows: shows that it runs, its figures mean nothing")
+    parser.add_argument("--quick", action="store_true", help="a few rows, to check that the benchmark runs")
     options = parser.parse_args()
     if options.side:
         name, base_url, *numbers = options.side

@@ -1,4 +1,4 @@
-"""Listing the offer states of many members into one typed frame, beside the SDK: speed and peak memory."""
+"""List the offer states of many members into one typed frame, compared with the SDK: speed and peak memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WANTED_MEMORY_SHARE = 1 / 3
 
 def ours(base_url, members):
     """List with a Session."""
-    from sparkfly_nb import Session  # noqa: PLC0415 - each side loads only its own
+    from sparkfly_nb import Session  # noqa: PLC0415 - imported only in the process of this side
 
     figures = {}
     with Session(base_url=base_url, token=TOKEN) as session, measuring(figures):
@@ -41,8 +41,8 @@ def ours(base_url, members):
 
 
 def sdk(base_url, members):
-    """List with the SDK, and take its models into a frame of the same dtypes by the cheapest way that pandas has."""
-    import pandas as pd  # noqa: PLC0415 - each side loads only its own
+    """List with the SDK, and convert its models to a frame of the same dtypes in the fastest way that pandas has."""
+    import pandas as pd  # noqa: PLC0415 - imported only in the process of this side
     from sdk import sdk_client  # noqa: PLC0415
 
     from sparkfly_nb.schema import OFFER_STATE, TIME  # noqa: PLC0415
@@ -57,7 +57,7 @@ def sdk(base_url, members):
                 async with in_flight:
                     return await client.offer_states.list_offer_states(str(member_id))
 
-            await states_of(FIRST_MEMBER)  # the client is made with its first call, outside the measurement
+            await states_of(FIRST_MEMBER)  # the first call creates the client, which is not measured
             with measuring(figures):
                 indexes = await asyncio.gather(*(states_of(FIRST_MEMBER + place) for place in range(members)))
                 frame = pd.DataFrame([vars(state.offer_state) for index in indexes for state in index.offer_states])
@@ -74,7 +74,7 @@ def sdk(base_url, members):
 
 
 def side(name, base_url, members):
-    """Print the figures of one measurement, in the process that it has to itself."""
+    """Print the figures of one measurement, which has this process to itself."""
     figures, frame = sdk(base_url, members) if name == "sdk" else ours(base_url, members)
     if len(frame) != members * STATES_PER_MEMBER or not frame["offer_state_id"].is_unique:
         raise SystemExit(f"{len(frame)} offer states instead of {members * STATES_PER_MEMBER}")
@@ -91,7 +91,7 @@ def main():
     parser.add_argument("--side", nargs=3, metavar=("NAME", "URL", "MEMBERS"))
     parser.add_argument("--members", type=int, default=3_000)
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="a few rows: shows that it runs, its figures mean nothing")
+    parser.add_argument("--quick", action="store_true", help="a few rows, to check that the benchmark runs")
     options = parser.parse_args()
     if options.side:
         name, base_url, members = options.side
@@ -121,7 +121,7 @@ def main():
         return
     times = ratio(measured["list_many"], base, rows_per_s)
     share = ratio(measured["list_many"], base, lambda figures: figures["peak_mb"])
-    print(f"\nwanted: {WANTED_RATIO:.0f}x the SDK: {verdict(times >= WANTED_RATIO)}; "
+    print(f"\ntarget: {WANTED_RATIO:.0f}x the SDK: {verdict(times >= WANTED_RATIO)}; "
           f"at most a third of its memory: {verdict(share <= WANTED_MEMORY_SHARE)} ({share:.2f})")  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""How many requests per second the sandbox answers: ``python benchmarks/bench_sandbox.py``.
+"""Measure the requests per second of the sandbox: ``python benchmarks/bench_sandbox.py``.
 
-The client is bare aiohttp with orjson in this process, the sandbox runs in its own, both on the same machine. The
-sandbox is to answer at least 2,000 issues per second on two cores, so that it is never the bottleneck of a demo.
+The client, plain aiohttp with orjson, and the sandbox run in separate processes on the same machine. The target is
+2,000 issues per second on two cores, so that the sandbox is not the bottleneck of a demo.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ async def requests_per_s(sandbox, requests):
     credentials = {"X-Auth-Identity": sandbox.identity.reveal(), "X-Auth-Key": sandbox.key.reveal()}
     connector = aiohttp.TCPConnector(limit=IN_FLIGHT)
     async with aiohttp.ClientSession(connector=connector) as client:
-        async with client.post(f"{root}/auth", headers=credentials) as answer:
-            headers = {"X-Auth-Token": answer.headers["X-Auth-Token"], "Content-Type": "application/json"}
+        async with client.post(f"{root}/auth", headers=credentials) as response:
+            headers = {"X-Auth-Token": response.headers["X-Auth-Token"], "Content-Type": "application/json"}
         waiting = iter(requests)
 
         async def send():
             for method, path, body in waiting:
-                async with client.request(method, sandbox.base_url + path, data=body, headers=headers) as answer:
-                    orjson.loads(await answer.read())
-                    if answer.status not in (200, 201):
-                        raise SystemExit(f"{method} {path} answered {answer.status}")
+                async with client.request(method, sandbox.base_url + path, data=body, headers=headers) as response:
+                    orjson.loads(await response.read())
+                    if response.status not in (200, 201):
+                        raise SystemExit(f"{method} {path} returned {response.status}")
 
         started_s = time.perf_counter()
         await asyncio.gather(*(send() for _ in range(IN_FLIGHT)))
@@ -59,7 +59,7 @@ def listings(member_ids):
 
 def run(coroutine):
     try:
-        import uvloop  # noqa: PLC0415 - faster, where it is installed
+        import uvloop  # noqa: PLC0415 - optional, and faster than asyncio's own loop
     except ImportError:
         return asyncio.run(coroutine)
     return uvloop.run(coroutine)
@@ -82,7 +82,7 @@ def measure(db):
 
 def main():
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    print(f"load of this machine before: {load}; the CPU time is the sandbox's own and does not depend on it")
+    print(f"machine load at the start: {load} (the CPU time of the sandbox does not depend on it)")
     print(f"{ROUNDS} rounds of {ROWS:,} issues and {LISTINGS:,} listings, {IN_FLIGHT} in flight; medians")
     print(f"{'store':<12}{'issues/s':>12}{'listings/s':>12}{'CPU µs/issue':>15}")
     slowest = float("inf")
@@ -91,7 +91,7 @@ def main():
             issued, listed, cpu_us = measure(db)
             slowest = min(slowest, issued)
             print(f"{name:<12}{issued:>12,.0f}{listed:>12,.0f}{cpu_us:>15,.0f}")
-    print(f"wanted: {WANTED_ISSUES_PER_S:,} issues/s: {'reached' if slowest >= WANTED_ISSUES_PER_S else 'MISSED'}")
+    print(f"target: {WANTED_ISSUES_PER_S:,} issues/s: {'reached' if slowest >= WANTED_ISSUES_PER_S else 'MISSED'}")
     return 0 if slowest >= WANTED_ISSUES_PER_S else 1
 
 

@@ -1,4 +1,4 @@
-"""What the stub server itself can do, asked by clients that do nothing but write prepared bytes and count answers."""
+"""Measure the stub server itself with clients that only write prepared bytes and count responses."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ REQUESTS = {
     "list": b"GET /v1.0/members/100000001/offer_states?page=1&per_page=5000 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     b"X-Auth-Token: t\r\n\r\n",
 }
-ANSWERS = {"issue": 100_000, "list": 10_000}
+RESPONSES = {"issue": 100_000, "list": 10_000}
 
 
 class RawClient(asyncio.Protocol):
-    """One connection with one request in flight; every answer has the length of the first one, or nearly."""
+    """One connection with one request in flight."""
 
     def __init__(self, request, take, over):
         self._request = request
@@ -37,9 +37,9 @@ class RawClient(asyncio.Protocol):
 
     def connection_made(self, transport):
         self._transport = transport
-        self._ask()
+        self._send()
 
-    def _ask(self):
+    def _send(self):
         if self._take():
             self._transport.write(self._request)
         else:
@@ -53,13 +53,13 @@ class RawClient(asyncio.Protocol):
             self._waiting_bytes = head_end + int(received[length : received.index(b"\r", length)])
         self._waiting_bytes -= len(received)
         if not self._waiting_bytes:
-            self._ask()
+            self._send()
 
 
-async def ask_many(host, port, what, answers):
-    """Ask so often, on some connections; give the seconds that it took."""
+async def send_many(host, port, what, responses):
+    """Send requests on several connections. Return the seconds that they took."""
     loop = asyncio.get_running_loop()
-    left, open_connections, over = answers, CONNECTIONS, loop.create_future()
+    left, open_connections, over = responses, CONNECTIONS, loop.create_future()
 
     def take():
         nonlocal left
@@ -79,40 +79,40 @@ async def ask_many(host, port, what, answers):
     return time.perf_counter() - began
 
 
-def side(base_url, what, answers):
-    """Print the figures of one client, in the process that it has to itself."""
+def side(base_url, what, responses):
+    """Print the figures of one client, which has this process to itself."""
     host, _, port = base_url.removeprefix("http://").removesuffix("/v1.0").partition(":")
-    seconds = uvloop.run(ask_many(host, int(port), what, answers))
-    print(json.dumps({"rows": answers, "seconds": seconds}))
+    seconds = uvloop.run(send_many(host, int(port), what, responses))
+    print(json.dumps({"rows": responses, "seconds": seconds}))
 
 
-def measure(what, clients, answers):
-    """Let some clients ask at once; give answers per second, and the server's processor time per answer."""
+def measure(what, clients, responses):
+    """Run several clients at once. Return responses per second, and the server's CPU time per response."""
     with running_stub() as stub:
         before = stub.counts()["cpu_s"]
-        figures = in_fresh_processes(__file__, [(stub.base_url, what, answers // clients)] * clients)
+        figures = in_fresh_processes(__file__, [(stub.base_url, what, responses // clients)] * clients)
         used_s = stub.counts()["cpu_s"] - before
     rate = sum(one["rows"] for one in figures) / max(one["seconds"] for one in figures)
-    return [f"{what}, {clients} client{'s' * (clients > 1)}", f"{rate:,.0f}", f"{used_s / answers * 1e6:.1f}",
-            f"{answers / used_s:,.0f}"]  # fmt: skip
+    return [f"{what}, {clients} client{'s' * (clients > 1)}", f"{rate:,.0f}", f"{used_s / responses * 1e6:.1f}",
+            f"{responses / used_s:,.0f}"]  # fmt: skip
 
 
 def main():
-    """Print what the stub server can do."""
+    """Print the speed of the stub server."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--side", nargs=3, metavar=("URL", "WHAT", "ANSWERS"))
-    parser.add_argument("--quick", action="store_true", help="a few answers: shows that it runs, no more")
+    parser.add_argument("--side", nargs=3, metavar=("URL", "WHAT", "RESPONSES"))
+    parser.add_argument("--quick", action="store_true", help="a few responses, to check that the benchmark runs")
     options = parser.parse_args()
     if options.side:
-        base_url, what, answers = options.side
-        side(base_url, what, int(answers))
+        base_url, what, responses = options.side
+        side(base_url, what, int(responses))
         return
     print_machine()
     print_table(
         f"the stub server, {CONNECTIONS} connections per client",
-        ["", "answers/s", "its CPU µs/answer", "answers/s of its CPU"],
-        [measure(what, clients, answers // (100 if options.quick else 1))
-         for what, answers in ANSWERS.items() for clients in (1, 2)],
+        ["", "responses/s", "CPU µs/response", "responses per CPU second"],
+        [measure(what, clients, responses // (100 if options.quick else 1))
+         for what, responses in RESPONSES.items() for clients in (1, 2)],
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: one measurement per fresh process, medians of pairs, tables, the shape of the machine."""
+"""Shared functions of the benchmarks: one process per measurement, medians of pairs, tables, and machine data."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from pathlib import Path
 
 
 def cpu_s():
-    """Give the processor time, user and system, of this process and of the children that have ended."""
+    """Return the CPU time, user and system, of this process and of its finished children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def peak_mb():
-    """Give the most memory that this process held; unlike ``ru_maxrss`` it does not count what the parent held."""
+    """Return the peak memory of this process in MB."""
+    # Not ru_maxrss, which a new process inherits from its parent.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
 
 
 @contextmanager
 def measuring(figures):
-    """Measure a block: ``seconds`` and ``cpu_s`` are added to the figures."""
+    """Measure a block, and add ``seconds`` and ``cpu_s`` to the figures."""
     cpu, began = cpu_s(), time.perf_counter()
     yield
     figures["seconds"] = time.perf_counter() - began
@@ -36,22 +37,22 @@ def measuring(figures):
 
 
 def in_fresh_process(script, *arguments, stub=None):
-    """Run one side of a benchmark, a function of the script, in a process of its own; give its figures.
+    """Run one side of a benchmark in a new process, and return its figures.
 
-    With a stub server, ``stub_busy`` is the share of the time that the server was at work: below 1 it did not hold
-    anything up.
+    With a stub server, ``stub_busy`` is the share of the time that the server used its CPU. Well below 1, the server
+    was not the bottleneck.
     """
     before = stub.counts() if stub else None
     [figures] = in_fresh_processes(script, [arguments])
     if stub:
         after = stub.counts()
         figures["stub_busy"] = (after["cpu_s"] - before["cpu_s"]) / figures["seconds"]
-        figures["answered"] = after["issued"] + after["listed"] - before["issued"] - before["listed"]
+        figures["responses"] = after["issued"] + after["listed"] - before["issued"] - before["listed"]
     return figures
 
 
 def in_fresh_processes(script, calls):
-    """Run functions of a script at the same time, each in a process of its own; give the figures of each."""
+    """Run several sides of a benchmark at the same time, each in a new process, and return their figures."""
     commands = [[sys.executable, str(Path(script).resolve()), "--side", *map(str, call)] for call in calls]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for command in commands
@@ -66,14 +67,14 @@ def in_fresh_processes(script, calls):
 
 
 def in_pairs(pairs, sides):
-    """Measure each side once, then each again, and so on: what else the machine does meets all alike.
+    """Measure the sides in turn, so that other load on the machine affects all alike.
 
     Parameters
     ----------
     pairs : int
-        How often.
+        The number of measurements of each side.
     sides : dict
-        Name of a side to a function that measures it once.
+        For each side, a function that measures once.
     """
     measured = {name: [] for name in sides}
     for _ in range(pairs):
@@ -83,12 +84,12 @@ def in_pairs(pairs, sides):
 
 
 def median(figures, what):
-    """Give the median of one figure, or of what a function makes of the figures."""
+    """Return the median of one figure, or of a function of the figures."""
     return statistics.median(what(one) if callable(what) else one[what] for one in figures)
 
 
 def ratio(figures, others, what):
-    """Give the median of the ratios, pair by pair."""
+    """Return the median of the ratios of each pair."""
     return statistics.median(what(one) / what(other) for one, other in zip(figures, others, strict=True))
 
 
@@ -97,12 +98,12 @@ def rows_per_s(figures):
 
 
 def cpu_us(figures):
-    """Give microseconds of processor time per row."""
+    """Return the CPU time per row in microseconds."""
     return figures["cpu_s"] / figures["rows"] * 1e6
 
 
 def print_table(title, heads, lines):
-    """Print a table as Markdown, so that it can be kept as it stands."""
+    """Print a table in Markdown."""
     widths = [max(len(str(line[at])) for line in [heads, *lines]) for at in range(len(heads))]
     print(f"\n{title}\n")
     for number, line in enumerate([heads, *lines]):
@@ -121,8 +122,8 @@ def verdict(good):
 
 
 def print_machine():
-    """Say what this ran on: figures mean little without."""
-    import aiohttp  # noqa: PLC0415 - the sides of a benchmark need not load what they do not use
+    """Print the hardware and the versions of the libraries."""
+    import aiohttp  # noqa: PLC0415 - not imported in the processes of the sides, because memory is measured
     import pandas as pd  # noqa: PLC0415
     import uvloop  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Where the time of issuing goes: the functions of the loop that sends, by whose they are, and the steps around it."""
+"""Profile issue_many: the time of each step, and the time of the sending loop by library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIRST_MEMBER = 100_000_001
 
 
 def owner_of(file, name):
-    """Say whose function it is."""
+    """Return the library or module of a function."""
     if "/site-packages/" in file:
         return file.partition("/site-packages/")[2].split("/")[0]
     if "/sparkfly_nb/" in file:
@@ -65,15 +65,15 @@ def main():
         with Session(base_url=stub.base_url, token=TOKEN, ledger=str(Path(folder) / "plain.db")) as session:
             began, ended = issue(session)
         steps = {
-            "check the frame, plan, write the ledger": moments["carried out from"] - began,
+            "validate the frame, plan, write the ledger": moments["carried out from"] - began,
             "claim, send, record": moments["carried out to"] - moments["carried out from"],
-            "make the result frame": ended - moments["carried out to"],
+            "build the result frame": ended - moments["carried out to"],
         }
         worker._send = profiled
         with Session(base_url=stub.base_url, token=TOKEN, ledger=str(Path(folder) / "profiled.db")) as session:
             issue(session)
     print_table(
-        f"steps of issue_many, {options.rows:,} rows, {options.concurrency} in flight, answers at once",
+        f"steps of issue_many, {options.rows:,} rows, {options.concurrency} in flight, no latency",
         ["", "µs/row"],
         [[name, f"{seconds / options.rows * 1e6:.0f}"] for name, seconds in steps.items()],
     )
@@ -82,7 +82,7 @@ def main():
         owners[owner_of(file, name)] += own_s
     whole = sum(owners.values())
     print_table(
-        "the loop that sends, under cProfile (which makes small functions dearer than they are)",
+        "the sending loop under cProfile (which overstates the time of small functions)",
         ["", "share"],
         [[name, f"{own_s / whole:.0%}"] for name, own_s in owners.most_common(12)],
     )

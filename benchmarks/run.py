@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other; their tables go into README.md beside this file. ``make bench`` calls this."""
+"""Run all benchmarks, and write their tables into README.md beside this file. ``make bench`` runs this script."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ BEGIN, END = "<!-- measured by run.py: begin -->", "<!-- measured by run.py: end
 
 
 class Benchmark(NamedTuple):
-    """One script, and what it is given for a short look."""
+    """One script."""
 
     script: str
+    #: The arguments of a quick run, or None if the script has none.
     quick: tuple[str, ...] | None
 
 
+#: In the order in which they run.
 BENCHMARKS = {
     "stub": Benchmark("bench_stub.py", ("--quick",)),
     "issue": Benchmark("bench_issue.py", ("--quick",)),
@@ -29,11 +31,10 @@ BENCHMARKS = {
     "audit": Benchmark("bench_audit.py", ("2000",)),
     "sandbox": Benchmark("bench_sandbox.py", None),
 }
-"""In the order in which they run; the sandbox has no short look."""
 
 
 def run(benchmark, *, quick):
-    """Run a benchmark, show its lines as they come, and give them; None where it failed."""
+    """Run a benchmark and print its output. Return the output, or None if the benchmark failed."""
     command = [sys.executable, "-u", str(FOLDER / benchmark.script), *(benchmark.quick if quick else ())]
     lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -44,7 +45,7 @@ def run(benchmark, *, quick):
 
 
 def keep(name, table):
-    """Put the tables of a benchmark into the README, between the two marks, in place of its older ones."""
+    """Replace the tables of a benchmark in README.md."""
     text = README.read_text()
     before, rest = text.split(BEGIN)
     measured, after = rest.split(END)
@@ -55,12 +56,12 @@ def keep(name, table):
 
 
 def main():
-    """Run what was asked for; say which benchmarks failed."""
+    """Run the chosen benchmarks. Return 1 if any of them failed, otherwise 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", choices=[[], *BENCHMARKS], help="default: all of them; the others keep their tables"
+        "names", nargs="*", choices=[[], *BENCHMARKS], help="default: all; the others keep their tables"
     )
-    parser.add_argument("--quick", action="store_true", help="a few rows each, within a minute; README.md stays")
+    parser.add_argument("--quick", action="store_true", help="a few rows each; README.md does not change")
     options = parser.parse_args()
     names = options.names or [name for name in BENCHMARKS if not options.quick or BENCHMARKS[name].quick]
     failed = []

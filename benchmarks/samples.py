@@ -1,4 +1,4 @@
-"""Offer states like real ones, for all benchmarks; made without loading the package that they measure."""
+"""Realistic offer states for the benchmarks, generated without importing the package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ START = dt.datetime(2026, 3, 1, tzinfo=dt.timezone.utc)
 
 
 def offer_state(key: int, rng: random.Random) -> dict:
-    """Make one offer state with all 38 fields: 20 offers, texts as long as real ones, seven unique values."""
+    """Build an offer state with all 38 fields, texts of realistic length, and seven unique values."""
     offer = key % 20
     created = START + dt.timedelta(seconds=rng.randrange(10_000_000))
     updated = created + dt.timedelta(seconds=rng.randrange(1_000_000))

@@ -1,4 +1,4 @@
-"""The SDK as a peer: its public client, pointed at the stub server."""
+"""The public SDK, connected to the stub server."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from stub_server import TOKEN
 
 
 def sdk_client(base_url, concurrency):
-    """Make the SDK's client with a token and as many connections as there are requests in flight."""
+    """Create the SDK's client with a token and one connection per request in flight."""
     client = Sparkfly("benchmark", "benchmark", token=TOKEN, token_expires_at=time.time() + 86_400)
-    # the SDK takes no other host than Sparkfly's: its configuration does
+    # The SDK's constructor accepts only Sparkfly's hosts, so set the host in its configuration.
     configuration = client._config
     configuration.ignore_operation_servers = True
     configuration.host = base_url

@@ -1,8 +1,8 @@
-"""The cheapest Sparkfly there can be: prebuilt answers over bare sockets, in a process of its own; it keeps nothing.
+"""A minimal, fast Sparkfly service: prepared responses over plain sockets, without any storage.
 
-``python benchmarks/stub_server.py --latency-ms 50`` prints its address and serves until its standard input ends. It
-answers an issue with a receipt that names the member asked for, a listing with 20 offer states of all 38 fields, and
-``GET /count`` with how much it answered and how much processor time that took.
+``python benchmarks/stub_server.py --latency-ms 50`` prints its address and serves until its standard input ends. The
+server responds to an issue with a receipt for the member, to a listing with 20 offer states of all 38 fields, and to
+``GET /count`` with its numbers of responses and its CPU time.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from samples import offer_state
 
 TOKEN = "benchmark-token"
 STATES_PER_MEMBER = 20
+#: The placeholder of the member ID in the prepared listing. The digits appear nowhere else in the listing.
 MEMBER = 987654321
-"""Stands for the member in the listing that is prepared; the digits occur nowhere else in it."""
 MEMBER_IN_BODY = re.compile(rb'"member_id": ?(\d+)')
 NO_MEMBER = (b"", b"0")
 LENGTH_IN_HEAD = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -40,7 +40,7 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 def prepared_listing():
-    """Give the pieces of an index of 20 offer states; joined by a member's number they are that member's."""
+    """Return the parts of a listing of 20 offer states. Joined by a member ID, they are that member's listing."""
     rng = random.Random(26)
     states = []
     for place in range(STATES_PER_MEMBER):
@@ -59,7 +59,7 @@ def prepared_listing():
 
 
 class Counts:
-    """What the server did so far."""
+    """The numbers of responses and connections so far."""
 
     issued = listed = connections = 0
 
@@ -87,36 +87,36 @@ class StubProtocol(asyncio.Protocol):
             end = head_end + 4 + (int(length[1]) if length else 0)
             if len(unread) < end:
                 break
-            self._answer(unread[:end], head_end)
+            self._respond(unread[:end], head_end)
             unread = unread[end:]
         self._unread = unread
 
-    def _answer(self, request, head_end):
+    def _respond(self, request, head_end):
         if request.startswith(b"POST /v1.0/members/offer_states/issue "):
             counts = self.counts
             counts.issued += 1
             member = (MEMBER_IN_BODY.search(request, head_end) or NO_MEMBER)[1]
             key = 70_000_000 + counts.issued
-            answer = CREATED % (RECEIPT_BYTES + len(member) + 2 * len(b"%d" % key), key, member, key)
+            response = CREATED % (RECEIPT_BYTES + len(member) + 2 * len(b"%d" % key), key, member, key)
         elif request.startswith(b"GET /v1.0/members/"):
             self.counts.listed += 1
             body = request[18 : request.find(b"/", 18)].join(self.listing)
-            answer = OK % (len(body), body)
+            response = OK % (len(body), body)
         elif request.startswith(b"POST /auth"):
-            answer = AUTHENTICATED
+            response = AUTHENTICATED
         elif request.startswith(b"GET /count "):
             body = self.counts.shown()
-            answer = OK % (len(body), body)
+            response = OK % (len(body), body)
         else:
-            answer = NOT_FOUND
+            response = NOT_FOUND
         if self.latency_s:
-            asyncio.get_running_loop().call_later(self.latency_s, self._transport.write, answer)
+            asyncio.get_running_loop().call_later(self.latency_s, self._transport.write, response)
         else:
-            self._transport.write(answer)
+            self._transport.write(response)
 
 
 async def serve(port):
-    """Serve on loopback until standard input ends, so that no server outlives the benchmark that started it."""
+    """Serve on loopback until standard input ends, so that the server stops with the benchmark that started it."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(StubProtocol, "127.0.0.1", port, backlog=2048)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1.0", flush=True)
@@ -132,19 +132,19 @@ async def serve(port):
 
 
 class Stub:
-    """A running stub server, seen from the benchmark."""
+    """A running stub server."""
 
     def __init__(self, base_url):
         self.base_url = base_url
 
     def counts(self):
-        with urllib.request.urlopen(self.base_url.removesuffix("/v1.0") + "/count", timeout=30) as answer:
-            return orjson.loads(answer.read())
+        with urllib.request.urlopen(self.base_url.removesuffix("/v1.0") + "/count", timeout=30) as response:
+            return orjson.loads(response.read())
 
 
 @contextmanager
 def running_stub(latency_ms=0.0):
-    """Start a stub server in a process of its own, and stop it."""
+    """Start a stub server in a separate process, and stop it at the end."""
     command = [sys.executable, str(Path(__file__).resolve()), "--latency-ms", str(latency_ms)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         address = process.stdout.readline().strip()
@@ -155,10 +155,10 @@ def running_stub(latency_ms=0.0):
 
 
 def main():
-    """Serve."""
+    """Run the stub server."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--latency-ms", type=float, default=0.0, help="milliseconds before each answer")
+    parser.add_argument("--port", type=int, default=0, help="the port; 0 (the default) picks a free one")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="milliseconds before each response")
     options = parser.parse_args()
     StubProtocol.latency_s = options.latency_ms / 1e3
     uvloop.run(serve(options.port))

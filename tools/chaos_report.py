@@ -1,7 +1,6 @@
-"""Run the long tests and keep their figures: as lines of docs/chaos_figures.jsonl, as tables in docs/reliability.md.
+"""Run the chaos tests, and write their figures to docs/chaos_figures.jsonl and as tables to docs/reliability.md.
 
-``make chaos`` calls this. What was measured before stays until it is measured again, so that the matrix can be run in
-parts.
+``make chaos`` runs this script. Figures stay until they are measured again, so that the matrix can run in parts.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from chaos_cells import FAULT_NAMES, OPERATIONS, ROWS, can_happen
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "docs" / "chaos_figures.jsonl"
-KEEPING = "CHAOS_FIGURES_ARE_KEPT"  # the tests take the variables of this package away
+KEEPING = "CHAOS_FIGURES_ARE_KEPT"  # without the prefix of the package, whose variables the tests remove
 DOCUMENT = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- measured by make chaos: begin -->", "<!-- measured by make chaos: end -->"
 WRONG = ("duplicates", "lost", "untrue", "unknown")
@@ -34,14 +33,14 @@ TITLES = {
 
 
 def keep_figures(**figures):
-    """Keep what a test measured, where ``make chaos`` asked for it; the table names where it belongs."""
+    """Save the figures of a test, if ``make chaos`` runs it. The figure `table` names their table."""
     if KEEPING in os.environ:
         with KEPT.open("a") as file:
             file.write(json.dumps({**figures, "day": time.strftime("%Y-%m-%d")}) + "\n")
 
 
 def kept_cells():
-    """Give what was kept, by table; of what was measured twice the later one."""
+    """Return the saved figures by table, the latest of each cell, and remove the others from the file."""
     tables = {name: {} for name in TITLES}
     if KEPT.exists():
         for line in KEPT.read_text().splitlines():
@@ -80,7 +79,7 @@ def matrix_table(cells, others):
     head = (
         f"{days_of(cells.values())}: {total['cells']:,} cells of {ROWS} to {ROWS + 2} rows, "
         f"{total['seconds'] / 60:.0f} minutes; {total['kills']:,} processes killed, {total['faults']:,} faults. "
-        f"While the fault lasted {total['unknown_then']:,} rows were unknown, after it {total['unknown']:,}.\n"
+        f"Unknown rows during the faults: {total['unknown_then']:,}, after them: {total['unknown']:,}.\n"
         "Each entry: cells, then **duplicates / lost / untrue / unknown at the end**.\n"
     )
     return f"{head}\n{table_of(['', *(f'`{name}`' for name in OPERATIONS)], rows)}"
@@ -100,9 +99,10 @@ def sdk_table(cells, others):
         sdk = [found.get(name, 0) for name in ("rows", "reported", *WRONG[:3])]
         rows.append([f"`{fault}`" if " " not in fault else fault, *sdk, *beside])
     total = [sum(row[at] for row in rows if row[at] != "") for at in range(1, 9)]
-    head = ["", "rows", "SDK: reported issued", "issued twice or more", "reported, not there", "there, reported failed",
-            "we: twice", "lost", "untrue"]  # fmt: skip
-    return f"{days_of(cells.values())}; the SDK was not killed, we were.\n\n{table_of(head, [*rows, ['sum', *total]])}"
+    head = ["", "rows", "SDK: reported issued", "issued twice or more", "reported but missing",
+            "issued but reported failed", "this package: twice", "lost", "untrue"]  # fmt: skip
+    note = "The processes of this package were killed twice, those of the SDK were not."
+    return f"{days_of(cells.values())}. {note}\n\n{table_of(head, [*rows, ['sum', *total]])}"
 
 
 def soak_table(cells, others):
@@ -110,12 +110,12 @@ def soak_table(cells, others):
     outcomes = ", ".join(f"{number:,} {name}" for name, number in cell["outcomes"].items())
     rows = [
         ["rows", f"{cell['rows']:,}: {outcomes}; {cell['duplicates']} of them twice"],
-        ["requests", f"{cell['requests']:,}, to {cell['faults']:,} of which a fault happened"],
-        ["settled by reading back", f"{cell['readback']:,} rows"],
+        ["requests", f"{cell['requests']:,}, of which {cell['faults']:,} had a fault"],
+        ["settled by readback", f"{cell['readback']:,} rows"],
         ["time", f"{cell['seconds']:.0f} s"],
         ["memory (RSS) at a quarter of the rows", f"{cell['quarter_mb']:.0f} MiB"],
-        ["at most from there until the last row ended", f"{cell['sending_mb']:.0f} MiB"],
-        ["with the result frame", f"{cell['end_mb']:.0f} MiB"],
+        ["peak from there to the end of the last row", f"{cell['sending_mb']:.0f} MiB"],
+        ["peak with the result frame", f"{cell['end_mb']:.0f} MiB"],
         ["ledger (SQLite)", f"{cell['ledger_bytes_per_row']:.0f} bytes per row"],
         ["sockets, threads and processes left", "none"],
     ]
@@ -133,7 +133,7 @@ MAKERS = {"sqlite": matrix_table, "postgresql": matrix_table, "sdk": sdk_table, 
 
 
 def show(tables):
-    """Print what was measured, and put it into the document in place of what was there."""
+    """Print the tables, and replace those in the document."""
     before, rest = DOCUMENT.read_text().split(BEGIN)
     after = rest.split(END)[1]
     sections = []

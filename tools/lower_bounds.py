@@ -1,6 +1,6 @@
-"""Say the oldest versions that pyproject.toml promises, as constraints for pip: `make compat` installs these.
+"""Print the lowest versions that pyproject.toml allows, as constraints for pip. `make compat` installs them.
 
-A bound of the development tools is none of the promises, and is left out.
+The bounds of the development tools are left out, because users do not depend on them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def project():
-    """Give the table ``[project]`` of pyproject.toml."""
+    """Return the table ``[project]`` of pyproject.toml."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def requirements(lines):
-    """Read names, lower bounds and markers: ``{"pandas": ("2.2", None)}``."""
+    """Parse names, lower bounds and markers: ``{"pandas": ("2.2", None)}``."""
     found = {}
     for line in lines:
         requirement, _, marker = line.partition(";")
@@ -34,13 +34,13 @@ def requirements(lines):
 
 
 def promised():
-    """Give the requirements that users depend on, with those of the extras."""
+    """Return the requirements of users, including the extras."""
     extras = [line for name, lines in project()["optional-dependencies"].items() if name != "dev" for line in lines]
     return [*project()["dependencies"], *extras]
 
 
 def constraints():
-    """Turn each ``>=X`` that users depend on into ``==X``."""
+    """Convert each ``>=X`` of the users' requirements to ``==X``."""
     bounds = requirements(promised())
     return [f"{name}=={bound}" + (f"; {marker}" if marker else "") for name, (bound, marker) in bounds.items()]
 

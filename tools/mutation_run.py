@@ -1,12 +1,12 @@
-"""Run the tests on each change that mutmut made of the code, and keep the figures and every survivor in docs.
+"""Run the tests on each mutant, and write the figures and the survivors to docs.
 
-``make mutation`` calls this. mutmut makes the mutants and finds out which tests reach which function; but it starts
-pytest anew for each of them. Here all is imported, collected and run once, and then one fork per mutant runs what
-reaches it: first what noticed other changes of the same function; on PostgreSQL, what is not noticed on SQLite.
-A round that was broken off goes on where it was. ``--again`` tries the survivors once more, when tests were added.
+``make mutation`` runs this script. mutmut creates the mutants and finds the tests that reach each function, but would
+start pytest for each mutant. This script imports and collects everything once, and forks a process per mutant. The
+tests that detected other mutants of the same function run first. Mutants that survive on SQLite are run again on
+PostgreSQL. An interrupted round continues where it stopped. ``--again`` retries the survivors, after tests were added.
 
-Why a survivor lives is written by hand into docs/mutation-survivors.md, and stays there for as long as the change has
-the same words; a survivor without a reason makes this fail.
+The reason for each survivor is written by hand into docs/mutation-survivors.md. The reason stays there as long as the
+text of the mutation stays the same. The script fails if a survivor has no reason.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from mutmut.mutation.diff_apply import get_diff_for_mutant
 ROOT = Path(__file__).resolve().parents[1]
 MUTANTS = ROOT / "mutants"
 KEPT = MUTANTS / "results.json"
+#: A test that takes longer is considered an endless loop. Normally, each test takes a few seconds at most.
 LONGEST_S = 60
-"""A test that takes longer than this, and some seconds by itself, is caught in a loop."""
 KILLED, ON_POSTGRESQL, OUT_OF_TIME, SURVIVED, NOT_RUN = WORDS = (
     "killed", "killed on PostgreSQL alone", "out of time", "survived", "not run",
 )  # fmt: skip
@@ -42,17 +42,17 @@ AS_MUTMUT_SAYS = {KILLED: 1, ON_POSTGRESQL: 1, OUT_OF_TIME: 36, SURVIVED: 0, AT_
 TABLE = ROOT / "docs" / "mutation-testing.md"
 BEGIN, END = "<!-- counted by make mutation: begin -->", "<!-- counted by make mutation: end -->"
 SURVIVORS = ROOT / "docs" / "mutation-survivors.md"
-TITLE = """# What no test notices, one by one
+TITLE = """# Surviving mutants
 
-Written by `make mutation`, but for the reasons, which are ours; [mutation-testing.md](mutation-testing.md) says what
-this is. A mutant has the name of its function and a number; where `make mutation` was run,
+`make mutation` writes this list. The reasons are written by hand. [mutation-testing.md](mutation-testing.md) explains
+the method. A mutant has the name of its function and a number. After `make mutation`,
 `.venv/bin/mutmut show sparkfly_nb.MODULE.NAME` shows it.
 """
 WITHOUT = "**no reason yet**"
 
 
 def mutants_of(module):
-    """Give the mutants of a file, as mutmut keeps them."""
+    """Return the mutants of a file, in mutmut's format."""
     data = SourceFileMutationData(path=Path(module))
     data.load()
     return data
@@ -66,7 +66,7 @@ def function_of(mutant):
 
 
 class Round:
-    """A plugin of pytest that runs the collected tests on mutants, instead of once."""
+    """A pytest plugin that runs the collected tests on each mutant."""
 
     def __init__(self, mutants):
         self.mutants = mutants
@@ -88,13 +88,14 @@ class Round:
         place = session.config._tmp_path_factory.getbasetemp()
         reached = json.loads((MUTANTS / "mutmut-stats.json").read_text())["tests_by_mangled_function_name"]
         on_sqlite = [item for name, item in items.items() if "[postgresql" not in name]
-        with bulk_world.postgres_server() as address:  # one for all
+        with bulk_world.postgres_server() as address:  # one server for all mutants
             bulk_world.postgres_server = lambda: contextlib.nullcontext(address)
             for item in on_sqlite:
                 self.run(item)
                 if self.failed:
-                    pytest.exit(f"{item.nodeid} fails without any change", 1)
+                    pytest.exit(f"{item.nodeid} fails on the original code", 1)
             assert threading.active_count() == 1, "a fork would lose threads"
+            # Keep the garbage collector of each fork from touching, and so copying, the shared memory.
             gc.collect()
             gc.freeze()
             for first in (True, False):
@@ -114,7 +115,7 @@ class Round:
         item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
 
     def try_mutant(self, mutant, tests, first):
-        """Give what becomes of a mutant in the first round, or of one that it left in the second."""
+        """Return the result of a mutant in the first round, on SQLite, or in the second, on PostgreSQL."""
         if not tests:
             return AT_FIRST if first else SURVIVED
         noticed = self.noticed[function_of(mutant)]
@@ -151,7 +152,7 @@ class Round:
 
 
 def run_tests(mutants):
-    """Give what became of each mutant."""
+    """Return the result of each mutant."""
     os.chdir(MUTANTS)
     sys.path[:0] = [str(MUTANTS)]
     os.environ["MUTANT_UNDER_TEST"] = ""
@@ -167,14 +168,14 @@ def run_tests(mutants):
 
 
 def change_of(mutant, module):
-    """Give the changed lines as they were and as they are."""
+    """Return the lines of a mutant before and after the change."""
     diff = get_diff_for_mutant(mutant, path=Path(module)).splitlines()[2:]
     old, new = (" ".join(line[1:].strip() for line in diff if line[0] == sign) for sign in "-+")
     return f"`` {old} `` → {f'`` {new} ``' if new else 'nothing'}"
 
 
 def known_reasons():
-    """Give the reasons that were written, by function and change."""
+    """Return the reasons in the document, by function and change."""
     text = SURVIVORS.read_text() if SURVIVORS.exists() else ""
     entries = re.findall(r"^- (\S+?)__mutmut_\d+: (.*)\n  (.*)$", text, flags=re.MULTILINE)
     return {(function, change): why for function, change, why in entries if why != WITHOUT}
@@ -194,7 +195,7 @@ def write_table(results, by_module):
 
 
 def write_survivors(results, by_module):
-    """Write every survivor with its reason; give how many have none."""
+    """Write every survivor with its reason. Return the number of survivors without one."""
     reasons, parts, without = known_reasons(), [TITLE], 0
     for module, mutants in by_module.items():
         left = [mutant for mutant in mutants if results[mutant] in {SURVIVED, AT_FIRST}]
@@ -220,7 +221,7 @@ def main():
     write_table(results, by_module)
     without = write_survivors(results, by_module)
     if not {NOT_RUN, AT_FIRST}.isdisjoint(results.values()):
-        sys.exit("the round was broken off; tools/mutation_run.py goes on with it")
+        sys.exit("the round was interrupted; run tools/mutation_run.py again to continue")
     sys.exit(f"{without} survivors have no reason in {SURVIVORS.name}" if without else 0)
 
 

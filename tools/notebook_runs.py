@@ -1,4 +1,4 @@
-"""Runs the notebooks: for the tests, and with ``make notebooks`` to keep their outputs in the files."""
+"""Run the notebooks, for the tests and for ``make notebooks``, which saves their outputs in the files."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CELL_TIMEOUT_S = 300
+#: The user name in outputs, because the ledger records who started a run.
 PERSON = "analyst"
-"""Whose name stands in outputs: the ledger notes who ran something."""
+#: Outputs that differ from run to run: times, and the progress of a process when it is killed.
 VARYING = {
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?": "<moment>",
     r"\d+ of (\d+) rows are still open": r"<some> of \1 rows are still open",
 }
-"""What is another each time: the time, and how far a process came before it was killed."""
 
 
 def run(path, folder):
-    """Run a notebook from its first cell in a fresh kernel and an empty folder; gives it with its outputs."""
+    """Run a notebook in a new kernel and an empty folder. Return the notebook with its outputs."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -47,7 +47,7 @@ def run(path, folder):
 
 
 def outputs_of(notebook):
-    """Give what each code cell shows, as text, without what is another each time."""
+    """Return the output of each code cell as text, with placeholders for varying parts."""
     return ["".join(_text(output) for output in cell.outputs) for cell in notebook.cells if cell.cell_type == "code"]
 
 
@@ -74,7 +74,7 @@ def main():
         }
         for number, cell in enumerate(notebook.cells):
             cell.id = f"{path.stem[:2]}-{number:02d}"
-            for output in cell.get("outputs", []):  # a widget without its kernel would show as an error
+            for output in cell.get("outputs", []):  # without a kernel, a widget would appear as an error
                 output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
             cell.metadata = {name: value for name, value in cell.metadata.items() if name == "tags"}
         nbformat.write(notebook, path)

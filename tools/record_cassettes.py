@@ -1,8 +1,8 @@
-"""Record cassettes/ again: ``make cassettes``. Against the sandbox, or staging with credentials of your own.
+"""Record the cassettes again, from the sandbox or from staging: ``make cassettes``.
 
 For staging set SPARKFLY_ENVIRONMENT=staging, SPARKFLY_IDENTITY and SPARKFLY_KEY, and name records that may be changed:
 SPARKFLY_CASSETTE_MEMBER_ID, _MEMBER_IDENTIFIER, _OTHER_MEMBER_ID, _OFFER_ID, _CAMPAIGN_ID, _SUSPENDED_CAMPAIGN_ID.
-What staging cannot be made to answer, such as a 500, stays as the sandbox gave it.
+Cassettes that need a fault, such as a 500, keep their recording from the sandbox.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ from sparkfly_nb.settings import VARIABLES, Settings
 SANDBOX_STARTS = dt.datetime(2026, 6, 30, 12, tzinfo=dt.timezone.utc)
 
 
-def say(line):
-    """Tell the person who records."""
+def report(line):
     sys.stdout.write(line + "\n")
 
 
 class NotAsExpected(Exception):
-    """The service answered otherwise than the scenario says."""
+    """The response differs from the scenario."""
 
 
 def record(scenario, name, folder, world, *, source, tmp_path, **arguments):
@@ -43,7 +42,7 @@ def record(scenario, name, folder, world, *, source, tmp_path, **arguments):
     Raises
     ------
     NotAsExpected
-        The service answered otherwise; nothing was written.
+        The response differs from the scenario. Nothing was written.
     """
     given = {**arguments, "token": scenario.token, "identity": None, "key": None} if scenario.token else arguments
     session = recording.quick_session(Path(tmp_path) / f"{name.replace('/', '-')}.db", **given)
@@ -66,14 +65,14 @@ def record(scenario, name, folder, world, *, source, tmp_path, **arguments):
             if type(caught) is not (scenario.raises or type(None)):
                 raise NotAsExpected(f"{name}: {caught!r}")
         if serializer.has_refused:
-            raise RuntimeError("a secret would have been written to a cassette; nothing was written")
+            raise RuntimeError("the cassette would contain a secret; nothing was written")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(written, target)
 
 
 @contextmanager
 def source_from_environment():
-    """Give where to record: a name, the world there, how to connect, and how to set faults (None where one cannot)."""
+    """Yield the source: its name, its world, the connection, and a function that sets faults, or None for staging."""
     environment = os.environ.get(VARIABLES["environment"], "sandbox")
     if environment == "sandbox":
         with SandboxProcess.start(members=12, now=SANDBOX_STARTS, fault_times={"retry_after_s": 0}) as sandbox:
@@ -90,19 +89,19 @@ def source_from_environment():
     connection = {name: os.environ[VARIABLES[name]] for name in ("environment", "identity", "key")}
     connection["base_url"] = os.environ.get(VARIABLES["base_url"])
     if Settings.make(**connection).is_production:
-        sys.exit("cassettes are not recorded from production: the calls change what members hold")
+        sys.exit("cassettes cannot be recorded from production, because the calls change offers of members")
     kinds = get_type_hints(World)
     world = World(**{name: kinds[name](os.environ[variable]) for name, variable in variables.items()})
     yield environment, world, connection, None
 
 
 def main():
-    """Record everything; 0 when each scenario went as the table says."""
+    """Record all cassettes. Return 0 if each response was as expected, otherwise 1."""
     failed = []
     with source_from_environment() as (source, world, connection, set_faults), tempfile.TemporaryDirectory() as tmp:
         for name, scenario in ALL.items():
             if scenario.faults and set_faults is None:
-                say(f"{name}: kept, {source} cannot be told to fail")
+                report(f"{name}: kept, because {source} cannot inject faults")
                 continue
             if set_faults is not None:
                 set_faults(scenario.faults)
@@ -110,9 +109,9 @@ def main():
                 record(scenario, name, recording.CASSETTES, world, source=source, tmp_path=tmp, **connection)
             except NotAsExpected as surprise:
                 failed.append(str(surprise))
-    say(f"{len(ALL) - len(failed)} of {len(ALL)} cassettes stand, recorded from {source}")
+    report(f"{len(ALL) - len(failed)} of {len(ALL)} cassettes are up to date, recorded from {source}")
     for line in failed:
-        say(f"kept as it was: {line}")
+        report(f"kept the old recording: {line}")
     return 1 if failed else 0
 
 
