@@ -129,8 +129,8 @@ class Round:
             finally:
                 os._exit(code)
         os.close(writing)
-        with os.fdopen(reading) as told:
-            last = told.read().splitlines()[-1]
+        with os.fdopen(reading) as stream:
+            last = stream.read().splitlines()[-1]
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if code == 0:
             return AT_FIRST if first else SURVIVED

@@ -61,7 +61,7 @@ CREATE INDEX of_reference ON offer_states (external_ref_id);
 # No vowels, so that credentials spell no words and contain no O that looks like 0.
 _ALPHABET: Final = "0123456789BCDFGHJKLMNPQRSTVWXYZ"
 _CREDENTIALS: Final = len(_ALPHABET) ** 7
-_STRIDE: Final = 9_182_736_457  # not a multiple of 31, so that each ID has a credential of its own
+_STRIDE: Final = 9_182_736_457  # not a multiple of 31, so that no two IDs share a credential
 _STRIDE_BACK: Final = pow(_STRIDE, -1, _CREDENTIALS)
 
 

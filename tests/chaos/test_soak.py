@@ -58,17 +58,17 @@ def test_soak_of_200_000_rows_has_flat_memory_and_leaves_nothing(tmp_path):
             report = issuer.report()
         took_s = time.monotonic() - began
         service.set_faults({})
-        told = service.truth(generated=False)
+        truth = service.truth(generated=False)
     result = report["result"]
-    made = Counter(state["external_ref_id"] for state in told["offer_states"])
+    made = Counter(state["external_ref_id"] for state in truth["offer_states"])
     quarter = next(memory for ended, memory in seen if ended >= ROWS / 4)
     # The result frame is built when all rows have ended. Until then, memory should not grow.
     sending = max(memory for ended, memory in seen if ROWS / 4 <= ended < ROWS)
     keep_figures(
         table="soak",
         rows=ROWS,
-        faults=sum(told["faults"].values()),
-        requests=sum(told["requests"].values()),
+        faults=sum(truth["faults"].values()),
+        requests=sum(truth["requests"].values()),
         outcomes={str(name): int(number) for name, number in result.outcome.value_counts().items()},
         readback=int(result.settled_by.eq("readback").sum()),
         duplicates=sum(number > 1 for number in made.values()),

@@ -39,7 +39,7 @@ PROMISES = {
         ("summary = audit.summary", r"0 +complete +all members were read +0.0"),
         ('pivot_table(index="segment"', r"(?s)lapsed.*new +0.0 +0.0 +0.0.*regular.*vip"),
         ("exceptions = audit.exceptions", r"(?s)missing +error +73.*duplicate +error +40.*foreign +error +15"),
-        ("audit.plot", r"AuditPage size"),
+        ("audit.plot", r"AuditFigure size"),
         ('["activity"].value_counts', r"issued +328\nredeemed +123\nvoided +34"),
         ("audit.to_csv", r"manifest.json"),
         ("sf.verify", r"states.csv +328"),

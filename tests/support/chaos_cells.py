@@ -139,9 +139,9 @@ class Lane:
         return self._members[first : first + ROWS]
 
     def truth(self, *, generated=False):
-        told = self.service.truth(generated=generated)
-        self.last = max((state["offer_state_id"] for state in told["offer_states"]), default=0)
-        return told
+        truth = self.service.truth(generated=generated)
+        self.last = max((state["offer_state_id"] for state in truth["offer_states"]), default=0)
+        return truth
 
     def run(self, task):
         return self._forker.run(work, task)
@@ -284,13 +284,13 @@ class Cell:
 
     def check(self, result):
         """Compare a result with the store. Return the number of unknown rows."""
-        told = self.lane.truth(generated=self.operation == "list_many")
+        truth = self.lane.truth(generated=self.operation == "list_many")
         if self.operation == "list_many":
-            return check_listing(result, told["offer_states"], self.member_ids, self.tally)
-        states = [state for state in told["offer_states"] if state["offer_state_id"] >= self.first]
+            return check_listing(result, truth["offer_states"], self.member_ids, self.tally)
+        states = [state for state in truth["offer_states"] if state["offer_state_id"] >= self.first]
         if self.operation in ("issue_many", "settle"):
             check_issues(result, states, self.tally)
-            if self.call == "settle" and told["requests"].get("issue_offer", 0) != self.issued_before:
+            if self.call == "settle" and truth["requests"].get("issue_offer", 0) != self.issued_before:
                 self.tally.note("untrue", "settle", "settling sent something")
         else:
             check_changes(result, {state["offer_state_id"]: state for state in states}, self.kind.done, self.tally)

@@ -50,8 +50,8 @@ def _serve():
         if child == 0:
             _work(work, arguments, writing)
         os.close(writing)
-        with os.fdopen(reading, "rb") as told:
-            result = told.read()
+        with os.fdopen(reading, "rb") as stream:
+            result = stream.read()
         # Report only after waitpid: until then, the ledger takes the dead process for a running one.
         pickle.dump((os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), result), reports)
         reports.flush()

@@ -10,7 +10,7 @@ from sparkfly_nb.api.retry_policy import RetryPolicy
 
 @pytest.fixture
 def on_server():
-    """Make Sessions on a scripted server."""
+    """Create Sessions on a scripted server: ``on_server(server, environment, ...)``."""
     opened = []
 
     def make(server, environment="sandbox", **arguments):

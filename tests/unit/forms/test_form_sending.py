@@ -114,12 +114,12 @@ def test_form_is_usable_and_does_not_resend_after_a_bug(on_server, monkeypatch, 
         hand = hand_of(session, "issue_offer").type(**typed("issue_offer"))
 
         def faulty(**_values):
-            raise RuntimeError("a fault of ours")
+            raise RuntimeError("a bug")
 
         monkeypatch.setattr(session, "issue_offer", faulty)
         hand.press("send")
 
-        assert "a fault of ours" in caplog.text  # ipywidgets logs the error and goes on
+        assert "a bug" in caplog.text  # ipywidgets logs the error and goes on
         assert hand.notice["kind"] == "unknown"
         assert not hand.screen["working"]
         assert not hand.can("send")
