@@ -149,7 +149,7 @@ class BulkForm(FormWidget):
         actions, confirm = [Action("back", "Back", "plain")], None
         if count:
             confirm = {"label": f"Type the number of rows that are sent: {count}"}
-            typed = self._seen.confirmation.replace(",", "")
+            typed = self._seen.confirmation.replace(",", "")  # the label of the button has thousands separators
             look = "danger" if self._operation == "void" or self._banner() else "main"
             actions.insert(0, Action("run", f"{TITLES[self._operation][2]} {_rows(count)}", look, typed == str(count)))
         return {"actions": actions, "confirm": confirm}

@@ -89,6 +89,7 @@ class Connect(FormWidget):
 
     def _described(self) -> dict[str, Any]:
         missing = [name for name in SECRET if not self._seen.typed.get(name)]
+        # The Python code reads the secrets from the environment, so that nobody pastes them into a notebook.
         address = f", base_url={self._base_url!r}" if self._base_url else ""
         secrets = ", ".join(f'{name}=os.environ["{VARIABLES[name]}"]' for name in SECRET)
         return {

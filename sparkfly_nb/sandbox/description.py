@@ -13,6 +13,7 @@ from .validation import BODY_FIELDS, PATH_KEY_MAX, TEXT_LIMIT, takes_body
 
 __all__ = ["describe"]
 
+# The JSON type of each dtype in the tables of columns.
 _COLUMN_TYPES: Final[dict[str, dict[str, Any]]] = {
     "Int64": {"type": ["integer", "null"], "format": "int64"},
     "boolean": {"type": ["boolean", "null"]},
@@ -21,6 +22,7 @@ _COLUMN_TYPES: Final[dict[str, dict[str, Any]]] = {
     "object": {"type": "array", "items": {"type": "object"}},
 }
 
+# The JSON type of each kind of field in the table of operations.
 _INPUT_TYPES: Final[dict[str, dict[str, Any]]] = {
     "id": {"type": "integer", "minimum": 0, "maximum": PATH_KEY_MAX},
     "integer": {"type": "integer", "minimum": INT64_MIN, "maximum": INT64_MAX},
@@ -29,6 +31,7 @@ _INPUT_TYPES: Final[dict[str, dict[str, Any]]] = {
     "time": {"type": "string", "format": "date-time"},
 }
 
+# Constraints of single fields, in addition to those of their kind.
 _STRICTER: Final[dict[str, dict[str, Any]]] = {
     "page": {"minimum": 1, "default": 1},
     "per_page": {"minimum": 1, "default": PER_PAGE, "description": f"entries per page, at most {MAX_PER_PAGE}"},

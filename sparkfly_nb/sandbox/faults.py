@@ -44,7 +44,7 @@ class Fault:
 FAULTS: Final[dict[str, Fault]] = {
     "drop_before": Fault("before", "nothing changes; the connection closes without a response"),
     "connection_refused": Fault(
-        "before", "nothing changes; all connections close, and new ones are refused for half a second (--refuse)"
+        "before", "nothing changes; all connections close, and new ones are refused for half a second by default"
     ),
     "error_500_before": Fault("before", "nothing changes; the response is 500"),
     "status_401": Fault("before", "nothing changes; the response is 401, and the token stays valid"),
@@ -54,7 +54,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "status_429_bare": Fault("before", "nothing changes; the response is 429 without Retry-After"),
     "status_503": Fault("before", "nothing changes; the response is 503 with Retry-After in seconds"),
     "status_503_bare": Fault("before", "nothing changes; the response is 503 without Retry-After"),
-    "clock_skew": Fault("clock", "the service's clock is wrong by two hours (--skew) for this request"),
+    "clock_skew": Fault("clock", "the service's clock is wrong for this request, by two hours by default"),
     "duplicate": Fault("acting", "one request creates two offer states", CREATES),
     "page_repeated": Fault("page", "a page repeats entries of the page before, or its own", _READS_PAGES),
     "page_short": Fault("page", "a page lacks its last entry, and the totals do not show that", _READS_PAGES),
@@ -66,11 +66,11 @@ FAULTS: Final[dict[str, Fault]] = {
     "commit_then_drop": Fault("response", "the change is made; the connection closes without a response"),
     "commit_then_500": Fault("response", "the change is made; the response is 500"),
     "commit_then_503": Fault("response", "the change is made; the response is 503 without Retry-After"),
-    "commit_then_hang": Fault("response", "the change is made; no response arrives for ten minutes (--hang)"),
+    "commit_then_hang": Fault("response", "the change is made; no response arrives for ten minutes by default"),
     "half_body": Fault("response", "the change is made; the connection closes in the middle of the response"),
     "wrong_content_type": Fault("response", "the change is made; a success arrives as an HTML page"),
     "unreadable_2xx": Fault("response", "the change is made; a success arrives as malformed JSON"),
-    "slow_bytes": Fault("response", "the change is made; the response takes one second (--slow) to arrive"),
+    "slow_bytes": Fault("response", "the change is made; the response arrives slowly, within one second by default"),
 }
 
 _STAGES: Final[tuple[_Stage, ...]] = ("before", "clock", "acting", "page", "content", "response")

@@ -147,6 +147,7 @@ class Service:
         state = self._by_token(given.query["token"])
         if given.query.get("offer_id", state["offer_id"]) != state["offer_id"]:
             raise Refusal(422, "token and offer_id name different offers")
+        # A repeated transfer to the same member succeeds and changes nothing.
         if state["member_id"] == member_id:
             return self._wrapped(200, state)
         if not is_transferable(self._store, state):
@@ -222,6 +223,7 @@ class Service:
     def _redeem_offer_state(self, given: Given, now: str) -> OperationResult:
         state, changes = self._open_for_change(given)
         required = required_value(self._store, state | changes)
+        # A redemption without a value completes the offer state. With a lower value, the state stays incomplete.
         reached = given.body.get("value", required)
         status = given.body.get("status", "redeemed" if reached >= required else "incomplete")
         if status == "voided":
@@ -276,6 +278,7 @@ class Service:
         changes = {name: body[name] for name in _CHANGEABLE if name in body}
         _check_dates(*((state | changes)[name] for name in ("activates_at", "expires_at")))
         if "expires_at" in changes:
+            # After creation, only an explicit date moves the expiration, not a change of activates_at.
             changes["effective_expires_at"] = changes["expires_at"]
         return state, changes
 

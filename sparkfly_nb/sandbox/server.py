@@ -203,7 +203,7 @@ class Sandbox:
         self._hits(draw, "before")
         fault = draw.faults["before"]
         if fault == "token_revoked":
-            self._store.expire_tokens(request.headers.get(TOKEN_HEADER, ""))
+            self._store.expire_tokens(request.headers.get(TOKEN_HEADER, ""))  # only the token of this client
         elif fault == "connection_refused" and self._refusing is None:
             await self._refuse(self._times.refuse_s, request)
         return send_instead(request, fault, self._times)

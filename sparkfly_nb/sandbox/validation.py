@@ -88,6 +88,7 @@ def read_request(endpoint: Endpoint, path: Mapping[str, str], query: Iterable[tu
 
 
 def _path_key(name: str, text: str) -> int:
+    # 404 and not 422: for the service, an impossible ID in the path is a record that does not exist.
     if re.fullmatch(r"[0-9]{1,18}", text, re.ASCII) is None:
         what = {"member_id": "Member", "offer_id": "Offer"}.get(name, "OfferState")
         raise Refusal(404, f"{what} not found - not found")
