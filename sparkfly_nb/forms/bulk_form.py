@@ -11,7 +11,7 @@ from ..errors import InvalidInput, RunHalted
 from .bulk_rows import Looked, csv_bytes, look_at, read_upload
 from .call_code import call_line
 from .rendering import error_notice, list_table, notice
-from .widget import Action, FormWidget
+from .widget import Button, FormWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,21 +137,21 @@ class BulkForm(FormWidget):
         }
         if self._looked is not None:
             return described | {"hint": ""} | self._described_in_review()
-        actions = [Action("preview", "Preview", enabled=not problems)]
+        actions = [Button("preview", "Preview", enabled=not problems)]
         if self.result is not None and (self.result["outcome"] == "unknown").any():
-            actions.append(Action("settle", "Read back the unknown rows"))
+            actions.append(Button("settle", "Read back the unknown rows"))
         if len(self.rejected):
-            actions.append(Action("save", f"Save {_rows(len(self.rejected), 'rejected')} as CSV", "plain"))
+            actions.append(Button("save", f"Save {_rows(len(self.rejected), 'rejected')} as CSV", "plain"))
         return described | {"actions": actions}
 
     def _described_in_review(self) -> dict[str, Any]:
         count = len(self._rows)
-        actions, confirm = [Action("back", "Back", "plain")], None
+        actions, confirm = [Button("back", "Back", "plain")], None
         if count:
             confirm = {"label": f"Type the number of rows that are sent: {count}"}
             typed = self._seen.confirmation.replace(",", "")  # the label of the button has thousands separators
             look = "danger" if self._operation == "void" or self._banner() else "main"
-            actions.insert(0, Action("run", f"{TITLES[self._operation][2]} {_rows(count)}", look, typed == str(count)))
+            actions.insert(0, Button("run", f"{TITLES[self._operation][2]} {_rows(count)}", look, typed == str(count)))
         return {"actions": actions, "confirm": confirm}
 
     def _where_from(self) -> str:

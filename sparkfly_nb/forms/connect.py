@@ -8,7 +8,7 @@ from ..errors import AuthenticationError, ConfigurationError
 from ..session.session import Session
 from ..settings import VARIABLES, Secret
 from .rendering import notice
-from .widget import Action, FormWidget
+from .widget import Button, FormWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -95,7 +95,7 @@ class Connect(FormWidget):
         return {
             "problems": {name: {"level": "needed", "text": f"needed: the {name}"} for name in missing},
             "python": {"line": f"session = sf.Session({self._environment!r}{address}, {secrets})", "ready": True},
-            "actions": [Action("connect", f"Connect to {self._environment}", enabled=not missing)],
+            "actions": [Button("connect", f"Connect to {self._environment}", enabled=not missing)],
             "confirm": None,
             "locked": False,
             "hint": "",

@@ -11,7 +11,7 @@ from .call_code import python_line
 from .fields import Checked, check, form_fields, shown_fields, values_of
 from .rendering import error_notice, may_have_happened, notice, outcome_notice, record_table, result_tables
 from .review import EFFECTS, RECOGNISED_BY, change_table, changes_of, warnings_of
-from .widget import Action, FormWidget
+from .widget import Button, FormWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ UNREADABLE_FIRST: Final = (
     "With the member's key at Sparkfly, the form “Void” reads it."
 )
 SENT_ALREADY: Final = "This was sent already. Change a value, or choose “Send the same again” if a second one is meant."
-UNSETTLED: Final = "This may have happened already: look first. Another value can be sent at any time."
+UNSETTLED: Final = "This may have happened already: check first. Another value can be sent at any time."
 
 
 class Form(FormWidget):
@@ -122,15 +122,15 @@ class Form(FormWidget):
         is_spent = checked.sent is not None and checked.sent == self._spent
         can_go = checked.sent is not None and not is_spent
         title = TITLES[self.endpoint.name][1]
-        actions = [Action("review", "Show what would change", enabled=can_go)] if self._is_careful else []
+        actions = [Button("review", "Show what would change", enabled=can_go)] if self._is_careful else []
         if not self._is_careful:
-            actions.append(Action("send", title, enabled=can_go))
+            actions.append(Button("send", title, enabled=can_go))
         if is_spent:
             described["hint"] = SENT_ALREADY if self._lost is None else UNSETTLED
             if self._lost is not None and self._lost.call is not None:
-                actions.append(Action("look", "Look whether it happened"))
+                actions.append(Button("look", "Check whether it happened"))
             if self._lost is None or self._looks >= LOOKS_NEEDED or self._lost.call is None:
-                actions.append(Action("again", "Send the same again", "plain"))
+                actions.append(Button("again", "Send the same again", "plain"))
         return described | {"actions": actions}
 
     def _described_in_review(self, reviewed: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,8 +140,8 @@ class Form(FormWidget):
             confirm = {"label": f"Type {state_id}, the ID of the offer state, to go on", "placeholder": ""}
         go = confirm is None or self._seen.confirmation == state_id
         label = f"{TITLES[self.endpoint.name][1]} offer state {state_id}"
-        actions = [Action("confirm", label, "danger", enabled=go)] if self._may_go else []
-        return {"actions": [*actions, Action("back", "Back", "plain")], "confirm": confirm}
+        actions = [Button("confirm", label, "danger", enabled=go)] if self._may_go else []
+        return {"actions": [*actions, Button("back", "Back", "plain")], "confirm": confirm}
 
     def _handlers(self) -> Mapping[str, Callable[[], None]]:
         return {
@@ -234,7 +234,7 @@ class Form(FormWidget):
             found = None
         except SparkflyError as error:
             self._notice = error_notice(error, changes=False)
-            self._notice["lines"].append("It is still not known whether it happened. Look again.")
+            self._notice["lines"].append("It is still not known whether it happened. Check again.")
             return
         if found is not None and lost.external_ref_id is not None:
             found = found[(found["external_ref_id"] == lost.external_ref_id).fillna(value=False)]
@@ -251,7 +251,7 @@ class Form(FormWidget):
             self._looks += 1
             self._notice = notice(
                 "info", "The service does not show the change.",
-                "Look once more in a few seconds." if self._looks < LOOKS_NEEDED else "It can be sent again.",
+                "Check again in a few seconds." if self._looks < LOOKS_NEEDED else "It can be sent again.",
             )  # fmt: skip
         else:
             self._looks = LOOKS_NEEDED
@@ -264,9 +264,11 @@ class Form(FormWidget):
     def _show_absent(self) -> None:
         self._looks += 1
         if self._looks < LOOKS_NEEDED:
-            self._notice = notice("info", "It is not there yet.", "Wait a few seconds, then look once more.")
+            self._notice = notice("info", "It is not there yet.", "Wait a few seconds, then check again.")
         else:
-            self._notice = notice("info", "It is not there, looked at twice: it did not happen. It can be sent again.")
+            self._notice = notice(
+                "info", "It is not there after two checks, so it did not happen. It can be sent again."
+            )
 
     def _did_happen(self, found: pd.DataFrame, sent: Mapping[str, Any], lost: ReadBack) -> bool | None:
         """Return True if the offer states show the change, False if not, None if that cannot be decided."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..settings import Settings
 
-__all__ = ["Action", "FormWidget", "Press"]
+__all__ = ["Button", "FormWidget", "Press"]
 
 HERE: Final = Path(__file__).parent
 INTERRUPTED: Final = notice(
@@ -35,7 +35,7 @@ INTERRUPTED: Final = notice(
 )
 
 
-class Action(NamedTuple):
+class Button(NamedTuple):
     """One button."""
 
     name: str

@@ -38,7 +38,7 @@ def values_for(operation, session, fresh):
         "get_offer_state_by_offer": {"member_id": member["member_id"], "offer_id": 306},
         "list_offer_states": {"member_id": member["member_id"]},
         "query_offer_states": {"credential_identifier": state["credential_identifier"]},
-        "update_offer_state": keys | {"locked": "true", "offer_name": "Mended"},
+        "update_offer_state": keys | {"locked": "true", "offer_name": "Free Coffee"},
         "redeem_offer_state": keys,
         "void_offer_state": keys,
         "void_offer_state_by_identifier": {
@@ -62,7 +62,7 @@ CAME_TRUE = {
         service, member_id=None, campaign_xid="SUMMER26"
     ),
     "update_offer_state": lambda service, state, member, other: truth_of(
-        service, offer_state_id=state, offer_name="Mended", status="incomplete"
+        service, offer_state_id=state, offer_name="Free Coffee", status="incomplete"
     ),
     "redeem_offer_state": lambda service, state, member, other: truth_of(
         service, offer_state_id=state, status="redeemed"

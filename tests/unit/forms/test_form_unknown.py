@@ -54,7 +54,7 @@ def test_resend_is_offered_after_two_checks_without_a_find(on_server):
         hand = lost(on_server, server)
         server.then(index_of(), index_of({**STATE, "external_ref_id": "another"}))
         assert not hand.press("look").can("again")
-        assert "look once more" in hand.said
+        assert "check again" in hand.said
         assert hand.press("look").can("again")
         server.then(success(ENDPOINTS["issue_offer"]))
         hand.press("again").press("send")
