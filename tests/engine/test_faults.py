@@ -8,7 +8,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 from bulk_world import CALM, CAMPAIGN, LATER, LOST, REFUSED, assert_true, members, receipt_of, tiny_service
-from scripted_server import Answer, DropRead
+from scripted_server import DropRead, ScriptedResponse
 
 from sparkfly_nb.errors import DataWarning, RunHalted
 
@@ -168,7 +168,7 @@ def test_response_for_another_member_is_checked_by_readback(tmp_path):
 
         def answer(number, record):
             service.states.append(record)
-            return Answer(201, {"offer_state": receipt_of(record, member_id=999)})
+            return ScriptedResponse(201, {"offer_state": receipt_of(record, member_id=999)})
 
         service.on_issue = answer
         result = session.issue_many(members([11, 12]), CAMPAIGN, **CALM)
@@ -183,7 +183,9 @@ def test_query_returning_another_reference_does_not_prove_absence(tmp_path):
 
         def ignores_the_reference(received):
             if "external_ref_id=" in received.target:
-                return Answer(200, {"offer_state": {"offer_state_id": 5, "member_id": 5, "external_ref_id": "other"}})
+                return ScriptedResponse(
+                    200, {"offer_state": {"offer_state_id": 5, "member_id": 5, "external_ref_id": "other"}}
+                )
             return respond(received)
 
         service.server._answer = ignores_the_reference
@@ -204,7 +206,7 @@ def test_absence_counts_if_query_finds_a_confirmed_reference(tmp_path, finds):
                 lost.remove(asked["member_identifier"])
                 return DropRead()
             if "external_ref_id=" in received.target and not finds:
-                return Answer(404, {"error": "OfferState not found"})
+                return ScriptedResponse(404, {"error": "OfferState not found"})
             return service(received)
 
         service.server._answer = loses_each_identifier_once
@@ -219,7 +221,7 @@ def test_only_a_404_of_the_service_proves_absence(tmp_path, body, outcome):
         service.on_issue = lambda number, _record: DropRead() if len(service.issues()) == 1 else None
         respond = service.__call__
         service.server._answer = lambda received: (
-            Answer(404, body) if "/offer_states?" in received.target else respond(received)
+            ScriptedResponse(404, body) if "/offer_states?" in received.target else respond(received)
         )
         result = session.issue_many(members([11]), CAMPAIGN, **CALM)
     assert result.outcome.tolist() == [outcome]

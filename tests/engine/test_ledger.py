@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from bulk_world import CALM, CAMPAIGN, LATER, SOON, members, tiny_service
 from ledger_world import recorded, recorded_shards
-from scripted_server import Answer
+from scripted_server import ScriptedResponse
 
 from sparkfly_nb import __version__
 from sparkfly_nb.errors import InvalidRows, LedgerError, PlanChanged, RunHalted
@@ -36,7 +36,7 @@ def test_run_rows_and_claim_are_recorded_before_the_first_request(ledger):
 
 def test_rejected_rows_are_recorded_with_status_and_trace(ledger):
     with tiny_service(ledger) as (session, service):
-        service.on_issue = lambda number, _record: Answer(403, {"error": "not permitted", "trace": "t-1"})
+        service.on_issue = lambda number, _record: ScriptedResponse(403, {"error": "not permitted", "trace": "t-1"})
         result = session.issue_many(members([11, 12]), CAMPAIGN, **CALM)
     assert result.outcome.tolist() == ["rejected", "rejected"]
     assert [(row["outcome"], row["http_status"], row["error"], row["trace"]) for row in recorded(ledger)[1]] == [
@@ -102,7 +102,7 @@ def test_new_process_can_read_a_run(ledger, world, tmp_path):
 
 def test_continued_run_sends_only_its_open_rows(ledger):
     with tiny_service(ledger) as (session, service):
-        service.on_issue = lambda number, _record: None if number <= 100 else Answer(500)
+        service.on_issue = lambda number, _record: None if number <= 100 else ScriptedResponse(500)
         with pytest.raises(RunHalted):
             session.issue_many(members(range(1000, 1300)), CAMPAIGN, concurrency=4, **CALM)
         service.on_issue = None
@@ -148,7 +148,7 @@ def test_plan_changed_explains_references_added_as_a_column(ledger):
 
 def test_same_run_name_with_other_offer_state_shows_both(ledger):
     with tiny_service(ledger) as (session, service):
-        service.server._answer = lambda _received: Answer(200)
+        service.server._answer = lambda _received: ScriptedResponse(200)
         frame = pd.DataFrame({"member_id": [11, 12], "offer_state_id": [1, 2]})
         session.void_many(frame, run="june", **CALM)
         with pytest.raises(PlanChanged, match="june") as refusal:

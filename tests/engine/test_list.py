@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bulk_world import tiny_service
-from scripted_server import Answer
+from scripted_server import ScriptedResponse
 
 from sparkfly_nb.bulk import listing
 from sparkfly_nb.errors import IncompleteListing, InvalidInput
@@ -83,7 +83,7 @@ def test_list_without_valid_token_reports_every_member(tmp_path):
     with tiny_service(tmp_path / "ledger.db", identity="i", key="k") as (session, service):
         respond = service.__call__
         service.server._answer = lambda received: (
-            respond(received) if received.target.endswith("/auth") else Answer(401)
+            respond(received) if received.target.endswith("/auth") else ScriptedResponse(401)
         )
         listed = session.list_many([11, 12, 13], errors="collect", progress=False)
         with pytest.raises(IncompleteListing, match="3 of 3 members could not be read"):

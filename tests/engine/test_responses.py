@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from bulk_world import CALM, QUICK
-from scripted_server import Answer, ScriptedServer
+from scripted_server import ScriptedResponse, ScriptedServer
 
 from sparkfly_nb import Session
 
@@ -28,8 +28,8 @@ def connected(server, tmp_path):
 def test_void_response_with_error_body_is_not_voided(tmp_path, body):
     def answer(received):
         if received.method == "POST":
-            return Answer(200, body)
-        return Answer(200, {"offer_state": {"offer_state_id": 9, "member_id": 7, "status": "incomplete"}})
+            return ScriptedResponse(200, body)
+        return ScriptedResponse(200, {"offer_state": {"offer_state_id": 9, "member_id": 7, "status": "incomplete"}})
 
     with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
         result = session.void_many(ROW, halt_above=1.0, **CALM)
@@ -45,7 +45,10 @@ def test_void_response_with_error_body_is_not_voided(tmp_path, body):
 @pytest.mark.parametrize("status", [403, 422, 500, 200])
 def test_token_echoed_by_service_reaches_neither_result_nor_ledger(tmp_path, status, echo):
     body = f'{{"error": "no rights for {echo}", "errors": {{"token": "{echo}"}}}}'.encode()
-    with ScriptedServer(answer=lambda _: Answer(status, body)) as server, connected(server, tmp_path) as session:
+    with (
+        ScriptedServer(answer=lambda _: ScriptedResponse(status, body)) as server,
+        connected(server, tmp_path) as session,
+    ):
         result = session.update_many(ROW.assign(value=3), halt_above=1.0, **CALM)
         assert "no rights" in str(result["error"].iloc[0]) or status in (200, 500)
         assert TOKEN not in result.to_csv()
@@ -59,12 +62,12 @@ def test_absence_by_reference_needs_a_confirmed_row_found(tmp_path):
 
     def answer(received):
         if received.method != "POST":
-            return Answer(404, {"error": "OfferState not found - not found"})
+            return ScriptedResponse(404, {"error": "OfferState not found - not found"})
         asked = received.json["offer_state"]
         issues.append(asked["member_identifier"])
         if asked["member_identifier"] == "M-2":
-            return Answer(500, {"error": "lost"})
-        return Answer(201, {"offer_state": {"id": len(issues), "member_id": 70 + len(issues), "offer_id": 3}})
+            return ScriptedResponse(500, {"error": "lost"})
+        return ScriptedResponse(201, {"offer_state": {"id": len(issues), "member_id": 70 + len(issues), "offer_id": 3}})
 
     plan = pd.DataFrame({"member_identifier": ["M-1", "M-2", "M-3"]})
     with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
@@ -81,11 +84,11 @@ def test_response_without_valid_member_affects_only_its_row(tmp_path, member):
 
     def answer(received):
         if received.method == "GET":
-            return Answer(200, {"total_entries": 0, "offer_states": []})
+            return ScriptedResponse(200, {"total_entries": 0, "offer_states": []})
         asked = received.json["offer_state"]["member_id"]
         issued.append(asked)
         named = member if asked == 8 else str(asked).encode()
-        return Answer(201, b'{"offer_state": {"id": %d, "member_id": %s}}' % (len(issued), named))
+        return ScriptedResponse(201, b'{"offer_state": {"id": %d, "member_id": %s}}' % (len(issued), named))
 
     with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
         result = session.issue_many(pd.DataFrame({"member_id": [7, 8, 9]}), "SUMMER26", halt_above=1.0, **CALM)
@@ -99,9 +102,9 @@ def test_readback_of_another_offer_state_proves_nothing(tmp_path):
 
     def answer(received):
         if received.method == "GET":
-            return Answer(200, {"offer_state": {"offer_state_id": 10, "member_id": 7, "value": 0}})
+            return ScriptedResponse(200, {"offer_state": {"offer_state_id": 10, "member_id": 7, "value": 0}})
         changes.append(received)
-        return Answer(500, {"error": "lost"})
+        return ScriptedResponse(500, {"error": "lost"})
 
     with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
         result = session.update_many(ROW.assign(value=3), halt_above=1.0, **CALM)
@@ -113,7 +116,7 @@ def test_readback_of_another_offer_state_proves_nothing(tmp_path):
 def test_listed_state_without_member_gets_the_requested_member(tmp_path):
     listing = {"total_entries": 1, "offer_states": [{"offer_state": {"offer_state_id": 9, "status": "incomplete"}}]}
     with (
-        ScriptedServer(answer=lambda _received: Answer(200, listing)) as server,
+        ScriptedServer(answer=lambda _received: ScriptedResponse(200, listing)) as server,
         connected(server, tmp_path) as session,
     ):
         listed = session.list_many([7], progress=False)
@@ -125,7 +128,10 @@ def test_listed_state_without_member_gets_the_requested_member(tmp_path):
 )
 def test_ids_sent_as_text_are_read_and_invalid_ids_are_missing(tmp_path, offer, kept):
     body = f'{{"offer_state": {{"id": "17", "member_id": "7", "offer_id": {offer}}}}}'.encode()
-    with ScriptedServer(answer=lambda _received: Answer(201, body)) as server, connected(server, tmp_path) as session:
+    with (
+        ScriptedServer(answer=lambda _received: ScriptedResponse(201, body)) as server,
+        connected(server, tmp_path) as session,
+    ):
         row = session.issue_many(pd.DataFrame({"member_id": [7]}), "SUMMER26", **CALM).iloc[0]
     assert (row.outcome, row.offer_state_id, row.member_id) == ("issued", 17, 7)
     assert (None if pd.isna(row.offer_id) else row.offer_id) == kept

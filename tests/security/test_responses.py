@@ -151,7 +151,7 @@ def test_only_what_unpacks_to_little_is_asked_for(ask, monkeypatch):
 
 
 def endless(received):
-    """Answer every page with new entries, and never say how many there are."""
+    """ScriptedResponse every page with new entries, and never say how many there are."""
     page = int(received.target.partition("page=")[2].partition("&")[0])
     entries = [{"offer_state_id": page * 10_000 + at} for at in range(5_000)]
     return ScriptedResponse(200, [{"offer_state": entry} for entry in entries])

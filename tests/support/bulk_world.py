@@ -25,7 +25,7 @@ import pandas as pd
 import psutil
 import pytest
 from postgres import fresh_database, postgres_server
-from scripted_server import Answer, ScriptedServer
+from scripted_server import ScriptedResponse, ScriptedServer
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.retry_policy import RetryPolicy
@@ -190,21 +190,25 @@ class TinyService:
             self.authentications += 1
             token = f"token-{self.authentications}"
             self.tokens = {token}
-            return Answer(204, headers={"X-Auth-Token": token})
+            return ScriptedResponse(204, headers={"X-Auth-Token": token})
         if received.headers.get("x-auth-token") not in self.tokens:
-            return Answer(401)
+            return ScriptedResponse(401)
         if received.method == "POST":
             return self._issue(received.json["offer_state"])
         query = {name: values[0] for name, values in parse_qs(path.query).items()}
         if "external_ref_id" in query:
             found = [state for state in self.states if state["external_ref_id"] == query["external_ref_id"]]
-            return Answer(200, {"offer_state": found[0]}) if found else Answer(404, {"error": "OfferState not found"})
+            return (
+                ScriptedResponse(200, {"offer_state": found[0]})
+                if found
+                else ScriptedResponse(404, {"error": "OfferState not found"})
+            )
         member_id = int(re.search(r"/members/(\d+)/", path.path)[1])
         listed = [{"offer_state": state} for state in self.states if state["member_id"] == member_id]
         if query.get("page", "1") != "1":
             listed = []
         counts = {"page": 1, "per_page": 5000, "total_entries": len(listed), "total_pages": 1}
-        return Answer(200, {**counts, "offer_states": listed})
+        return ScriptedResponse(200, {**counts, "offer_states": listed})
 
     def _issue(self, asked):
         with self.lock:
@@ -222,7 +226,7 @@ class TinyService:
             instead = self.on_issue(number, record) if self.on_issue else None
             if instead is None or getattr(instead, "commits", False):
                 self.states.append(record)
-        return instead or Answer(201, {"offer_state": receipt_of(record)})
+        return instead or ScriptedResponse(201, {"offer_state": receipt_of(record)})
 
     def issues(self):
         """Return the time in seconds and the request of each issue."""
