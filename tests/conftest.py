@@ -8,12 +8,12 @@ import signal
 import network_guard
 import pytest
 from hypothesis import HealthCheck, settings
+from sandboxes import start_sandbox
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.http.sync_client import SyncClient
 from sparkfly_nb.http.sync_retries import Clock
-from sparkfly_nb.sandbox.process import SandboxProcess
 from sparkfly_nb.settings import Settings
 
 network_guard.install()
@@ -43,7 +43,7 @@ def _nothing_personal(monkeypatch, tmp_path):
 @pytest.fixture(scope="session")
 def sandbox_service():
     """A sandbox shared by all tests that can cope with the records of other tests."""
-    with SandboxProcess.start(members=60) as service:
+    with start_sandbox(members=60) as service:
         yield service
 
 

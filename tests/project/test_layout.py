@@ -7,20 +7,14 @@ import functools
 import importlib
 import inspect
 import pkgutil
-import re
-import runpy
 import subprocess
 import sys
 from collections import defaultdict
 
-import lower_bounds
 import pytest
-import yaml
-from lower_bounds import requirements
 from paths import ROOT
 
 import sparkfly_nb
-from sparkfly_nb.api.endpoints import ENDPOINTS
 
 PACKAGE = ROOT / "sparkfly_nb"
 
@@ -77,13 +71,6 @@ SHORT_MODULES = {
 
 
 # ---- where things are ------------------------------------------------------------------------------------------------
-
-
-def tracked_files():
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False, text=True)
-    if listed.returncode:
-        pytest.skip("this is no git checkout")
-    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
 def module_files():
@@ -344,84 +331,3 @@ def test_the_package_offers_its_names_before_they_are_imported():
 
     assert set(sparkfly_nb.__all__) <= set(told.stdout.split())
     assert "AttributeError: module 'sparkfly_nb' has no attribute 'Sesion'" in told.stderr
-
-
-# ---- one truth per fact ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def project():
-    return lower_bounds.project()
-
-
-@pytest.fixture(scope="module")
-def environment():
-    return yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-
-
-def test_environment_yml_has_every_dependency_with_its_lower_bound(project, environment):
-    listed = requirements(line for line in environment if isinstance(line, str))
-    needed = {name: bound for name, (bound, marker) in requirements(project["dependencies"]).items() if not marker}
-
-    assert {name: listed.get(name, ("absent",))[0] for name in needed} == needed
-
-
-def test_environment_yml_names_nothing_that_pyproject_does_not(project, environment):
-    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
-    known = requirements([*project["dependencies"], *extras])
-    listed = requirements(
-        line for line in environment if isinstance(line, str) and not re.match(r"(python|pip)\b", line)
-    )
-    known_bounds = {name: known.get(name, ("absent",))[0] for name in listed}
-
-    assert {name: bound for name, (bound, _) in listed.items()} == known_bounds
-
-
-def test_environment_yml_asks_for_the_same_python(project, environment):
-    assert f"python{project['requires-python']}" in environment
-
-
-def test_every_dependency_names_the_oldest_version_that_make_compat_then_installs():
-    pinned = lower_bounds.constraints()
-
-    assert len(pinned) == len({re.split(r"[\[>;]", line)[0] for line in lower_bounds.promised()})
-    assert all(re.fullmatch(r"[a-z0-9_.-]+==[0-9.]+(; .+)?", line) for line in pinned), pinned
-
-
-def test_the_readme_lists_the_eleven_operations_as_they_are():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-
-    rows = re.findall(r"^\| `(\w+)` \| `(GET|POST|PUT) ([^`]+)` \| `(\w+)` \|", readme, re.MULTILINE)
-
-    assert rows == [(each.name, each.method, each.path, each.operation) for each in ENDPOINTS.values()]
-
-
-# ---- nothing leaks ---------------------------------------------------------------------------------------------------
-
-# A letter of each stands in brackets, so that this file does not hold what it looks for.
-FOREIGN = re.compile(
-    r"/hom[e]/\w|/User[s]/\w|/roo[t]/|(?<![\w.])/wor[k]/|/op[t]/(pypi|wheels)|[A-Z]:\\User[s]"
-    r"|extra-index-ur[l]|find-link[s]|pythonhosted\.or[g]|pypi\.or[g]|artifactor[y]",
-    re.IGNORECASE,
-)
-
-
-def test_no_tracked_file_names_a_machine_or_a_registry():
-    found = {}
-    for path in tracked_files():
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            continue  # a picture
-        hits = sorted({match[0] for match in FOREIGN.finditer(text)})
-        if hits:
-            found[path.relative_to(ROOT).as_posix()] = hits
-
-    assert found == {}
-
-
-def test_a_checkout_that_was_never_installed_works_and_says_that_its_version_is_unknown(monkeypatch):
-    monkeypatch.setattr(sys, "path", [])  # nothing is installed here
-    names = runpy.run_path(PACKAGE / "version.py")
-    assert names["__version__"] == "0+unknown"
-    assert names["USER_AGENT"] == "sparkfly-nb/0+unknown"

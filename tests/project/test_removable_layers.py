@@ -64,7 +64,7 @@ def test_unit_tests_of_the_rest_pass_without_a_layer(layer, project_without):
     used = run(project_without, "-c", "import sparkfly_nb; print(sparkfly_nb.__file__)").stdout.strip()
     tests = "tests/unit"
     # PostgreSQL and slow tests are left out: they say nothing about imports.
-    chosen = ("-m", "not slow", "-k", "not postgresql", "-p", "no:cacheprovider", "-q", "-x")
+    chosen = ("-m", "not slow", "-k", "not postgresql", "-p", "no:cacheprovider", "-q")
     ended = run(project_without, "-m", "pytest", *chosen, tests)
 
     assert used.startswith(str(project_without))

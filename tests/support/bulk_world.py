@@ -25,11 +25,11 @@ import pandas as pd
 import psutil
 import pytest
 from postgres import fresh_database, postgres_server
+from sandboxes import start_sandbox
 from scripted_server import ScriptedResponse, ScriptedServer
 
 from sparkfly_nb import Session
 from sparkfly_nb.api.retry_policy import RetryPolicy
-from sparkfly_nb.sandbox.process import SandboxProcess
 
 CAMPAIGN = "SUMMER26"
 SOON = "2030-06-01T00:00:00Z"
@@ -71,7 +71,7 @@ def ledger(request, tmp_path):
 @pytest.fixture(scope="module")
 def bulk_service():
     """One sandbox for each file, because every test reads everything that was created in it."""
-    with SandboxProcess.start(members=400, seed=3) as service:
+    with start_sandbox(members=400, seed=3) as service:
         yield service
 
 

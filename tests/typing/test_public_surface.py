@@ -100,3 +100,7 @@ def test_every_module_says_in_all_what_other_modules_may_import():
     names = [found.name for found in pkgutil.walk_packages(sparkfly_nb.__path__, "sparkfly_nb.")]
 
     assert [name for name in names if not hasattr(importlib.import_module(name), "__all__")] == []
+
+
+def test_every_public_name_can_be_imported():
+    assert all(hasattr(sparkfly_nb, name) for name in sparkfly_nb.__all__)

@@ -73,7 +73,7 @@ def _interrupts_call(on_interrupt: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def fewer_collections() -> Iterator[None]:
-    """Let Python look for reference cycles less often, until the last of the blocks that run at once has ended.
+    """Make Python look for reference cycles less often, until the last of the blocks that run at once has ended.
 
     Thousands of requests in flight create no cycles, and each pass costs time. Reference counting frees what a request
     needs, so memory stays as it is. A threshold that is higher already, or 0 (collector off), stays.

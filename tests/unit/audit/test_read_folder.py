@@ -86,6 +86,7 @@ EVENTS = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     st.lists(st.tuples(TEXTS, TEXTS, st.lists(EVENTS | TEXTS, max_size=3)), min_size=1, max_size=4),

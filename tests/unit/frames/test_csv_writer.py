@@ -117,6 +117,7 @@ CHARACTERS = st.sampled_from(list("=+-@'\"\\,;\r\n\t \x00\ud800\ufeff\uff1da0uðŸ
 TEXT = st.text(CHARACTERS, max_size=12) | st.text(max_size=12) | st.text(st.characters(codec=None), max_size=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(TEXT | st.none(), TEXT | st.none()), max_size=8), TEXT)
 @example([("'", ""), (None, None)], "=1+1")

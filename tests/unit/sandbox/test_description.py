@@ -15,6 +15,8 @@ from sparkfly_nb.sandbox import SandboxProcess
 from sparkfly_nb.sandbox.description import describe
 from sparkfly_nb.sandbox.operations import CREATES
 
+pytestmark = pytest.mark.slow
+
 known_checks.load_all_checks()
 CHECKS = known_checks.CHECKS.get_by_names(
     [

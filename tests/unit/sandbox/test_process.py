@@ -22,6 +22,8 @@ from sparkfly_nb.errors import InvalidInput, SandboxError
 from sparkfly_nb.sandbox import SandboxProcess
 from sparkfly_nb.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 NOON = dt.datetime(2026, 6, 30, 12, tzinfo=dt.timezone.utc)
 PATIENCE_S = 60
 
