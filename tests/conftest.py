@@ -18,7 +18,7 @@ from sparkfly_nb.settings import Settings
 
 network_guard.install()
 
-pytest_plugins = ("bulk_world", "ledger_world", "tls")
+pytest_plugins = ("bulk_requests", "bulk_world", "ledger_world", "tls")
 
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")

@@ -15,6 +15,7 @@ import pandas as pd
 import psutil
 import pytest
 from audit_world import World, state
+from bulk_requests import choose
 from bulk_world import CALM, CAMPAIGN, members, tiny_service
 from scripted_server import RECEIPT, STATE, VALUES, Raw, ScriptedResponse, ScriptedServer, success
 from tls import tls_of
@@ -56,14 +57,14 @@ def ask_in_bulk(server, name, _connect):
     return asyncio.run(once())
 
 
-WAYS = {"single": ask_singly, "bulk": ask_in_bulk}
-
-
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=["single", "buffered", "fallback"])
 def ask(request, connect, monkeypatch):
-    """Ask once, by a single call or as the bulk workers do; no more than 1 MiB is read."""
+    """Send one request in a single call, or as the bulk workers do. At most 1 MiB of the response is read."""
     monkeypatch.setattr(exchange, "MAX_RESPONSE_BYTES", LIMIT)
-    return lambda server, name="get_offer_state": WAYS[request.param](server, name, connect)
+    if request.param != "single":
+        choose(monkeypatch, request.param)
+    send = ask_singly if request.param == "single" else ask_in_bulk
+    return lambda server, name="get_offer_state": send(server, name, connect)
 
 
 def chunked(*chunks, head=b""):
@@ -242,7 +243,7 @@ def test_a_member_that_the_service_names_becomes_no_part_of_an_address_unless_it
 
 
 @pytest.mark.parametrize("trusts", [False, True])
-def test_bulk_calls_trust_whom_single_calls_trust(trusts, certificate, monkeypatch):
+def test_bulk_calls_trust_whom_single_calls_trust(trusts, certificate, monkeypatch, bulk_requests):
     if trusts:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "cert.pem"))
     answers = [success(ENDPOINTS["get_offer_state"])] if trusts else []
