@@ -1,4 +1,4 @@
-"""What the machine's environment says about the way to a service: certificate authorities and proxies."""
+"""Certificate authorities and proxies from the environment variables."""
 
 from __future__ import annotations
 
@@ -15,38 +15,39 @@ __all__ = ["ca_bundle", "proxies_for", "proxy_url", "ssl_trust"]
 
 
 def ca_bundle() -> bool | str:
-    """Return the path of the certificate authorities named in the variables that requests honors, or True for its own.
+    """Return the path of the certificate authorities in the variables that requests uses, or True for its default.
 
     Raises
     ------
     ConfigurationError
-        A variable names a path that does not exist.
+        A variable contains a path that does not exist.
     """
     for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         path = os.environ.get(variable)
         if path:
             if not Path(path).exists():
-                raise ConfigurationError(f"{variable} names {path!r}, which does not exist; correct it or unset it")
+                raise ConfigurationError(f"{variable} is {path!r}, which does not exist; correct or unset it")
             return path
     return True
 
 
 def ssl_trust(base_url: str) -> ssl.SSLContext | bool:
-    """Return what aiohttp needs to trust the same authorities as single calls over requests."""
-    place = ca_bundle() if base_url.startswith("https:") else True
-    if not isinstance(place, str):
-        return place
-    is_folder = Path(place).is_dir()
-    return ssl.create_default_context(cafile=None if is_folder else place, capath=place if is_folder else None)
+    """Return the `ssl` option with which aiohttp trusts the same authorities as requests."""
+    path = ca_bundle() if base_url.startswith("https:") else True
+    if not isinstance(path, str):
+        return path
+    is_folder = Path(path).is_dir()
+    return ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
 
 
 def proxies_for(base_url: str) -> dict[str, str]:
-    """Return the proxies that the environment names for an address, by scheme."""
+    """Return the proxies of the environment for an address, by scheme."""
     return get_environ_proxies(base_url)
 
 
 def proxy_url(base_url: str) -> URL | None:
-    """Return the HTTP proxy for an address; looked up once, because aiohttp looks in a thread for each request."""
+    """Return the HTTP proxy of the environment for an address."""
+    # Once per shard: aiohttp's `trust_env` would start a thread for each request.
     found = select_proxy(base_url, proxies_for(base_url)) or ""
     url = URL(found if "://" in found else f"http://{found}")
-    return url if url.host and url.scheme == "http" else None  # aiohttp supports no other kind
+    return url if url.host and url.scheme == "http" else None  # aiohttp supports no other scheme

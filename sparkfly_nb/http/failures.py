@@ -1,4 +1,4 @@
-"""What the errors of requests, urllib3 and the system mean: can the service have seen the request, or not."""
+"""Errors of requests, urllib3 and the system: whether the service may have received the request."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NETWORK_ERRORS", "Failure", "failure_of"]
 
+#: Every error that requests and its dependencies raise for a request that fails.
 NETWORK_ERRORS: Final = (
     requests.RequestException,
     urllib3_errors.HTTPError,
@@ -22,28 +23,29 @@ NETWORK_ERRORS: Final = (
     OSError,
     ValueError,
 )
-"""Everything that requests and what it stands on raise for a request that fails."""
 
 
 class Failure(NamedTuple):
-    """No answer came."""
+    """A request without a response."""
 
     may_have_been_sent: bool
     why: str
+    #: Whether the user pressed stop during the request.
     interrupted: bool = False
-    """The person pressed stop while it was under way."""
 
 
 class _FailureKind(NamedTuple):
-    """A kind of failure, and whether the service can have seen a request that ended with it."""
+    """Error classes with one meaning for the request."""
 
-    kinds: tuple[type[BaseException], ...]
+    classes: tuple[type[BaseException], ...]
     may_have_been_sent: bool
     why: str
 
 
-_KNOWN_FAULTS: Final = (
-    _FailureKind((ssl.SSLCertVerificationError,), False, "the certificate of the service was refused"),
+#: The first entry that matches an error, or one of its causes, applies.
+#: `ProxyError` is missing on purpose: urllib3 also raises it if a connection breaks after the request was sent.
+_FAILURE_KINDS: Final = (
+    _FailureKind((ssl.SSLCertVerificationError,), False, "the certificate of the service is not trusted"),
     _FailureKind(
         (urllib3_errors.NameResolutionError, socket.gaierror), False, "the name of the service cannot be resolved"
     ),
@@ -51,7 +53,7 @@ _KNOWN_FAULTS: Final = (
     _FailureKind(
         (urllib3_errors.ConnectTimeoutError, requests.ConnectTimeout), False, "no connection was made in time"
     ),
-    _FailureKind((urllib3_errors.ClosedPoolError,), False, "the session was closed"),
+    _FailureKind((urllib3_errors.ClosedPoolError,), False, "the session is closed"),
     _FailureKind(
         (
             requests.exceptions.InvalidURL,
@@ -61,42 +63,38 @@ _KNOWN_FAULTS: Final = (
             urllib3_errors.URLSchemeUnknown,
         ),
         False,
-        "the address of the service or of the proxy cannot be used",
+        "the address of the service or of the proxy is invalid",
     ),
-    _FailureKind((urllib3_errors.ReadTimeoutError, requests.ReadTimeout, TimeoutError), True, "no answer came in time"),
-    _FailureKind((urllib3_errors.IncompleteRead, http.client.IncompleteRead), True, "the answer broke off"),
-    _FailureKind((http.client.RemoteDisconnected,), True, "the connection was closed before an answer came"),
-    _FailureKind((urllib3_errors.DecodeError,), True, "the answer cannot be decompressed"),
+    _FailureKind(
+        (urllib3_errors.ReadTimeoutError, requests.ReadTimeout, TimeoutError), True, "no response came in time"
+    ),
+    _FailureKind((urllib3_errors.IncompleteRead, http.client.IncompleteRead), True, "the response is incomplete"),
+    _FailureKind((http.client.RemoteDisconnected,), True, "the connection was closed before a response came"),
+    _FailureKind((urllib3_errors.DecodeError,), True, "the response cannot be decompressed"),
     _FailureKind((ssl.SSLError,), True, "the encrypted connection broke"),
-    _FailureKind((BaseException,), True, "the connection broke before the answer was complete"),
+    _FailureKind((BaseException,), True, "the connection broke before the response was complete"),
 )
-"""The first kind that an error is, or that stands behind it, says what it means.
-
-A `ProxyError` proves nothing: urllib3 makes one as well of a connection that breaks after the request went through.
-"""
+#: Start of the standard library's message if a proxy refuses a tunnel. That error has no class of its own.
 _TUNNEL_REFUSED: Final = "Tunnel connection failed"
-"""How the error of the standard library begins when a proxy does not let a connection through; it has no class."""
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Say what an error of requests, urllib3 or the system means for the request that it ended."""
+    """Return the meaning of an error of requests, urllib3 or the system for its request."""
     causes = list(_causes(error))
     refused = next(
         (str(cause) for cause in causes if type(cause) is OSError and str(cause).startswith(_TUNNEL_REFUSED)), None
     )
     if refused:
-        return Failure(may_have_been_sent=False, why=f"the proxy let no connection through ({refused[:200]})")
-    fault = next(fault for fault in _KNOWN_FAULTS if any(isinstance(cause, fault.kinds) for cause in causes))
-    # The text of a foreign error may hold the address with its query; the system's own words do not.
+        return Failure(may_have_been_sent=False, why=f"the proxy refused the connection ({refused[:200]})")
+    found = next(kind for kind in _FAILURE_KINDS if any(isinstance(cause, kind.classes) for cause in causes))
+    # Other texts of an error may contain the address with its query. The system's own text does not.
     system = next((cause.strerror for cause in reversed(causes) if isinstance(cause, OSError) and cause.strerror), None)
-    return Failure(fault.may_have_been_sent, f"{fault.why} ({system})" if isinstance(system, str) else fault.why)
+    return Failure(found.may_have_been_sent, f"{found.why} ({system})" if isinstance(system, str) else found.why)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an error to what stands behind it by what it holds itself.
-
-    Its ``__context__`` is left out: that may be an error which the caller was handling, of a request long over.
-    """
+    """Yield an error and the errors that it contains."""
+    # Not its __context__: that may be the error of an earlier request, which the caller was handling.
     waiting, seen = [error], set()
     while waiting:
         cause = waiting.pop(0)

@@ -1,4 +1,4 @@
-"""Secrets removed from what a service says, before it reaches a message, a log or the ledger."""
+"""Removal of secrets from responses, before they reach a message, a log or the ledger."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["cleared", "recordable", "scrubbed"]
 
 #: Secrets with fewer characters are not searched for: redacting them would also remove common words.
 SCRUBBED_FROM: Final = 8
-#: Replaces a successful response that names an error and cannot be cleared. An empty body would be a good void.
+#: Replaces a successful response that mentions an error and cannot be redacted. An empty body would confirm a void.
 NOT_SHOWN: Final = b"not shown"
 
 
 def scrubbed(text: str, secrets: Iterable[Secret], *, spelled: Callable[[str], str] = str) -> str:
-    """Replace secrets in text that becomes part of a message, because a service may echo what it was sent.
+    """Replace secrets in text for a message, because a service may echo the headers of a request.
 
     Parameters
     ----------
     text : str
-        What the service said.
+        Text from the service.
     secrets : iterable of Secret
-        What it was sent.
+        Secrets that were sent with the request.
     spelled : callable
-        Returns a secret as it is written in `text`, for example escaped as in JSON.
+        Returns a secret as `text` contains it, for example escaped as in JSON.
     """
     for secret in secrets:
         hidden = secret.reveal()
@@ -39,7 +39,7 @@ def scrubbed(text: str, secrets: Iterable[Secret], *, spelled: Callable[[str], s
 
 
 def cleared(body: bytes, secrets: Iterable[Secret]) -> bytes:
-    """Replace secrets in a JSON body, however the service escapes them; return an empty body if it is not JSON."""
+    """Replace secrets in a JSON body, however they are escaped. Return an empty body if it is not JSON."""
     try:
         return scrubbed(orjson.dumps(orjson.loads(body)).decode(), secrets, spelled=_in_json).encode()
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
@@ -51,9 +51,9 @@ def _in_json(text: str) -> str:
 
 
 def recordable(method: str, status: int, body: bytes, token: Secret) -> bytes:
-    """Replace the token in a response that names an error: what it says of an error is kept in the ledger."""
+    """Replace the token in a response with an error, whose text the ledger records."""
     if status >= 300:
         return cleared(body, (token,))
-    if method == "GET" or not (b'"err' in body or b"\\u" in body):  # JSON may escape letters as their numbers
+    if method == "GET" or not (b'"err' in body or b"\\u" in body):  # "\\u" may escape any letter
         return body
     return cleared(body, (token,)) or NOT_SHOWN

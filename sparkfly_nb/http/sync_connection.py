@@ -1,7 +1,7 @@
-"""One attempt of one request over requests: an answer, or a loss that says whether the service can have seen it.
+"""One attempt of one request over requests: a response, or a failure with whether the service may have received it.
 
-Only the adapter of requests is used, the part that sends. Its Session would add what must not happen here: follow
-redirects with the token, keep cookies, read ``~/.netrc``, and read the body of a redirect without a limit.
+Only the adapter of requests is used, the part that sends. Its Session would follow redirects with the token, keep
+cookies, read ``~/.netrc``, and read the body of a redirect without a limit.
 """
 
 from __future__ import annotations
@@ -36,41 +36,42 @@ if TYPE_CHECKING:
 
 __all__ = ["Response", "SyncConnection"]
 
-SILENCES_PER_ATTEMPT: Final = 4
-"""An attempt as a whole ends after the connect timeout and this many read timeouts, however slowly bytes come."""
+#: An attempt ends after the connect timeout and this many read timeouts, even if bytes are still arriving.
+READ_TIMEOUTS_PER_ATTEMPT: Final = 4
+#: Connections that were idle for more seconds are not used again. Load balancers drop them silently after 60 s or more.
 IDLE_S: Final = 50.0
-"""Connections idle for longer are not used again: balancers drop them, often without a word, after 60 s or more."""
+#: Connections that are kept for threads.
 CONNECTIONS: Final = 64
 CHUNK_BYTES: Final = 2**16
 
 
 class Response(NamedTuple):
-    """What the service answered."""
+    """A response of the service."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    #: Why the body cannot be used. The status is valid nevertheless.
     flaw: str | None = None
-    """Why the body cannot be used; the status stands all the same."""
 
     def __repr__(self) -> str:
-        # Tracebacks that show variables show this: a service may repeat the token, in a header or in the body.
+        # Tracebacks with variables show this. A service may echo the token in a header or in the body.
         return f"Response({self.status}, {len(self.body)} bytes)"
 
 
 class SyncConnection:
-    """The connections to the service; safe to use from several threads.
+    """The connections to the service. Several threads can use them.
 
     Parameters
     ----------
     settings : Settings
         Address and timeouts.
     wall : callable
-        Gives the seconds since 1970.
+        Returns the seconds since 1970.
     attempt_timeout_s : float, optional
-        Seconds after which one attempt ends as a whole.
+        The longest time for one attempt, in seconds.
     max_answer_bytes : int
-        The longest body that is read.
+        The size of the longest body that is read.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class SyncConnection:
     ) -> None:
         connect_s, read_s = settings.connect_timeout_s, settings.read_timeout_s
         self._timeouts = (connect_s, read_s)
-        self._attempt_timeout_s = attempt_timeout_s or connect_s + SILENCES_PER_ATTEMPT * read_s
+        self._attempt_timeout_s = attempt_timeout_s or connect_s + READ_TIMEOUTS_PER_ATTEMPT * read_s
         self._max_answer_bytes = max_answer_bytes
         self._wall = wall
         self._proxies = {} if settings.is_loopback else proxies_for(settings.base_url)
@@ -95,7 +96,7 @@ class SyncConnection:
         self.is_closed = False
 
     def ensure_open(self) -> None:
-        """Refuse to go on after `close`.
+        """Raise an error after `close`.
 
         Raises
         ------
@@ -103,51 +104,53 @@ class SyncConnection:
             The connections are closed.
         """
         if self.is_closed:
-            raise ConfigurationError("the session is closed; make a new one with Session(...) or Session.from_env()")
+            raise ConfigurationError("the session is closed; create a new one with Session(...) or Session.from_env()")
 
     def close(self) -> None:
-        """Close the connections; requests under way end by themselves."""
+        """Close the connections. Requests in flight still finish."""
         self.is_closed = True
         self._adapter.close()
 
     def attempt(self, request: Request, base_url: str, secrets: Mapping[str, Secret]) -> Response | Failure:
-        """Send a request once and read the answer whole.
+        """Send a request once and read the whole response.
 
         Parameters
         ----------
         request : Request
-            What to send.
+            The request.
         base_url : str
             The address that the request's path follows.
         secrets : Mapping of str to Secret
-            Headers that show who asks; what the service refuses with is cleared of them, and empty if it is no JSON.
+            Headers with credentials. They are removed from the body of an error, which is empty if it is not JSON.
 
         Raises
         ------
         ConfigurationError
-            The connections are closed; nothing was sent.
+            The connections are closed, and nothing was sent.
         """
         self.ensure_open()
         with self._connections():
-            # Nothing is raised from here: a foreign error would carry the request, and with it the token, in its
-            # attributes and in the variables of its traceback.
+            # No error of a library may leave this block: its attributes and the variables of its traceback contain
+            # the request with the token.
             try:
-                answer = self._exchange(request, base_url, secrets)
+                response = self._send(request, base_url, secrets)
             except KeyboardInterrupt:
-                return Failure(may_have_been_sent=True, why="it was interrupted while under way", interrupted=True)
+                return Failure(may_have_been_sent=True, why="it was interrupted in flight", interrupted=True)
             except NETWORK_ERRORS as error:
                 return failure_of(error)
-            except BaseException as error:  # noqa: BLE001 - raised again, without its frames: memory that ran out, a timer
+            except BaseException as error:  # noqa: BLE001 - raised again without its frames, such as MemoryError
                 error.__cause__ = error.__context__ = None
                 raise error.with_traceback(None) from None
-        return answer if answer.status < 300 else answer._replace(body=cleared(answer.body, secrets.values()))
+        if response.status < 300:
+            return response
+        return response._replace(body=cleared(response.body, secrets.values()))
 
     @contextmanager
     def _connections(self) -> Iterator[None]:
-        """Count the requests in flight, and begin with fresh connections after a long idle time."""
+        """Count the requests in flight, and drop the connections after a long idle time."""
         with self._lock:
             if self._in_flight == 0 and abs(self._wall() - self._last_used) > IDLE_S:
-                self._adapter.close()  # only drops the pooled ones; it goes on working
+                self._adapter.close()  # drops the pooled connections; the adapter can still be used
             self._in_flight += 1
         try:
             yield
@@ -156,27 +159,27 @@ class SyncConnection:
                 self._in_flight -= 1
                 self._last_used = self._wall()
 
-    def _exchange(self, request: Request, base_url: str, secrets: Mapping[str, Secret]) -> Response:
+    def _send(self, request: Request, base_url: str, secrets: Mapping[str, Secret]) -> Response:
         address = address_of(base_url, request)
         prepared = requests.PreparedRequest()
         prepared.prepare(method=request.method, url=address, headers=_HEADERS, data=request.body)
-        prepared.url = address  # as it was encoded: requests would rewrite some of it
+        prepared.url = address  # `prepare` rewrites some of the encoding
         if request.body is not None:
             prepared.headers["Content-Type"] = "application/json"
         for name, secret in secrets.items():
             prepared.headers[name] = secret.reveal()
         ends_at = time.monotonic() + self._attempt_timeout_s
         response = None
-        with _cut_off_after(self._attempt_timeout_s) as limit:
+        with _attempt_timeout(self._attempt_timeout_s) as timeout:
             try:
                 response = self._adapter.send(
                     prepared, stream=True, timeout=self._timeouts, verify=self._verify, proxies=self._proxies
                 )
             except NETWORK_ERRORS:
-                if not limit.reached:
+                if not timeout.is_over:
                     raise
-        if response is None or limit.reached:
-            # A head that was cut off is read by the standard library as if it were whole: it is worth nothing.
+        if response is None or timeout.is_over:
+            # The standard library parses a head that was cut off as if it were complete.
             if response is not None:
                 response.close()
             raise requests.ReadTimeout
@@ -194,15 +197,15 @@ class SyncConnection:
     def _read(self, raw: BaseHTTPResponse, ends_at: float) -> tuple[bytes, str | None]:
         parts, length = [], 0
         if (raw.length_remaining or 0) > self._max_answer_bytes:
-            return b"", f"the answer is longer than {self._max_answer_bytes} bytes"
-        raw.decode_content = True  # the adapter leaves it off
-        # read1 comes back with what is there, so that slow bytes cannot hold it beyond the limit
+            return b"", f"the response is longer than {self._max_answer_bytes} bytes"
+        raw.decode_content = True  # the adapter disables it
+        # read1 returns the bytes that have arrived, so slow bytes cannot block it beyond the limit.
         while part := raw.read1(CHUNK_BYTES):
             length += len(part)
             if length > self._max_answer_bytes:
-                return b"", f"the answer is longer than {self._max_answer_bytes} bytes"
+                return b"", f"the response is longer than {self._max_answer_bytes} bytes"
             if time.monotonic() > ends_at:
-                return b"", f"the answer took longer than {self._attempt_timeout_s:g} s"
+                return b"", f"the response took longer than {self._attempt_timeout_s:g} s"
             parts.append(part)
         return b"".join(parts), None
 
@@ -210,88 +213,89 @@ class SyncConnection:
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": USER_AGENT}
 
 
-# ---- an end to slow answers ------------------------------------------------------------------------------------------
+# ---- timeout of an attempt -------------------------------------------------------------------------------------------
 
 
-class _Limit:
-    """The connection that a thread is using now, and whether it was cut off."""
+class _AttemptTimeout:
+    """The connection that a thread is using, and whether it was shut down because the time was up."""
 
     def __init__(self) -> None:
         self.connection: BaseHTTPConnection | None = None
-        self.reached = False
+        self.is_over = False
 
-    def cut(self) -> None:
-        """End the exchange; while it still connects, the connect timeout does so."""
-        self.reached = True
+    def end(self) -> None:
+        """Shut the connection down. The connect timeout ends a connection that is not open yet."""
+        self.is_over = True
         opened = getattr(self.connection, "sock", None)
         if isinstance(opened, socket.socket):
             try:
-                # the method of the plain socket, so that the reading thread keeps the state of the encryption
+                # Not SSLSocket.shutdown, which would remove the TLS state that the thread reads with.
                 socket.socket.shutdown(opened, socket.SHUT_RDWR)
             except OSError:
-                return  # it was over already
+                return  # already closed
 
 
 _CURRENT: Final = threading.local()
 
 
 @contextmanager
-def _cut_off_after(seconds: float) -> Iterator[_Limit]:
-    """Cut the connection that is used inside when the time is up.
+def _attempt_timeout(seconds: float) -> Iterator[_AttemptTimeout]:
+    """Shut the connection of the block down when the time is up.
 
-    The timeouts of a socket only limit the silence between two bytes. This limits the whole wait for the status and the
-    headers; a body is read in pieces and needs no help. It is over before the connection goes back to the pool.
+    The timeout of a socket limits only the pause between two bytes. This limits the whole wait for status and headers.
+    A body is read in pieces, where `_read` checks the time. The timer ends before the connection returns to the pool.
     """
-    limit = _Limit()
-    timer = threading.Timer(seconds, limit.cut)
+    timeout = _AttemptTimeout()
+    timer = threading.Timer(seconds, timeout.end)
     timer.daemon = True
-    _CURRENT.limit = limit
+    _CURRENT.timeout = timeout
     timer.start()
     try:
-        yield limit
+        yield timeout
     finally:
-        _CURRENT.limit = None
+        _CURRENT.timeout = None
         timer.cancel()
         timer.join()
 
 
-def _without_query(record: logging.LogRecord) -> bool:
-    """Let urllib3 log our requests without their query, which may hold the token or the credential of an offer state.
+def _remove_query(record: logging.LogRecord) -> bool:
+    """Remove the query of our requests from urllib3's log.
 
-    Whoever knows such a token can take the offer state over. Requests of others are logged as they are.
+    The query may contain the token or the credential of an offer state, which is enough to take the offer state over.
+    Requests of other code are logged unchanged.
     """
-    if getattr(_CURRENT, "limit", None) is not None and isinstance(record.args, tuple):
+    if getattr(_CURRENT, "timeout", None) is not None and isinstance(record.args, tuple):
         record.args = tuple(
             part.partition("?")[0] + "?..." if isinstance(part, str) and "?" in part else part for part in record.args
         )
     return True
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_without_query)
+logging.getLogger("urllib3.connectionpool").addFilter(_remove_query)
 
 
-def _note(connection: BaseHTTPConnection) -> BaseHTTPConnection:
-    limit: _Limit | None = getattr(_CURRENT, "limit", None)
-    if limit is not None:
-        limit.connection = connection
+def _track(connection: BaseHTTPConnection) -> BaseHTTPConnection:
+    timeout: _AttemptTimeout | None = getattr(_CURRENT, "timeout", None)
+    if timeout is not None:
+        timeout.connection = connection
     return connection
 
 
 class _PlainPool(HTTPConnectionPool):
     def _get_conn(self, timeout: float | None = None) -> BaseHTTPConnection:
-        return _note(super()._get_conn(timeout))
+        return _track(super()._get_conn(timeout))
 
 
 class _EncryptedPool(HTTPSConnectionPool):
     def _get_conn(self, timeout: float | None = None) -> BaseHTTPConnection:
-        return _note(super()._get_conn(timeout))
+        return _track(super()._get_conn(timeout))
 
 
 _POOLS: Final = {"http": _PlainPool, "https": _EncryptedPool}
 
 
 class _Adapter(HTTPAdapter):
-    """The adapter of requests with pools that say which connection a thread uses."""
+    """The adapter of requests, with pools that record the connection that a thread uses."""
 
     def __init__(self) -> None:
         super().__init__(pool_maxsize=CONNECTIONS, max_retries=0)

@@ -1,4 +1,4 @@
-"""The token: where it comes from, how long it is used, and how one thread renews it for all."""
+"""The token of a Session: authentication, and renewal by one thread for all."""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ if TYPE_CHECKING:
 
 __all__ = ["HOW_TO_RENEW", "RENEWED_AFTER_S", "Tokens"]
 
+#: Age in seconds at which a token is renewed, an hour before it expires.
 RENEWED_AFTER_S: Final = TOKEN_LIFETIME_S - 3600
-"""Seconds after which a token is renewed, although it is still good for an hour."""
+#: Seconds before an early renewal that failed is retried. The old token is used until then.
 FAILED_RENEWAL_PAUSE_S: Final = 300.0
-"""Seconds before an early renewal that failed is tried again; the old token serves until then."""
+#: Characters of the longest token that is accepted. Servers limit headers to about this size.
 MAX_TOKEN_LENGTH: Final = 8192
 HOW_TO_RENEW: Final = (
-    "A token lives 24 hours. Make the Session with identity= and key= (or SPARKFLY_IDENTITY and SPARKFLY_KEY) and it "
-    "renews tokens by itself, or get a new token from POST <root>/auth and give it as token= (or SPARKFLY_TOKEN)"
+    "A token expires after 24 hours. Create the Session with identity= and key= (or set SPARKFLY_IDENTITY and "
+    "SPARKFLY_KEY) to renew tokens automatically, or get a new token from POST <root>/auth and pass it as token= "
+    "(or set SPARKFLY_TOKEN)"
 )
+# "read", because authentication changes nothing and can be retried.
 _AUTHENTICATE: Final = Endpoint(
     "authenticate", "POST", AUTH_PATH, "auth", "Get a token for an identity and a key", "read", "nothing", 204, ()
 )
-"""It changes nothing, so it is asked again like a read."""
 
 
 class _Renewal:
-    """A renewal under way: one thread makes it, others wait for it."""
+    """A renewal in progress. One thread carries it out, and others wait for it."""
 
     def __init__(self) -> None:
         self.ended = threading.Event()
@@ -43,19 +45,19 @@ class _Renewal:
 
 
 class Tokens:
-    """The token of a Session; safe to use from several threads.
+    """The token of a Session. Several threads can use it.
 
-    Every token that was got has a number, its generation. Who is refused says which generation that was, so that of
-    many threads that are refused at once only the first one authenticates.
+    Each token has a number, its generation. A caller whose token was rejected passes its generation. If many threads
+    have the same rejected token, only the first one authenticates.
 
     Parameters
     ----------
     settings : Settings
         A token, or identity and key.
     sender : SyncSender
-        Carries the request.
+        Sends the request.
     clock : Clock
-        Says how old a token is.
+        Measures the age of the token.
     """
 
     def __init__(self, settings: Settings, sender: SyncSender, clock: Clock) -> None:
@@ -71,23 +73,23 @@ class Tokens:
 
     @property
     def can_renew(self) -> bool:
-        """Whether there are credentials to get a new token with."""
+        """Whether there are credentials to get a new token."""
         return self._settings.identity is not None
 
     @property
     def expires_at(self) -> float | None:
-        """When the token expires, in seconds since 1970; None where that is not known, or no token was got yet."""
+        """When the token expires, in seconds since 1970. None if unknown, or if there is no token yet."""
         return self._expires_at
 
     def current(self) -> tuple[Secret, int]:
-        """Give a token that is good for now, and its generation; authenticates where there is none or it is old.
+        """Return a valid token and its generation. Authenticate if there is none, or if it expires soon.
 
         Raises
         ------
         AuthenticationError
             The credentials were not accepted.
         SparkflyError
-            There is no token yet, and the service could not be asked for one.
+            There is no token yet, and the request for one failed.
         """
         with self._lock:
             token, generation = self._token, self._generation
@@ -108,19 +110,19 @@ class Tokens:
             return token, generation
 
     def renew(self, stale_generation: int) -> tuple[Secret, int]:
-        """Give a token that is newer than one that was refused; of many threads that ask, one authenticates.
+        """Return a newer token than one that was rejected. If several threads call this, one of them authenticates.
 
         Parameters
         ----------
         stale_generation : int
-            The generation of the token that was refused, as `current` gave it.
+            The generation of the rejected token, as returned by `current`.
 
         Raises
         ------
         AuthenticationError
             The credentials were not accepted, or there are none.
         SparkflyError
-            The service could not be asked.
+            The request for a token failed.
         """
         while True:
             with self._lock:
@@ -134,7 +136,7 @@ class Tokens:
                 return self._carry_out(renewal)
             renewal.ended.wait()
             if renewal.error is not None:
-                raise copy.copy(renewal.error)  # each thread gets its own: a traceback belongs to one
+                raise copy.copy(renewal.error)  # a copy, because each thread adds its own traceback
 
     def _carry_out(self, renewal: _Renewal) -> tuple[Secret, int]:
         try:
@@ -148,7 +150,7 @@ class Tokens:
         except SparkflyError as error:
             renewal.error = error
             raise
-        finally:  # also when the person pressed stop: the next waiting thread then tries for itself
+        finally:  # also after KeyboardInterrupt: the next waiting thread then renews
             with self._lock:
                 self._renewal = None
             renewal.ended.set()
@@ -180,9 +182,7 @@ class Tokens:
 
 
 def _token_in(header: str) -> Secret:
-    """Take a token from a header, if it can be sent back in one."""
+    """Return the token in a response header. Raise if no request header can contain it."""
     if not header or len(header) > MAX_TOKEN_LENGTH or not header.isascii() or not header.isprintable():
-        raise UnreadableAnswer(
-            f"POST {AUTH_PATH} was answered without a token that can be used in {TOKEN_HEADER}; check base_url"
-        )
+        raise UnreadableAnswer(f"the response to POST {AUTH_PATH} has no valid token in {TOKEN_HEADER}; check base_url")
     return Secret(header)

@@ -1,4 +1,4 @@
-"""Whatever a person gives, an address is that of the template, as each library that sends it reads and sends it."""
+"""Addresses follow their template for any value, and all libraries parse and send them alike."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ TRICKY = (
 
 
 @st.composite
-def asked(draw):
-    """Draw an operation, and any value for each field that becomes part of its address."""
+def operations(draw):
+    """Draw an operation, and a value for each field in its address."""
     endpoint = draw(st.sampled_from(list(ENDPOINTS.values())))
     values = dict(VALUES[endpoint.name])
     for field in endpoint.fields:
@@ -58,8 +58,8 @@ def template(endpoint, base_path="/v1.0"):
 
 
 def assert_within(endpoint, sent, target, base_path="/v1.0"):
-    """Hold what stands behind the method of a request against the template: segments, query, and nothing else."""
-    assert re.fullmatch(r"[A-Za-z0-9._~%/?=&-]+", target), "nothing in it means something else to anybody"
+    """Check that the target of a request has the segments and the query of the template, and no more."""
+    assert re.fullmatch(r"[A-Za-z0-9._~%/?=&-]+", target), "it has only characters with one meaning"
     path, mark, query = target.partition("?")
     segments = template(endpoint, base_path).fullmatch(path).groups()
     names = re.findall(r"\{(\w+)\}", endpoint.path)
@@ -70,9 +70,9 @@ def assert_within(endpoint, sent, target, base_path="/v1.0"):
 
 
 @examples(300)
-@given(asked(), st.sampled_from(BASES))
+@given(operations(), st.sampled_from(BASES))
 @example((ENDPOINTS["query_offer_states"], {"external_ref_id": "a&token=b#d+e%20f"}), BASES[0])
-def test_every_library_reads_the_same_address_and_it_is_that_of_the_template(call, base_url):
+def test_all_libraries_parse_an_address_alike(call, base_url):
     endpoint, values = call
     try:
         request, sent = build(endpoint, values)
@@ -97,7 +97,7 @@ def test_every_library_reads_the_same_address_and_it_is_that_of_the_template(cal
 
 
 @pytest.fixture(scope="module")
-def wires():
+def clients():
     """One server and one Session for all examples."""
     with (
         ScriptedServer(answer=lambda _received: ScriptedResponse(404, {"error": "not found"})) as server,
@@ -113,15 +113,15 @@ def wiring(base_url):
 
 
 @examples(120)
-@given(asked())
-def test_both_stacks_send_the_same_request_and_it_is_that_of_the_template(wires, call):
-    server, session = wires
+@given(operations())
+def test_single_and_bulk_calls_send_the_same_request(clients, call):
+    server, session = clients
     endpoint, values = call
     before = len(server.received)
 
     async def in_bulk(request):
-        async with open_client(wiring(server.base_url).client) as wire:
-            return await wire.send(request)
+        async with open_client(wiring(server.base_url).client) as client:
+            return await client.send(request)
 
     try:
         session._client.call(endpoint, **values)
@@ -129,7 +129,7 @@ def test_both_stacks_send_the_same_request_and_it_is_that_of_the_template(wires,
         assert len(server.received) == before
         return
     except SparkflyError:
-        pass  # the server knows nothing
+        pass  # the server answers 404
     request, sent = build(endpoint, values)
     asyncio.run(in_bulk(request))
 
@@ -146,9 +146,9 @@ def test_both_stacks_send_the_same_request_and_it_is_that_of_the_template(wires,
 
 
 @examples(200)
-@given(asked())
-def test_even_values_that_nobody_checked_stay_in_their_segment(call):
-    """Workers put together what was checked when it was planned; what a service answered is never put in unread."""
+@given(operations())
+def test_unchecked_values_stay_in_their_path_segment(call):
+    """Workers build addresses from values that the plan has checked, and never from an unread response."""
     endpoint, values = call
     in_path = {field.name for field in endpoint.fields if field.place == "path"}
     sent = {name: value for name, value in values.items() if not (name in in_path and str(value) in ("", ".", ".."))}
@@ -188,9 +188,7 @@ HOSTS = st.sampled_from(
     )
     | st.text(max_size=5).map(lambda text: f"/{text}/v1.0"),
 )
-def test_an_address_that_a_setting_names_is_one_to_every_library_and_encrypted_but_on_this_machine(
-    scheme, host, port, path
-):
+def test_libraries_parse_base_url_alike_and_it_is_encrypted(scheme, host, port, path):
     try:
         settings = Settings.make("sandbox", base_url=f"{scheme}://{host}{port}{path}", token="t-12345678")
     except ConfigurationError:

@@ -1,4 +1,4 @@
-"""Whatever the service answers, single calls give their frame or a SparkflyError, and bulk rows their true outcome."""
+"""For any response, single calls return their frame or raise a SparkflyError, and bulk rows get their true outcome."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from sparkfly_nb.api.retry_policy import RetryPolicy
 from sparkfly_nb.bulk.engine.reconcile import Proof, mismatch_of, prove, shows
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.records import Row
-from sparkfly_nb.bulk.worker import list_shard as list_worker
-from sparkfly_nb.bulk.worker import send_shard as worker
+from sparkfly_nb.bulk.worker import list_shard, send_shard
 from sparkfly_nb.bulk.worker.cancellation import Deadline
 from sparkfly_nb.bulk.worker.messages import ListJob, SendJob, WorkerConfig
 from sparkfly_nb.errors import (
@@ -40,10 +39,8 @@ from sparkfly_nb.errors import (
     SparkflyError,
 )
 from sparkfly_nb.frames.builder import empty_frame, join_parts
-from sparkfly_nb.http import async_client as wire
-from sparkfly_nb.http import redaction
-from sparkfly_nb.http import sync_connection as attempt
-from sparkfly_nb.http.async_client import AsyncClientConfig
+from sparkfly_nb.http import redaction, sync_connection
+from sparkfly_nb.http.async_client import AsyncClientConfig, AsyncResponse, RequestNotSent, ResponseLost
 from sparkfly_nb.schema import OFFER_STATE, OUTCOMES, RECEIPT, RESULT, VOIDED
 from sparkfly_nb.settings import Secret
 
@@ -55,14 +52,14 @@ SECRET = Secret("given-token")
 # ---- single calls ----------------------------------------------------------------------------------------------------
 
 
-class ScriptedWire:
-    """Stands where the connections are, and gives one answer to everything."""
+class ScriptedConnection:
+    """Replaces the connections, and returns one response to each request."""
 
     is_closed = False
 
     def __init__(self):
-        self.answer = None
-        self.asked = 0
+        self.response = None
+        self.requests = 0
 
     def ensure_open(self):
         pass
@@ -71,17 +68,17 @@ class ScriptedWire:
         pass
 
     def attempt(self, request, base_url, secrets):
-        self.asked += 1
-        if self.answer.status < 300:
-            return self.answer
-        return self.answer._replace(body=redaction.cleared(self.answer.body, secrets.values()))
+        self.requests += 1
+        if self.response.status < 300:
+            return self.response
+        return self.response._replace(body=redaction.cleared(self.response.body, secrets.values()))
 
 
 @pytest.fixture(scope="module")
 def scripted():
     with Session("sandbox", base_url="http://127.0.0.1:9/v1.0", token="given-token", retry=NO_PAUSE) as session:
-        session._client._connection = session._client._sender._connection = wire = ScriptedWire()
-        yield session, wire
+        session._client._connection = session._client._sender._connection = connection = ScriptedConnection()
+        yield session, connection
 
 
 def assert_promised(frame, table):
@@ -89,7 +86,7 @@ def assert_promised(frame, table):
 
 
 def call(session, name):
-    """Make a single call; give its frame, or its error. No other error is caught."""
+    """Return the frame or the SparkflyError of a single call."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         try:
@@ -101,13 +98,13 @@ def call(session, name):
 @pytest.mark.parametrize("name", list(ENDPOINTS))
 @examples(60)
 @given(data=st.data(), status=STATUSES, retry_after=st.none() | st.sampled_from(("1", "0", "soon", "-1")))
-def test_a_single_call_gives_its_frame_or_an_error_of_ours(scripted, name, data, status, retry_after):
-    session, wire = scripted
+def test_a_single_call_returns_its_frame_or_our_error(scripted, name, data, status, retry_after):
+    session, connection = scripted
     endpoint = ENDPOINTS[name]
-    wire.answer = attempt.Response(
+    connection.response = sync_connection.Response(
         status, {"Retry-After": retry_after} if retry_after else {}, data.draw(bodies(endpoint.answer))
     )
-    wire.asked = 0
+    connection.requests = 0
 
     frame, error = call(session, name)
 
@@ -120,7 +117,7 @@ def test_a_single_call_gives_its_frame_or_an_error_of_ours(scripted, name, data,
         assert_promised(frame, COLUMNS[endpoint.answer])
         assert len(frame) == 1 or endpoint.effect == "read"
     if endpoint.effect == "change" and status not in (429, 503):
-        assert wire.asked == 1
+        assert connection.requests == 1
 
 
 def assert_right_error(error, endpoint, status, *, waits):
@@ -139,9 +136,9 @@ def assert_right_error(error, endpoint, status, *, waits):
 
 @examples(40)
 @given(endpoint=st.sampled_from(list(ENDPOINTS.values())))
-def test_a_right_answer_is_never_taken_for_another(scripted, endpoint):
-    session, wire = scripted
-    wire.answer = attempt.Response(endpoint.success, {}, json.dumps(RIGHT[endpoint.answer]).encode())
+def test_a_valid_response_is_always_read(scripted, endpoint):
+    session, connection = scripted
+    connection.response = sync_connection.Response(endpoint.success, {}, json.dumps(RIGHT[endpoint.answer]).encode())
 
     frame, _ = call(session, endpoint.name)
 
@@ -150,7 +147,7 @@ def test_a_right_answer_is_never_taken_for_another(scripted, endpoint):
 
 @examples(40)
 @given(data=st.data(), endpoint=st.sampled_from(list(ENDPOINTS.values())))
-def test_the_same_holds_over_a_real_connection(echo, data, endpoint):
+def test_a_call_over_http_returns_its_frame_or_our_error(echo, data, endpoint):
     session, server = echo
     server.body = data.draw(bodies(endpoint.answer))
     server.status = data.draw(st.sampled_from((200, 201, 400, 403, 404, 409, 422)))
@@ -192,8 +189,8 @@ ROWS = {
 }
 
 
-class ShardWire:
-    """Stands where a worker's connections are: gives the answers in turn, the last one for ever."""
+class ScriptedClient:
+    """Replaces a worker's client: returns the steps in turn, and repeats the last one."""
 
     def __init__(self, steps):
         self.steps = list(steps)
@@ -205,58 +202,59 @@ class ShardWire:
         if isinstance(step, Exception):
             raise step
         status, body, retry_after_s = step
-        return wire.AsyncResponse(status, redaction.recordable(request.method, status, body, SECRET), retry_after_s)
+        return AsyncResponse(status, redaction.recordable(request.method, status, body, SECRET), retry_after_s)
 
 
 def run_shard(work, job, steps, monkeypatch):
-    shard_wire = ShardWire(steps)
+    client = ScriptedClient(steps)
 
     @asynccontextmanager
-    async def open_client(_wiring):
-        yield shard_wire
+    async def open_client(_config):
+        yield client
 
-    for module in (worker, list_worker):
+    for module in (send_shard, list_shard):
         monkeypatch.setattr(module, "open_client", open_client)
     report = asyncio.run(work(job, Deadline("nobody", 60)))
-    return report, shard_wire
+    return report, client
 
 
-def wiring():
+def worker():
     return WorkerConfig(AsyncClientConfig("http://127.0.0.1:9/v1.0", SECRET, 1, 1, True), 1, None, NO_PAUSE, "nobody")
 
 
 def steps(kind):
-    answers = st.tuples(STATUSES, bodies(kind), st.sampled_from((None, None, None, 0.0)))
-    return answers | st.sampled_from((wire.ResponseLost("it broke"), wire.RequestNotSent("no connection")))
+    responses = st.tuples(STATUSES, bodies(kind), st.sampled_from((None, None, None, 0.0)))
+    return responses | st.sampled_from((ResponseLost("it broke"), RequestNotSent("no connection")))
 
 
 @pytest.mark.parametrize("kind", list(ROWS))
 @examples(80)
 @given(data=st.data())
-def test_a_row_is_done_only_where_the_service_says_so_and_rejected_only_where_it_refuses(kind, data, monkeypatch):
+def test_the_outcome_of_a_row_follows_from_its_response(kind, data, monkeypatch):
     operation = OPERATIONS[kind.partition(" ")[0]]
     endpoint = operation.endpoint_for(ROWS[kind])
     step = data.draw(steps(endpoint.answer))
-    job = SendJob(wiring(), operation.name, 0, [Row(5, ROWS[kind])])
+    job = SendJob(worker(), operation.name, 0, [Row(5, ROWS[kind])])
 
-    report, _ = run_shard(worker._send, job, [step], monkeypatch)
+    report, _ = run_shard(send_shard._send, job, [step], monkeypatch)
 
     report = pickle.loads(pickle.dumps(report))
     [outcome] = report.outcomes or [None]
-    word = outcome.outcome if outcome else "handed back"
+    name = outcome.outcome if outcome else "handed back"
     if isinstance(step, Exception):
-        expected = {"handed back"} if isinstance(step, wire.RequestNotSent) else {"unknown"}
+        expected = {"handed back"} if isinstance(step, RequestNotSent) else {"unknown"}
     else:
-        expected = expected_words(operation, endpoint, *step)
-    assert word in expected
+        expected = expected_outcomes(operation, endpoint, *step)
+    assert name in expected
     if outcome is not None:
         assert outcome.position == 5
         assert_recordable(outcome)
 
 
-def expected_words(operation, endpoint, status, body, retry_after_s):
+def expected_outcomes(operation, endpoint, status, body, retry_after_s):
     if status in (200, 201) or (status == 204 and endpoint.effect == "void"):
-        return {operation.done} if body == json.dumps(RIGHT[endpoint.answer]).encode() else words_for(operation, body)
+        is_usual = body == json.dumps(RIGHT[endpoint.answer]).encode()
+        return {operation.done} if is_usual else outcomes_for(operation, body)
     if status in (401, 429) or (status == 503 and retry_after_s is not None):
         return {"handed back"}
     if status == 422 and endpoint.effect == "void":
@@ -264,8 +262,8 @@ def expected_words(operation, endpoint, status, body, retry_after_s):
     return {"rejected"} if 400 <= status < 500 and status != 408 else {"unknown"}
 
 
-def words_for(operation, body):
-    """Say what an answer that is no model of its kind can make of a row: done at most where it names an offer state."""
+def outcomes_for(operation, body):
+    """Return the outcomes that an unusual response may lead to. Success needs the ID of an offer state."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
@@ -279,7 +277,7 @@ def words_for(operation, body):
 
 
 def assert_recordable(outcome):
-    """Both databases take what stands in an outcome: 64 bits, no NUL, no half surrogates."""
+    """Check that both databases can store an outcome: 64 bits, no NUL, no lone surrogates."""
     for name, value in outcome._asdict().items():
         assert value is None or type(value) in (int, str), name
         if isinstance(value, int):
@@ -293,18 +291,18 @@ def assert_recordable(outcome):
 @pytest.mark.parametrize("kind", list(ROWS))
 @examples(80)
 @given(data=st.data())
-def test_a_read_back_proves_or_says_why_not(kind, data, monkeypatch):
+def test_a_readback_proves_an_outcome_or_explains_why_not(kind, data, monkeypatch):
     operation = OPERATIONS[kind.partition(" ")[0]]
     row = Row(5, ROWS[kind])
     first, then = (
         data.draw(steps(data.draw(st.sampled_from(("offer_state", "offer_states"))))),
         data.draw(steps("offer_states")),
     )
-    job = SendJob(wiring(), operation.name, 0, [row], purpose="readback")
+    job = SendJob(worker(), operation.name, 0, [row], purpose="readback")
 
-    report, asked = run_shard(worker._send, job, [first, then], monkeypatch)
+    report, client = run_shard(send_shard._send, job, [first, then], monkeypatch)
 
-    assert all(path.count("/") <= 4 and ".." not in path for path in asked.paths)
+    assert all(path.count("/") <= 4 and ".." not in path for path in client.paths)
     for reading in pickle.loads(pickle.dumps(report)).evidence:
         proof = prove(operation, row, reading)
         mismatch_of(row, {"offer_state_id": 7}, reading)
@@ -319,14 +317,14 @@ def test_a_read_back_proves_or_says_why_not(kind, data, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["status", "expires_at", "credential_identifier", "surprise"])
-def test_deep_nesting_in_what_is_read_back_comes_through_to_the_driver(name, monkeypatch):
+def test_deep_nesting_in_a_readback_reaches_the_driver(name, monkeypatch):
     deep = b'{"offer_state": {"offer_state_id": 7, "member_id": 2, "%s": %s}}' % (
         name.encode(),
         b"[" * 900 + b"]" * 900,
     )
-    job = SendJob(wiring(), "update", 0, [Row(5, ROWS["update"])], purpose="readback")
+    job = SendJob(worker(), "update", 0, [Row(5, ROWS["update"])], purpose="readback")
 
-    report, _ = run_shard(worker._send, job, [(200, deep, None)], monkeypatch)
+    report, _ = run_shard(send_shard._send, job, [(200, deep, None)], monkeypatch)
 
     [reading] = pickle.loads(pickle.dumps(report)).evidence
     assert reading.found == [{"offer_state_id": 7, "member_id": 2}]
@@ -334,22 +332,22 @@ def test_deep_nesting_in_what_is_read_back_comes_through_to_the_driver(name, mon
 
 @examples(150)
 @given(name=st.sampled_from(("expires_at", "activates_at", "value", "locked", "status")), found=JSON)
-def test_a_field_shows_what_was_asked_for_only_where_it_is_that(name, found):
-    asked = {"value": 5, "locked": True, "status": "open"}.get(name, "2030-01-01T00:00:00Z")
+def test_shows_matches_only_the_requested_value(name, found):
+    requested = {"value": 5, "locked": True, "status": "open"}.get(name, "2030-01-01T00:00:00Z")
 
-    assert shows({name: asked}, name, asked) is True
-    assert shows({}, name, asked) is None
-    if found not in (asked, 5, 1):
-        assert not shows({name: found}, name, asked)
+    assert shows({name: requested}, name, requested) is True
+    assert shows({}, name, requested) is None
+    if found not in (requested, 5, 1):
+        assert not shows({name: found}, name, requested)
 
 
 @examples(120)
 @given(data=st.data())
-def test_members_are_listed_into_the_promised_columns_or_unread(data, monkeypatch):
+def test_listed_members_have_the_promised_columns_or_are_unread(data, monkeypatch):
     pages = data.draw(st.lists(steps("offer_states"), min_size=1, max_size=4))
-    job = ListJob(wiring(), [2, 3])
+    job = ListJob(worker(), [2, 3])
 
-    report, _ = run_shard(list_worker._list, job, pages, monkeypatch)
+    report, _ = run_shard(list_shard._list, job, pages, monkeypatch)
 
     assert set(report.done) <= {2, 3}
     assert {unread.member_id for unread in report.unread} <= set(report.done)
@@ -364,28 +362,26 @@ def test_members_are_listed_into_the_promised_columns_or_unread(data, monkeypatc
 
 
 @dataclass(frozen=True)
-class Acted(ScriptedResponse):
-    """An answer after the service did what it was asked."""
+class Acted(Answer):
+    """A response after the service has processed the request."""
 
     commits: bool = True
 
 
-UNREADABLE = bodies("receipt").filter(lambda body: words_for(OPERATIONS["issue"], body) == {"unknown"})
-LOST = st.tuples(st.sampled_from((200, 201, 202, 307, 408, 500, 502, 503)), UNREADABLE).map(
-    lambda pair: ScriptedResponse(*pair)
-)
+UNREADABLE = bodies("receipt").filter(lambda body: outcomes_for(OPERATIONS["issue"], body) == {"unknown"})
+LOST = st.tuples(st.sampled_from((200, 201, 202, 307, 408, 500, 502, 503)), UNREADABLE).map(lambda pair: Answer(*pair))
+# Responses to an issue instead of a receipt, whether it was processed or not. None is the true response.
 LIES = (
     LOST
-    | LOST.map(lambda answer: Acted(answer.status, answer.body))
-    | st.tuples(st.sampled_from((400, 403, 404, 409, 422)), bodies("receipt")).map(lambda pair: ScriptedResponse(*pair))
+    | LOST.map(lambda response: Acted(response.status, response.body))
+    | st.tuples(st.sampled_from((400, 403, 404, 409, 422)), bodies("receipt")).map(lambda pair: Answer(*pair))
     | st.none()
 )
-"""What is answered to an issue instead of a receipt, whether it was done or not; None for the truth."""
 
 
 @examples(12)
 @given(lies=st.lists(LIES, max_size=6))
-def test_every_outcome_of_a_run_is_true_whatever_is_answered(tmp_path_factory, lies):
+def test_outcomes_of_a_run_are_true_for_any_response(tmp_path_factory, bulk_requests, lies):
     plan = members([5, 3, 9, 7], note=["a", "b", "c", "d"]).set_index("note")
     waiting = list(lies)
     retry = RetryPolicy(base_delay=0, max_delay=0)

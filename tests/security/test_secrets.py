@@ -1,4 +1,4 @@
-"""Token, identity and key are shown nowhere: in no frame of an error, no log, no file, process, pickle or peer."""
+"""Token, identity and key are in no frame of an error, log, file, process or pickle."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ CREDENTIAL = "VK32A7"
 
 
 def caught_from(make, *arguments, **named):
-    """Call, and give the error; a frame of its own, so that nothing here is in what is looked at."""
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - whatever it is
+    """Return the error of a call. The frame of the test, with its variables, is not part of the traceback."""
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - any error
         make(*arguments, **named)
     return caught.value
 
 
-# ---- frames of errors, as rich, IPython and pytest show them with their variables ------------------------------------
+# ---- frames of errors, which rich, IPython and pytest show with variables --------------------------------------------
 
 REFUSED = [
     {"environment": "prod"}, {"environment": "sandbox"}, {"base_url": "http://api.example/v1.0"}, {"timeout": 0},
@@ -52,14 +52,14 @@ REFUSED = [
 
 @pytest.mark.parametrize("make", [Session, Settings.make], ids=["Session", "Settings"])
 @pytest.mark.parametrize("change", REFUSED, ids=repr)
-def test_no_frame_of_a_session_that_is_refused_holds_a_secret(change, make):
+def test_frames_of_an_invalid_session_contain_no_secret(change, make):
     error = caught_from(make, **{**GIVEN, **change})
 
     assert isinstance(error, ConfigurationError)
     assert SECRET not in everything_about(error)
 
 
-def test_no_frame_of_a_session_from_the_environment_holds_a_secret(monkeypatch):
+def test_frames_of_an_invalid_environment_contain_no_secret(monkeypatch):
     for name, text in GIVEN.items():
         monkeypatch.setenv(f"SPARKFLY_{name.upper()}", text)
     monkeypatch.setenv("SPARKFLY_ENVIRONMENT", "prod")
@@ -67,21 +67,21 @@ def test_no_frame_of_a_session_from_the_environment_holds_a_secret(monkeypatch):
     assert SECRET not in everything_about(caught_from(Session.from_env))
 
 
-def test_no_frame_of_a_sandbox_session_that_is_refused_holds_a_secret(monkeypatch):
-    kept, start = [], SandboxProcess.start
+def test_frames_of_an_invalid_sandbox_session_contain_no_secret(monkeypatch):
+    started, start = [], SandboxProcess.start
 
-    def keep(**options):
-        kept.append(start(**options))
-        return kept[0]
+    def record(**options):
+        started.append(start(**options))
+        return started[0]
 
-    monkeypatch.setattr(SandboxProcess, "start", keep)
+    monkeypatch.setattr(SandboxProcess, "start", record)
     shown = everything_about(caught_from(Session.sandbox, members=1, timeout=0))
 
-    assert kept[0].identity.reveal() not in shown
-    assert kept[0].key.reveal() not in shown
+    assert started[0].identity.reveal() not in shown
+    assert started[0].key.reveal() not in shown
 
 
-def test_no_frame_of_a_sandbox_that_has_stopped_holds_its_secret():
+def test_frames_of_a_stopped_sandbox_contain_no_secret():
     with SandboxProcess.start(members=1) as sandbox:
         pass
     error = caught_from(sandbox.truth)
@@ -91,8 +91,8 @@ def test_no_frame_of_a_sandbox_that_has_stopped_holds_its_secret():
 
 
 @pytest.mark.parametrize("foreign", [MemoryError, RuntimeError, SystemExit])
-def test_a_foreign_error_in_mid_call_is_raised_without_the_frames_that_hold_the_headers(foreign, connect, monkeypatch):
-    """A timer of the notebook, memory that ran out: not an error of requests, and not one of ours."""
+def test_other_errors_in_a_call_lose_the_frames_with_the_headers(foreign, connect, monkeypatch):
+    """For example MemoryError, or an error of a timer: neither an error of requests nor ours."""
     with ScriptedServer(answer=lambda _received: success(ENDPOINTS["get_offer_state"])) as server:
         transport = connect(server, token=GIVEN["token"])
 
@@ -115,7 +115,7 @@ BULK_ENDS = {
 
 
 @pytest.mark.parametrize("end", BULK_ENDS.values(), ids=BULK_ENDS)
-def test_no_frame_of_a_bulk_call_that_is_halted_holds_a_secret(end, tmp_path):
+def test_frames_of_a_halted_bulk_call_contain_no_secret(end, tmp_path):
     with ScriptedServer(answer=lambda _received: end) as server:
         given = {**GIVEN, "identity": None, "key": None}
         retry = RetryPolicy(base_delay=0.01, max_delay=0.01)
@@ -127,12 +127,12 @@ def test_no_frame_of_a_bulk_call_that_is_halted_holds_a_secret(end, tmp_path):
             except SparkflyError as error:
                 shown = everything_about(error)
             else:
-                pytest.fail("it was to be halted")
+                pytest.fail("the call was not halted")
 
     assert SECRET not in shown
 
 
-def test_the_frame_that_connects_by_form_holds_no_secret(sandbox_service, monkeypatch):
+def test_frames_of_the_connect_form_contain_no_secret(sandbox_service, monkeypatch):
     hand = Hand(forms.Connect("sandbox", base_url=sandbox_service.base_url))
     hand.type(identity="given", key="given")
     hand.typed |= {"identity": GIVEN["identity"], "key": GIVEN["key"]}
@@ -151,10 +151,10 @@ def test_the_frame_that_connects_by_form_holds_no_secret(sandbox_service, monkey
 # ---- logs ------------------------------------------------------------------------------------------------------------
 
 
-def test_no_logger_of_any_library_shows_a_secret_at_debug(tmp_path, caplog, monkeypatch):
+def test_no_library_logs_a_secret_at_debug(tmp_path, caplog, monkeypatch):
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
-    monkeypatch.setitem(sys.modules, "uvloop", None)  # the loop of the standard library says more
-    for logger in (None, "sqlalchemy"):  # which sets itself a level of its own
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # the loop of the standard library logs more
+    for logger in (None, "sqlalchemy"):  # sets its own level
         caplog.set_level(logging.DEBUG, logger=logger)
     given = {"identity": GIVEN["identity"], "key": GIVEN["key"]}
     with tiny_service(tmp_path / "ledger.db", **given) as (session, service):
@@ -179,8 +179,8 @@ def test_no_logger_of_any_library_shows_a_secret_at_debug(tmp_path, caplog, monk
         ("void_offer_state_by_identifier", {"offerstate_id": 7, "member_identifier": "person@example.org"}),
     ],
 )
-def test_no_log_shows_what_an_offer_state_can_be_taken_with(name, values, connect, caplog):
-    """Whoever knows the token of an offer state can take it over; urllib3 logs whole addresses at DEBUG."""
+def test_no_log_shows_credentials_of_an_offer_state(name, values, connect, caplog):
+    """The token of an offer state is enough to take it over, and urllib3 logs whole addresses at DEBUG."""
     caplog.set_level(logging.DEBUG)
     with ScriptedServer(success(ENDPOINTS[name])) as server:
         connect(server).call(ENDPOINTS[name], **values)
@@ -190,7 +190,7 @@ def test_no_log_shows_what_an_offer_state_can_be_taken_with(name, values, connec
         assert text not in caplog.text
 
 
-def test_the_log_of_other_requests_is_left_alone(caplog):
+def test_log_lines_of_other_code_are_unchanged(caplog):
     caplog.set_level(logging.DEBUG)
 
     logging.getLogger("urllib3.connectionpool").debug('"%s %s"', "GET", "/theirs?page=2")
@@ -198,7 +198,7 @@ def test_the_log_of_other_requests_is_left_alone(caplog):
     assert "/theirs?page=2" in caplog.text
 
 
-# ---- the ledger's own password ---------------------------------------------------------------------------------------
+# ---- the password of a ledger ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_the_log_of_other_requests_is_left_alone(caplog):
     ["postgresql://team:5ecret@127.0.0.1:1/ledger", "postgresql://team@127.0.0.1:1/ledger?password=5ecret",
      "postgresql://team:5ecret@127.0.0.1:1/ledger?sslpassword=5ecret&connect_timeout=1"],
 )  # fmt: skip
-def test_the_password_of_a_ledger_is_in_no_error_no_text_and_no_log(address, caplog):
+def test_the_password_of_a_ledger_is_never_shown(address, caplog):
     pytest.importorskip("psycopg")
     caplog.set_level(logging.DEBUG)
     ledger = Ledger(address)
@@ -221,7 +221,7 @@ def test_the_password_of_a_ledger_is_in_no_error_no_text_and_no_log(address, cap
 # ---- files, processes, pickles, peers --------------------------------------------------------------------------------
 
 
-def test_no_file_of_a_run_or_an_audit_holds_a_secret(tmp_path):
+def test_files_of_a_run_and_an_audit_contain_no_secret(tmp_path):
     given = {"identity": GIVEN["identity"], "key": GIVEN["key"]}
     with tiny_service(tmp_path / "ledger.db", **given) as (session, service):
         service.on_issue = lambda number, _record: ScriptedResponse(422, {"error": "no"}) if number == 2 else None
@@ -231,17 +231,17 @@ def test_no_file_of_a_run_or_an_audit_holds_a_secret(tmp_path):
         audit.to_csv(tmp_path / "states.csv")
         shown = repr(audit) + audit._repr_html_() + repr(session) + session._repr_html_()
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
-        held = [path.name for path in files if SECRET.encode() in path.read_bytes()]
+        leaks = [path.name for path in files if SECRET.encode() in path.read_bytes()]
 
     assert len(files) >= 9
-    assert held == []
+    assert leaks == []
     assert SECRET not in shown
 
 
-def test_no_command_line_and_no_environment_of_a_worker_holds_the_token(tmp_path):
+def test_a_worker_process_shows_no_token(tmp_path):
     seen = []
 
-    def look(_number, _record):
+    def record_processes(_number, _record):
         if not seen:
             children = psutil.Process().children(recursive=True)
             seen.extend(" ".join(child.cmdline()) + repr(child.environ()) for child in children)
@@ -251,14 +251,14 @@ def test_no_command_line_and_no_environment_of_a_worker_holds_the_token(tmp_path
         joblib.parallel_config("loky"),
     ):
         service.tokens = {GIVEN["token"]}
-        service.on_issue = look
+        service.on_issue = record_processes
         session.issue_many(members(range(1, 41)), CAMPAIGN, n_jobs=2, **CALM)
 
     assert seen
     assert not [text for text in seen if SECRET in text]
 
 
-def test_nothing_that_holds_a_secret_can_be_pickled_or_shows_it(connect):
+def test_objects_with_secrets_hide_them_and_cannot_be_pickled(connect):
     with ScriptedServer() as server:
         transport = connect(server, **GIVEN)
         session = Session("sandbox", base_url=server.base_url, **GIVEN)
@@ -277,12 +277,12 @@ def job():
     return SendJob(wiring, "no such operation", 0, [Row(0, {"member_id": 1})]), ListJob(wiring, [1])
 
 
-def test_no_text_of_a_task_shows_the_token():
+def test_the_repr_of_a_task_shows_no_token():
     for one in job():
         assert SECRET not in f"{one!r} {one} {one.config!r} {one.config}"
 
 
-def test_no_log_and_no_text_of_a_dask_cluster_shows_the_token(caplog, monkeypatch):
+def test_a_dask_cluster_shows_no_token(caplog, monkeypatch):
     caplog.set_level(logging.DEBUG)
     with dask_client(n_workers=1, processes=False, protocol="tcp://") as client:
         for name in list(logging.root.manager.loggerDict):
@@ -295,11 +295,11 @@ def test_no_log_and_no_text_of_a_dask_cluster_shows_the_token(caplog, monkeypatc
         shown = [*tasks, repr(error), repr(future), repr(client.get_worker_logs()), caplog.text]
 
     assert isinstance(error, KeyError)
-    assert any("Compute Failed" in text for text in shown), "older versions log the arguments with it"
+    assert any("Compute Failed" in text for text in shown), "older versions log the arguments"
     assert not [text for text in shown if SECRET in text]
 
 
-def test_a_secret_shows_itself_in_no_way_of_writing_it():
+def test_no_format_shows_a_secret():
     secret = Secret("5ecret")
 
     assert SECRET not in f"{secret} {secret!r} {secret!s:>20} {[secret]} { ({'key': secret}) }"

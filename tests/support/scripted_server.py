@@ -1,4 +1,4 @@
-"""A real server on loopback that answers what a test tells it to, fault by fault."""
+"""A real server on loopback that sends the responses of a test's script, or breaks in a scripted way."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ REASON = "Scripted"
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it was on the wire."""
+    """A request as the server received it."""
 
     method: str
     target: str
+    #: Names in lower case.
     headers: dict[str, str]
-    """By lower-case names."""
     body: bytes
+    #: Requests over the same connection have the same number.
     connection: int
-    """Requests with the same number came through the same connection."""
 
     @property
     def json(self):
@@ -34,15 +34,15 @@ class Received:
 
 
 @dataclass(frozen=True)
-class ScriptedResponse:
+class Answer:
     """A complete response."""
 
     status: int = 200
+    #: Bytes are sent unchanged, anything else as JSON.
     body: object = b""
-    """Bytes as they are, anything else as JSON."""
     headers: dict[str, str] = field(default_factory=dict)
+    #: False omits the length, so that closing the connection ends the body.
     framed: bool = True
-    """False leaves the length out and ends the body by closing."""
 
     def head(self, length):
         lines = [f"HTTP/1.1 {self.status} {REASON}"]
@@ -56,14 +56,14 @@ class ScriptedResponse:
 
 @dataclass(frozen=True)
 class Half:
-    """The head and half of the body, then the end of the connection."""
+    """Send the head and half of the body, then close the connection."""
 
     answer: ScriptedResponse
 
 
 @dataclass(frozen=True)
 class Slow:
-    """An answer that comes byte by byte for as long as anyone listens: the head, or a body without an end."""
+    """Send a response byte by byte until the client closes: the head, or an endless body."""
 
     part: str  # "head" or "body"
     gap_s: float = 0.01
@@ -71,14 +71,14 @@ class Slow:
 
 @dataclass(frozen=True)
 class Raw:
-    """Bytes that may be no HTTP at all, then the end of the connection."""
+    """Send bytes, which need not be HTTP, then close the connection."""
 
     content: bytes
 
 
 @dataclass(frozen=True)
 class Twice:
-    """An answer, and once the gate is open the same again on the connection that is kept: nobody asked for it."""
+    """Send a response, and after the gate opens the same response again, although there is no second request."""
 
     answer: ScriptedResponse
     gate: threading.Event
@@ -86,7 +86,7 @@ class Twice:
 
 @dataclass(frozen=True)
 class Early:
-    """An answer after the first bytes of a request, of which nothing more is read."""
+    """Send a response after the first bytes of a request, and read no more of the request."""
 
     answer: ScriptedResponse
 
@@ -96,22 +96,22 @@ class DropUnread:
 
 
 class DropRead:
-    """Read the whole request, as a service that commits would, then close the connection without an answer."""
+    """Read the whole request, as a service that processes it, then close the connection without a response."""
 
 
 class Hang:
-    """Read the request and say nothing for as long as the client waits."""
+    """Read the request and send nothing until the client closes."""
 
 
 @dataclass(frozen=True)
 class Tunnel:
-    """What a proxy does when it is asked to connect: from then on all goes to that port of this machine and back."""
+    """Act as a proxy after CONNECT: forward all bytes to a port of this machine, and back."""
 
     port: int
 
 
 class ScriptedServer:
-    """Takes one step of its script per request, or asks a function; remembers what it received."""
+    """Carries out one step of its script per request, or a step that a function returns, and records the requests."""
 
     def __init__(self, *steps, answer: Callable[[Received], object] | None = None, tls=None, listens=True):
         self._steps = queue.SimpleQueue()
@@ -129,8 +129,8 @@ class ScriptedServer:
         self.received: list[Received] = []
         self.connections = 0
         self.unexpected: list[Received] = []
+        #: Set when a client has closed the connection during `Hang` or `Slow`.
         self.client_left = threading.Event()
-        """Set when a client gave up on an answer that hangs or dribbles."""
 
     def then(self, *steps):
         for step in steps:
@@ -145,13 +145,13 @@ class ScriptedServer:
         return [received.target for received in self.received]
 
     def listen(self):
-        """Begin to accept connections; until then they are refused."""
+        """Start to accept connections. Until then they are refused."""
         if not self._threads:
             self._listener.listen()
             self._start(self._accept)
 
     def stop_listening(self):
-        """Refuse connections from now on, and end the open ones."""
+        """Refuse new connections, and end the open ones."""
         self._end()
 
     def __enter__(self):
@@ -162,8 +162,8 @@ class ScriptedServer:
     def __exit__(self, kind, *_):
         self._end()
         if kind is None:
-            assert not self.unexpected, f"not in the script: {self.unexpected}"
-            assert self._steps.empty(), f"{self._steps.qsize()} steps of the script were never asked for"
+            assert not self.unexpected, f"requests without a step in the script: {self.unexpected}"
+            assert self._steps.empty(), f"{self._steps.qsize()} steps of the script were not used"
 
     def _end(self):
         self._closing.set()
@@ -226,7 +226,7 @@ class ScriptedServer:
             step = self._answer(received) if self._answer else None
         if step is None:
             self.unexpected.append(received)
-            step = ScriptedResponse(418, {"error": "the script of the test is at its end"})
+            step = Answer(418, {"error": "the script of the test has ended"})
         return self._carry_out(step, connection)
 
     def _next_unread(self):
@@ -306,6 +306,7 @@ STATE = {"offer_state_id": 7, "member_id": 2, "offer_id": 3, "status": "incomple
 RECEIPT = {"id": 7, "member_id": 2, "offer_id": 3, "campaign_id": "SUMMER26", "credential_identifier": "VK32"}
 INDEX = {"page": 1, "per_page": 50, "total_entries": 1, "total_pages": 1, "offer_states": [{"offer_state": STATE}]}
 
+# Values that each operation accepts.
 VALUES = {
     "issue_offer": {"campaign_id": "SUMMER26", "member_id": 2, "external_ref_id": "r-1"},
     "issue_offer_state": {"member_id": 2, "offer_id": 3, "external_ref_id": "r-1"},
@@ -319,11 +320,10 @@ VALUES = {
     "void_offer_state": {"member_id": 2, "offerstate_id": 7},
     "void_offer_state_by_identifier": {"offerstate_id": 7, "member_identifier": "m-2"},
 }
-"""Values that each operation accepts."""
 
 
 def success(endpoint):
-    """Make the answer that an operation gives when it works."""
+    """Build the response of a successful operation."""
     bodies = {
         "receipt": {"offer_state": RECEIPT},
         "offer_state": {"offer_state": STATE, "errors": {}},

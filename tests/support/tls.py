@@ -1,4 +1,4 @@
-"""A certificate of the test's own, and a scripted server that uses it."""
+"""A certificate for tests, and the TLS context of a server that uses it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1 that nobody has reason to trust."""
+    """Create a certificate for 127.0.0.1 that no authority has signed."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("needs the openssl program")

@@ -1,4 +1,4 @@
-"""Errors as the most talkative tools show them."""
+"""Errors with everything that a tool can show of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGE = str(Path(sparkfly_nb.__file__).parent)
 
 
 def everything_about(error):
-    """Show an error as the most talkative tools do: with the variables of every frame of ours and of others."""
+    """Return an error as text with the variables of all frames, with its causes, and as a pickle."""
     shown = traceback.TracebackException.from_exception(error, capture_locals=True)
     chain, frames = [shown], []
     while chain:

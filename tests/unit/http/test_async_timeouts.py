@@ -1,4 +1,4 @@
-"""A request whose time is up ends, and only that one; whoever else cancels a task is not mistaken for the watch."""
+"""A timeout ends its own request alone, and differs from a cancellation by other code."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ import pytest
 from sparkfly_nb.http.async_timeouts import RequestTimeouts
 
 
-async def requests(watch, *, hanging):
-    """Make one request as the wire does; say how it ended."""
-    task = watch.begin()
+async def request(timeouts, *, hanging):
+    """Run a request as `AsyncClient` does, and return how it ended."""
+    task = timeouts.begin()
     try:
         await (asyncio.Event().wait() if hanging else asyncio.sleep(0))
     except asyncio.CancelledError:
-        if watch.has_cancelled(task):
-            return "too long"
+        if timeouts.has_cancelled(task):
+            return "timed out"
         raise
     finally:
-        watch.end(task)
-    return "answered"
+        timeouts.end(task)
+    return "done"
 
 
-def test_a_request_that_hangs_ends_and_its_task_goes_on():
+def test_a_task_continues_after_a_timeout():
     async def main():
-        watch = RequestTimeouts(0.0, 0.01)
-        first = await requests(watch, hanging=True)
-        second = await requests(watch, hanging=False)
-        await asyncio.sleep(0.05)  # several looks: what is over is not watched
-        watch.close()
+        timeouts = RequestTimeouts(0.0, 0.01)
+        first = await request(timeouts, hanging=True)
+        second = await request(timeouts, hanging=False)
+        await asyncio.sleep(0.05)  # several checks: an ended request has no timeout
+        timeouts.close()
         return first, second
 
-    assert asyncio.run(main()) == ("too long", "answered")
+    assert asyncio.run(main()) == ("timed out", "done")
 
 
-def test_one_request_that_hangs_ends_no_other():
+def test_a_timeout_affects_no_other_request():
     async def main():
-        watch = RequestTimeouts(0.0, 0.01)
-        ends = await asyncio.gather(*(requests(watch, hanging=number == 3) for number in range(8)))
-        watch.close()
+        timeouts = RequestTimeouts(0.0, 0.01)
+        ends = await asyncio.gather(*(request(timeouts, hanging=number == 3) for number in range(8)))
+        timeouts.close()
         return ends
 
-    assert asyncio.run(main()) == ["answered"] * 3 + ["too long"] + ["answered"] * 4
+    assert asyncio.run(main()) == ["done"] * 3 + ["timed out"] + ["done"] * 4
 
 
-def test_a_task_that_is_cancelled_from_outside_stays_cancelled():
+def test_a_task_cancelled_by_others_stays_cancelled():
     async def main():
-        watch = RequestTimeouts(30.0, 30.0)
-        task = asyncio.create_task(requests(watch, hanging=True))
+        timeouts = RequestTimeouts(30.0, 30.0)
+        task = asyncio.create_task(request(timeouts, hanging=True))
         await asyncio.sleep(0)
         task.cancel()
         try:
             await task
         finally:
-            watch.close()
+            timeouts.close()
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(main())
@@ -62,13 +62,13 @@ def test_a_task_that_is_cancelled_from_outside_stays_cancelled():
 
 def test_the_first_request_of_a_task_has_time_to_connect():
     async def main():
-        watch = RequestTimeouts(30.0, 0.01)
-        first = asyncio.create_task(requests(watch, hanging=True))
+        timeouts = RequestTimeouts(30.0, 0.01)
+        first = asyncio.create_task(request(timeouts, hanging=True))
         await asyncio.sleep(0.1)
         still_waiting = not first.done()
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-        watch.close()
+        timeouts.close()
         return still_waiting
 
     assert asyncio.run(main())

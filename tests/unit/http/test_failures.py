@@ -1,4 +1,4 @@
-"""Every error that requests, urllib3 and the system have is known here, and none is believed to be harmless in vain."""
+"""Each error of requests, urllib3 and the system has a meaning, and few of them mean that nothing was sent."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ def classes_of(module):
     ]
 
 
-FOREIGN = [*classes_of(requests.exceptions), *classes_of(urllib3.exceptions), *classes_of(http.client)]
+LIBRARY_ERRORS = [*classes_of(requests.exceptions), *classes_of(urllib3.exceptions), *classes_of(http.client)]
 
-UNSEEN = {
+# Errors after which the service certainly received nothing. All others may come after the request was sent.
+NOT_SENT = {
     "ConnectTimeout", "ConnectTimeoutError", "NewConnectionError", "NameResolutionError", "ClosedPoolError",
     "InvalidURL", "InvalidProxyURL", "InvalidSchema", "MissingSchema", "LocationValueError", "LocationParseError",
     "URLSchemeUnknown", "ProxySchemeUnknown",
 }  # fmt: skip
-"""Every error after which the service surely saw nothing; all others may come after the request was sent."""
 
 
 def made(kind):
-    """Make an error as if it were raised, whatever its constructor wants."""
+    """Create an error without calling its constructor."""
     error = kind.__new__(kind)
     error.args = ("text with https://secret.example/?token=abc",)
     return error
 
 
-@pytest.mark.parametrize("kind", FOREIGN, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
-def test_every_foreign_error_is_caught_and_understood(kind):
-    lost = failure_of(made(kind))
+@pytest.mark.parametrize("kind", LIBRARY_ERRORS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
+def test_each_library_error_has_a_meaning(kind):
+    failure = failure_of(made(kind))
 
     assert issubclass(kind, NETWORK_ERRORS)
-    assert lost.may_have_been_sent == (kind.__name__ not in UNSEEN or kind.__module__ == "http.client")
-    assert "secret" not in lost.why
+    assert failure.may_have_been_sent == (kind.__name__ not in NOT_SENT or kind.__module__ == "http.client")
+    assert "secret" not in failure.why
 
 
-def test_the_walk_finds_the_trees():
-    assert len(FOREIGN) > 50
+def test_the_libraries_have_many_errors():
+    assert len(LIBRARY_ERRORS) > 50
 
 
 def wrapped(reason):
@@ -70,7 +70,7 @@ REFUSED = ConnectionRefusedError(111, "Connection refused")
         (wrapped(urllib3.exceptions.SSLError(ssl.SSLError(1, "bad record mac"))), True, "encrypted connection"),
         (wrapped(urllib3.exceptions.ProtocolError("aborted", ConnectionResetError(104, "reset"))), True, "reset"),
         (wrapped(urllib3.exceptions.ProtocolError("x", http.client.RemoteDisconnected("y"))), True, "closed before"),
-        # what urllib3 makes of a request that went out through a proxy and was never answered
+        # urllib3 raises this for a request that was sent through a proxy and got no response
         (wrapped(urllib3.exceptions.ProxyError("x", http.client.RemoteDisconnected("y"))), True, "closed before"),
         (wrapped(urllib3.exceptions.ProxyError("x", OSError("Tunnel connection failed: 403 No"))), False, "403 No"),
         (wrapped(urllib3.exceptions.ProxyError("x", urllib3.exceptions.NewConnectionError(None, "y"))), False, ""),
@@ -78,15 +78,15 @@ REFUSED = ConnectionRefusedError(111, "Connection refused")
         (ValueError("Invalid header value"), True, "broke"),
     ],
 )
-def test_the_reason_behind_an_error_decides(error, may_have_been_sent, why):
-    lost = failure_of(error)
+def test_the_cause_of_an_error_decides(error, may_have_been_sent, why):
+    failure = failure_of(error)
 
-    assert lost.may_have_been_sent is may_have_been_sent
-    assert why in lost.why
-    assert "token=abc" not in lost.why
+    assert failure.may_have_been_sent is may_have_been_sent
+    assert why in failure.why
+    assert "token=abc" not in failure.why
 
 
-def test_an_error_that_was_being_handled_decides_nothing():
+def test_an_error_in_the_context_is_ignored():
     error = ConnectionResetError(104, "reset")
     error.__context__ = urllib3.exceptions.NewConnectionError(None, "an older request")
 

@@ -1,4 +1,4 @@
-"""Tokens, identities and keys: in no message, no traceback, no log, no pickle."""
+"""Tokens, identities and keys are in no message, traceback, log or pickle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECRET = "5ecret"
 
 
 def echo(received):
-    """Tell the client its own secrets, as a careless service might."""
+    """Return the client's secrets, as a careless service might."""
     known = [
         received.headers[name] for name in ("x-auth-token", "x-auth-identity", "x-auth-key") if name in received.headers
     ]
@@ -75,8 +75,8 @@ def test_no_spelling_of_the_token_in_json_is_shown(spelling, connect):
     assert SECRET not in everything_about(caught.value)
 
 
-def test_no_foreign_error_hangs_on_ours(connect):
-    """The errors of requests carry the request, and so the token, in their attributes."""
+def test_our_errors_have_no_library_error_as_context(connect):
+    """The errors of requests have the request, with the token, in their attributes."""
     with ScriptedServer(DropRead()) as server, pytest.raises(SparkflyError) as caught:
         connect(server, token=TOKEN).call(ENDPOINTS["issue_offer"], **VALUES["issue_offer"])
 
@@ -86,7 +86,7 @@ def test_no_foreign_error_hangs_on_ours(connect):
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal to one thread")
 @pytest.mark.parametrize(("name", "said"), [("issue_offer", "may have acted"), ("get_offer_state", "^$")])
-def test_the_stop_button_shows_no_token_and_says_what_a_change_may_have_done(name, said, connect):
+def test_an_interrupt_shows_no_token_and_warns_after_a_change(name, said, connect):
     def press_stop(_received):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         return Hang()
@@ -117,8 +117,8 @@ def test_no_log_shows_a_secret(connect, caplog):
     assert SECRET not in caplog.text
 
 
-def test_nothing_that_is_shown_holds_a_secret(connect):
-    with ScriptedServer(ScriptedResponse(204, headers={"X-Auth-Token": TOKEN})) as server:
+def test_no_repr_contains_a_secret(connect):
+    with ScriptedServer(Answer(204, headers={"X-Auth-Token": TOKEN})) as server:
         transport = connect(server, identity=IDENTITY, key=KEY)
         shown = [repr(transport.tokens.current()), repr(transport), repr(transport._settings), repr(transport.tokens),
                  repr(vars(transport.tokens))]  # fmt: skip

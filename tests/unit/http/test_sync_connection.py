@@ -1,4 +1,4 @@
-"""What leaves this machine, and what is taken in: addresses, headers, redirects, proxies, slow and endless answers."""
+"""Single calls: addresses, headers, redirects, proxies, and slow or endless responses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FOUND = success(GET)
 
 
 @pytest.mark.parametrize("name", list(ENDPOINTS))
-def test_every_operation_goes_where_the_service_expects_it(name, connect):
+def test_each_operation_uses_its_method_path_and_headers(name, connect):
     endpoint = ENDPOINTS[name]
     with ScriptedServer(success(endpoint)) as server:
         connect(server).call(endpoint, **VALUES[name])
@@ -50,7 +50,7 @@ def test_every_operation_goes_where_the_service_expects_it(name, connect):
         assert received.headers["user-agent"] == f"sparkfly-nb/{__version__}"
 
 
-def test_a_body_is_json_and_says_so(connect):
+def test_a_body_is_json_with_its_content_type(connect):
     with ScriptedServer(success(ISSUE)) as server:
         connect(server).call(ISSUE, campaign_id="SÖMMER", member_identifier="a\u2028b", expires_at="2027-01-01T00:00Z")
 
@@ -104,7 +104,7 @@ def test_no_id_can_change_the_address(echo, member_id, offerstate_id):
 @given(identifier=TRICKY)
 @example(identifier="a&b=c#d")
 @example(identifier="x\r\nX-Evil: 1")
-def test_no_query_value_can_become_another(echo, identifier):
+def test_no_query_value_can_add_another(echo, identifier):
     server, transport = echo
     before = len(server.received)
 
@@ -119,7 +119,7 @@ def test_no_query_value_can_become_another(echo, identifier):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed_and_the_token_goes_nowhere_else(status, connect):
+def test_redirects_are_not_followed(status, connect):
     with ScriptedServer() as elsewhere:
         redirect = ScriptedResponse(status, b"moved", {"Location": f"{elsewhere.base_url}/members"})
         with ScriptedServer(redirect) as server, pytest.raises(ApiError, match="redirects are not followed"):
@@ -128,7 +128,7 @@ def test_redirects_are_not_followed_and_the_token_goes_nowhere_else(status, conn
         assert elsewhere.connections == 0
 
 
-def test_a_redirect_that_cannot_be_read_is_still_only_a_redirect(connect):
+def test_a_redirect_with_an_invalid_location_is_not_followed(connect):
     with (
         ScriptedServer(ScriptedResponse(302, headers={"Location": "http://[::1/\x7f"})) as server,
         pytest.raises(ApiError, match="redirects are not followed"),
@@ -145,7 +145,7 @@ def test_cookies_are_not_kept(connect):
         assert all("cookie" not in received.headers for received in server.received)
 
 
-def test_the_netrc_of_the_person_is_not_used(connect, tmp_path, monkeypatch):
+def test_single_calls_do_not_use_netrc(connect, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password something\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -155,7 +155,7 @@ def test_the_netrc_of_the_person_is_not_used(connect, tmp_path, monkeypatch):
         assert "authorization" not in server.received[0].headers
 
 
-def test_no_proxy_stands_between_us_and_this_machine(connect, monkeypatch):
+def test_loopback_is_reached_without_a_proxy(connect, monkeypatch):
     with ScriptedServer() as proxy, ScriptedServer(FOUND) as server:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         connect(server).call(GET, member_id=2, offerstate_id=7)
@@ -163,11 +163,11 @@ def test_no_proxy_stands_between_us_and_this_machine(connect, monkeypatch):
         assert proxy.connections == 0
 
 
-def test_a_proxy_that_refuses_means_that_the_service_saw_nothing(monkeypatch, clock):
-    with ScriptedServer(ScriptedResponse(403, framed=False)) as proxy:
+def test_a_refusal_by_the_proxy_means_not_sent(monkeypatch, clock):
+    with ScriptedServer(Answer(403, framed=False)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         transport = SyncClient(Settings.make("staging", token="given-token"), policy=ONCE, clock=clock.as_clock())
-        with pytest.raises(ConnectionFailed, match="proxy let no connection through"):
+        with pytest.raises(ConnectionFailed, match="proxy refused the connection"):
             transport.call(ISSUE, **VALUES["issue_offer"])
         transport.close()
         with warnings.catch_warnings():  # Python 3.10 leaves a connection that a proxy refused to the garbage collector
@@ -187,10 +187,8 @@ def test_calls_share_one_connection(connect):
         assert server.connections == 1
 
 
-def test_a_void_without_a_body_keeps_the_connection_too(connect):
-    with ScriptedServer(
-        ScriptedResponse(200), ScriptedResponse(204, framed=True), ScriptedResponse(404, {"error": "no"}), FOUND
-    ) as server:
+def test_a_void_with_an_empty_response_keeps_the_connection(connect):
+    with ScriptedServer(Answer(200), Answer(204, framed=True), Answer(404, {"error": "no"}), FOUND) as server:
         transport = connect(server)
         transport.call(VOID, member_id=2, offerstate_id=7)
         transport.call(VOID, member_id=2, offerstate_id=7)
@@ -201,7 +199,7 @@ def test_a_void_without_a_body_keeps_the_connection_too(connect):
         assert server.connections == 1
 
 
-def test_a_connection_that_was_idle_for_long_is_not_trusted_again(connect, clock):
+def test_a_connection_is_not_used_again_after_a_long_idle_time(connect, clock):
     with ScriptedServer(FOUND, success(ISSUE)) as server:
         transport = connect(server)
         transport.call(GET, member_id=2, offerstate_id=7)
@@ -211,7 +209,7 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted_again(connect, clock
         assert server.connections == 2
 
 
-def test_a_head_that_was_cut_off_is_no_answer_to_a_void(connect):
+def test_a_void_is_not_confirmed_by_an_incomplete_head(connect):
     with ScriptedServer(Slow("head"), Slow("head")) as server:
         transport = connect(server, policy=RetryPolicy(attempts=2), attempt_timeout_s=0.5)
 
@@ -220,7 +218,7 @@ def test_a_head_that_was_cut_off_is_no_answer_to_a_void(connect):
 
 
 @pytest.mark.parametrize("part", ["head", "body"])
-def test_slow_bytes_do_not_outlast_the_time_of_an_attempt(part, connect):
+def test_slow_bytes_do_not_extend_the_attempt_timeout(part, connect):
     with ScriptedServer(Slow(part)) as server:
         transport = connect(server, policy=ONCE, attempt_timeout_s=0.3)
         with pytest.raises(RequestFailed):
@@ -229,23 +227,23 @@ def test_slow_bytes_do_not_outlast_the_time_of_an_attempt(part, connect):
         assert server.client_left.wait(10)
 
 
-def test_slow_bytes_to_a_change_leave_it_unknown(connect):
+def test_a_change_with_a_slow_response_is_unknown(connect):
     with ScriptedServer(Slow("head")) as server:
         transport = connect(server, attempt_timeout_s=0.3)
 
-        with pytest.raises(OutcomeUnknown, match="no answer came in time"):
+        with pytest.raises(OutcomeUnknown, match="no response came in time"):
             transport.call(ISSUE, **VALUES["issue_offer"])
 
 
 def test_silence_ends_with_the_read_timeout(connect):
     with ScriptedServer(Hang()) as server:
-        with pytest.raises(RequestFailed, match="no answer came in time"):
+        with pytest.raises(RequestFailed, match="no response came in time"):
             connect(server, policy=ONCE, timeout=(5, 0.2)).call(GET, member_id=2, offerstate_id=7)
 
         assert server.client_left.wait(10)
 
 
-def test_no_thread_stays_behind_a_call(connect):
+def test_a_call_leaves_no_thread_behind(connect):
     import threading
 
     with ScriptedServer(FOUND) as server:
@@ -257,7 +255,7 @@ def test_no_thread_stays_behind_a_call(connect):
         assert left == set()
 
 
-def test_an_endless_answer_is_cut_off(connect):
+def test_an_endless_response_is_refused(connect):
     with (
         ScriptedServer(ScriptedResponse(200, b"[" + b" " * 2000 + b"]")) as server,
         pytest.raises(UnreadableAnswer, match="longer than 1000 bytes"),
@@ -265,7 +263,7 @@ def test_an_endless_answer_is_cut_off(connect):
         connect(server, policy=ONCE, max_answer_bytes=1000).call(GET, member_id=2, offerstate_id=7)
 
 
-def test_a_small_answer_that_unpacks_to_a_huge_one_is_cut_off(connect):
+def test_a_compression_bomb_is_refused(connect):
     bomb = gzip.compress(b" " * 5_000_000)
     with (
         ScriptedServer(ScriptedResponse(200, bomb, {"Content-Encoding": "gzip"})) as server,
@@ -274,14 +272,14 @@ def test_a_small_answer_that_unpacks_to_a_huge_one_is_cut_off(connect):
         connect(server, policy=ONCE).call(GET, member_id=2, offerstate_id=7)
 
 
-def test_compressed_answers_are_read(connect):
-    packed = ScriptedResponse(200, gzip.compress(FOUND.bytes()), {"Content-Encoding": "gzip"})
+def test_compressed_responses_are_read(connect):
+    packed = Answer(200, gzip.compress(FOUND.bytes()), {"Content-Encoding": "gzip"})
     with ScriptedServer(packed) as server:
         assert connect(server).call(GET, member_id=2, offerstate_id=7).parsed == [STATE]
 
 
-def test_the_status_of_a_refusal_counts_even_when_its_body_cannot_be_read(connect):
-    broken = ScriptedResponse(404, b"no gzip", {"Content-Encoding": "gzip"})
+def test_the_status_of_an_error_counts_if_its_body_is_unreadable(connect):
+    broken = Answer(404, b"no gzip", {"Content-Encoding": "gzip"})
     with ScriptedServer(broken) as server, pytest.raises(ApiError, match=r"404 on POST .*: not found"):
         connect(server).call(ISSUE, **VALUES["issue_offer"])
 
@@ -297,26 +295,26 @@ def test_nothing_is_sent_after_close(connect):
         assert server.connections == 0
 
 
-def test_a_certificate_bundle_that_is_missing_is_named(monkeypatch, tmp_path):
+def test_a_missing_certificate_bundle_is_reported(monkeypatch, tmp_path):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "absent.pem"))
 
     with pytest.raises(ConfigurationError, match="REQUESTS_CA_BUNDLE"):
         SyncClient(Settings.make(token="given-token"))
 
 
-def test_a_certificate_that_is_not_trusted_ends_the_call_before_anything_is_sent(certificate, connect):
+def test_nothing_is_sent_to_an_untrusted_certificate(certificate, connect):
     with ScriptedServer(tls=tls_of(certificate)) as server:
-        with pytest.raises(ConnectionFailed, match="certificate of the service was refused"):
+        with pytest.raises(ConnectionFailed, match="certificate of the service is not trusted"):
             connect(server, policy=ONCE).call(ISSUE, **VALUES["issue_offer"])
 
         assert server.received == []
 
 
-def test_a_certificate_of_the_firm_is_trusted_when_the_environment_names_it(certificate, connect, monkeypatch):
+def test_certificates_of_requests_ca_bundle_are_trusted(certificate, connect, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "cert.pem"))
     with ScriptedServer(FOUND, Slow("head"), tls=tls_of(certificate)) as server:
         transport = connect(server, policy=ONCE, attempt_timeout_s=0.5)
 
         assert transport.call(GET, member_id=2, offerstate_id=7).parsed == [STATE]
-        with pytest.raises(RequestFailed, match="no answer came in time"):
+        with pytest.raises(RequestFailed, match="no response came in time"):
             transport.call(GET, member_id=2, offerstate_id=7)

@@ -1,4 +1,4 @@
-"""The token: got once, renewed in time, by one thread for all, and never without credentials."""
+"""The token is requested once, and renewed in time by one thread for all."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def tokens_sent(server):
     return [received.headers.get("x-auth-token") for received in server.received if received.target != "/auth"]
 
 
-def asked_for_tokens(server):
+def token_requests(server):
     return server.targets.count("/auth")
 
 
-def test_a_token_is_got_below_the_root_with_identity_and_key(connect):
+def test_identity_and_key_are_sent_only_to_auth(connect):
     with ScriptedServer(token("one"), FOUND) as server:
         get(connect(server, **CREDENTIALS))
 
-        asked = server.received[0]
-        assert (asked.method, asked.target, asked.body) == ("POST", "/auth", b"")
-        assert (asked.headers["x-auth-identity"], asked.headers["x-auth-key"]) == ("the-identity", "the-secret-key")
-        assert "x-auth-token" not in asked.headers
+        request = server.received[0]
+        assert (request.method, request.target, request.body) == ("POST", "/auth", b"")
+        assert (request.headers["x-auth-identity"], request.headers["x-auth-key"]) == ("the-identity", "the-secret-key")
+        assert "x-auth-token" not in request.headers
 
 
-def test_calls_carry_the_token_and_never_the_key(connect):
+def test_calls_send_the_token_and_never_the_key(connect):
     with ScriptedServer(token("one"), FOUND, FOUND) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
@@ -61,7 +61,7 @@ def test_calls_carry_the_token_and_never_the_key(connect):
         assert all("x-auth-key" not in received.headers for received in server.received[1:])
 
 
-def test_a_given_token_is_used_without_asking_for_one(connect):
+def test_a_given_token_is_used_without_authentication(connect):
     with ScriptedServer(FOUND) as server:
         get(connect(server, token="given", **CREDENTIALS))
 
@@ -69,14 +69,14 @@ def test_a_given_token_is_used_without_asking_for_one(connect):
 
 
 @pytest.mark.parametrize(("call", "done"), [(get, FOUND), (issue, ISSUED)], ids=["read", "change"])
-def test_a_refused_token_is_renewed_and_the_call_sent_again(call, done, connect):
+def test_a_rejected_token_is_renewed_and_the_call_resent(call, done, connect):
     with ScriptedServer(token("one"), REFUSED, token("two"), done) as server:
         call(connect(server, **CREDENTIALS))
 
         assert tokens_sent(server) == ["one", "two"]
 
 
-def test_a_fresh_token_that_is_refused_as_well_is_an_error(connect):
+def test_a_new_token_that_is_rejected_is_an_error(connect):
     with (
         ScriptedServer(token("one"), REFUSED, token("two"), REFUSED) as server,
         pytest.raises(AuthenticationError, match="refuses a token that it just issued"),
@@ -84,7 +84,7 @@ def test_a_fresh_token_that_is_refused_as_well_is_an_error(connect):
         issue(connect(server, **CREDENTIALS))
 
 
-def test_with_only_a_token_the_error_says_how_to_renew_it(connect):
+def test_without_credentials_the_error_explains_how_to_renew(connect):
     with ScriptedServer(REFUSED) as server:
         with pytest.raises(AuthenticationError) as caught:
             issue(connect(server, token="given"))
@@ -94,7 +94,7 @@ def test_with_only_a_token_the_error_says_how_to_renew_it(connect):
             assert hint in str(caught.value)
 
 
-def test_with_only_a_token_nothing_can_be_renewed(connect):
+def test_without_credentials_no_token_is_renewed(connect):
     with ScriptedServer() as server:
         tokens = connect(server, token="given").tokens
 
@@ -103,7 +103,7 @@ def test_with_only_a_token_nothing_can_be_renewed(connect):
             tokens.renew(tokens.current()[1])
 
 
-def test_wrong_credentials_are_an_error_at_once(connect):
+def test_wrong_credentials_are_an_error_without_a_retry(connect):
     with (
         ScriptedServer(ScriptedResponse(401, {"error": "Invalid credentials"})) as server,
         pytest.raises(AuthenticationError, match=r"401 on POST /auth: Invalid credentials\. Check identity and key"),
@@ -111,7 +111,7 @@ def test_wrong_credentials_are_an_error_at_once(connect):
         get(connect(server, **CREDENTIALS))
 
 
-def test_a_refusal_of_another_kind_keeps_its_status(connect):
+def test_another_error_of_authentication_keeps_its_status(connect):
     with (
         ScriptedServer(ScriptedResponse(403, {"error": "blocked"})) as server,
         pytest.raises(ApiError, match="403 on POST /auth"),
@@ -119,11 +119,8 @@ def test_a_refusal_of_another_kind_keeps_its_status(connect):
         get(connect(server, **CREDENTIALS))
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [ScriptedResponse(500), ScriptedResponse(503, headers={"Retry-After": "1"}), ScriptedResponse(429), DropRead()],
-)
-def test_asking_for_a_token_is_tried_again(fault, connect):
+@pytest.mark.parametrize("fault", [Answer(500), Answer(503, headers={"Retry-After": "1"}), Answer(429), DropRead()])
+def test_authentication_is_retried(fault, connect):
     with ScriptedServer(fault, token("one"), FOUND) as server:
         get(connect(server, **CREDENTIALS))
 
@@ -135,23 +132,23 @@ def test_asking_for_a_token_is_tried_again(fault, connect):
     [{}, {"X-Auth-Token": ""}, {"X-Auth-Token": "a\x01b"}, {"X-Auth-Token": "tökén"},
      {"X-Auth-Token": "x" * (MAX_TOKEN_LENGTH + 1)}],
 )  # fmt: skip
-def test_an_answer_without_a_usable_token_is_refused(headers, connect):
+def test_a_response_without_a_valid_token_is_refused(headers, connect):
     with (
-        ScriptedServer(ScriptedResponse(204, headers=headers)) as server,
-        pytest.raises(UnreadableAnswer, match="without a token"),
+        ScriptedServer(Answer(204, headers=headers)) as server,
+        pytest.raises(UnreadableAnswer, match="no valid token"),
     ):
         get(connect(server, **CREDENTIALS))
 
 
 @pytest.mark.parametrize("status", [200, 201])
-def test_a_token_that_comes_with_another_success_is_taken(status, connect):
-    with ScriptedServer(ScriptedResponse(status, headers={"X-Auth-Token": "one"}), FOUND) as server:
+def test_a_token_with_status_200_or_201_is_accepted(status, connect):
+    with ScriptedServer(Answer(status, headers={"X-Auth-Token": "one"}), FOUND) as server:
         get(connect(server, **CREDENTIALS))
 
         assert tokens_sent(server) == ["one"]
 
 
-def test_a_token_is_renewed_an_hour_before_it_ends(connect, clock):
+def test_a_token_is_renewed_an_hour_before_it_expires(connect, clock):
     with ScriptedServer(token("one"), FOUND, FOUND, token("two"), FOUND) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
@@ -164,8 +161,8 @@ def test_a_token_is_renewed_an_hour_before_it_ends(connect, clock):
         assert transport.tokens.expires_at == clock.now + TOKEN_LIFETIME_S
 
 
-def test_an_early_renewal_that_fails_leaves_the_old_token_in_use_for_a_while(connect, clock):
-    with ScriptedServer(token("one"), FOUND, *[ScriptedResponse(500)] * 5, FOUND, FOUND, token("two"), FOUND) as server:
+def test_the_old_token_stays_in_use_if_an_early_renewal_fails(connect, clock):
+    with ScriptedServer(token("one"), FOUND, *[Answer(500)] * 5, FOUND, FOUND, token("two"), FOUND) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
         clock.now += RENEWED_AFTER_S
@@ -177,8 +174,8 @@ def test_an_early_renewal_that_fails_leaves_the_old_token_in_use_for_a_while(con
         assert tokens_sent(server) == ["one", "one", "one", "two"]
 
 
-def test_a_renewal_that_fails_when_the_token_is_over_is_an_error(connect, clock):
-    with ScriptedServer(token("one"), FOUND, *[ScriptedResponse(500)] * 5) as server:
+def test_a_failed_renewal_of_an_expired_token_is_an_error(connect, clock):
+    with ScriptedServer(token("one"), FOUND, *[Answer(500)] * 5) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
         clock.now += TOKEN_LIFETIME_S
@@ -187,8 +184,8 @@ def test_a_renewal_that_fails_when_the_token_is_over_is_an_error(connect, clock)
             get(transport)
 
 
-def test_credentials_that_are_refused_at_an_early_renewal_are_an_error(connect, clock):
-    with ScriptedServer(token("one"), FOUND, ScriptedResponse(401)) as server:
+def test_wrong_credentials_in_an_early_renewal_are_an_error(connect, clock):
+    with ScriptedServer(token("one"), FOUND, Answer(401)) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
         clock.now += RENEWED_AFTER_S
@@ -203,7 +200,7 @@ THREADS = 12
 
 
 def in_threads(work, count=THREADS):
-    """Run something in many threads that begin together; give what each returned or raised."""
+    """Run a function in many threads at the same time, and return their results or errors."""
     begin = threading.Barrier(count)
 
     def run():
@@ -218,37 +215,37 @@ def in_threads(work, count=THREADS):
 
 
 def until(condition):
-    """Wait until something is so; a test that hangs here has failed."""
+    """Wait until a condition is true."""
     for _ in range(2000):
         if condition():
             return
         time.sleep(0.01)
-    raise AssertionError("it never came to that")
+    raise AssertionError("the condition never became true")
 
 
 def waiting_for(tokens):
-    """Count the threads that wait for a renewal that is under way."""
+    """Count the threads that wait for a renewal in progress."""
     renewal = tokens._renewal
     return len(renewal.ended._cond._waiters) if renewal else 0
 
 
-def test_the_first_token_is_got_once_for_all_threads(connect):
+def test_threads_share_the_first_token(connect):
     with ScriptedServer(answer=lambda got: token("one") if got.target == "/auth" else FOUND) as server:
         transport = connect(server, **CREDENTIALS)
         in_threads(lambda: get(transport))
 
-        assert asked_for_tokens(server) == 1
+        assert token_requests(server) == 1
         assert tokens_sent(server) == ["one"] * THREADS
 
 
-def test_of_many_threads_that_are_refused_at_once_one_authenticates(connect):
+def test_one_of_many_rejected_threads_authenticates(connect):
     together = threading.Barrier(THREADS)
 
     def answer(received):
         if received.target == "/auth":
             return token("new")
         if received.headers["x-auth-token"] == "old":
-            together.wait(20)  # all are refused before the first can renew
+            together.wait(20)  # all are rejected before the first can renew
             return REFUSED
         return ISSUED
 
@@ -256,12 +253,12 @@ def test_of_many_threads_that_are_refused_at_once_one_authenticates(connect):
         transport = connect(server, token="old", **CREDENTIALS)
         replies = in_threads(lambda: issue(transport))
 
-        assert asked_for_tokens(server) == 1
+        assert token_requests(server) == 1
         assert [reply.status for reply in replies] == [201] * THREADS
         assert sorted(tokens_sent(server)) == ["new"] * THREADS + ["old"] * THREADS
 
 
-def test_a_renewal_that_fails_fails_for_all_who_waited_and_is_not_repeated_by_each(connect):
+def test_a_failed_renewal_fails_for_all_waiting_threads(connect):
     def answer(_received):
         until(lambda: waiting_for(tokens) == THREADS - 1)
         return ScriptedResponse(401, {"error": "Invalid credentials"})
@@ -270,12 +267,12 @@ def test_a_renewal_that_fails_fails_for_all_who_waited_and_is_not_repeated_by_ea
         tokens = connect(server, **CREDENTIALS).tokens
         errors = in_threads(lambda: tokens.renew(0))
 
-        assert asked_for_tokens(server) == 1
+        assert token_requests(server) == 1
         assert [type(error) for error in errors] == [AuthenticationError] * THREADS
         assert len({id(error) for error in errors}) == THREADS
 
 
-def test_a_thread_that_comes_late_with_an_old_generation_gets_the_new_token(connect):
+def test_a_late_thread_gets_the_token_that_is_already_renewed(connect):
     with ScriptedServer(token("one"), token("two")) as server:
         tokens = connect(server, **CREDENTIALS).tokens
         _, old = tokens.current()
@@ -285,7 +282,7 @@ def test_a_thread_that_comes_late_with_an_old_generation_gets_the_new_token(conn
         assert newer[0].reveal() == "two"
 
 
-def test_when_the_renewing_thread_is_interrupted_another_takes_over(connect, clock):
+def test_another_thread_renews_if_the_first_is_interrupted(connect, clock):
     def interrupt():
         clock.when_sleeping = lambda: None
         until(lambda: waiting_for(tokens) == 1)
@@ -304,7 +301,7 @@ def test_when_the_renewing_thread_is_interrupted_another_takes_over(connect, clo
         assert sorted(in_threads(renew, count=2)) == ["interrupted", "one"]
 
 
-def test_threads_do_not_mix_up_answers(connect):
+def test_threads_do_not_mix_up_responses(connect):
     def answer(received):
         member_id = received.target.split("/")[3]
         return ScriptedResponse(
