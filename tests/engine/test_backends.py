@@ -175,7 +175,7 @@ def test_worker_with_unusable_settings_raises_configuration_error(tmp_path, monk
     address, ledger = "https://127.0.0.1:1/v1.0", str(tmp_path / "ledger.db")
     with Session("sandbox", base_url=address, token="given-token", ledger=ledger) as session:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))  # as on another machine
-        with pytest.raises(ConfigurationError, match="REQUESTS_CA_BUNDLE names"):
+        with pytest.raises(ConfigurationError, match="REQUESTS_CA_BUNDLE is"):
             session.issue_many(members([11]), CAMPAIGN, **CALM)
 
 
