@@ -41,7 +41,7 @@ __all__ = ["AsyncClient", "AsyncClientConfig", "AsyncResponse", "RequestNotSent"
 
 #: Bytes that a connection buffers before it stops reading. A usual page arrives without such a pause.
 READ_BYTES: Final = 1 << 18
-#: URL objects that are kept. The changes of a run have few different addresses.
+#: URL objects that are kept for further requests. All rows of an issue have the same address.
 KEPT_URLS: Final = 16
 
 
@@ -141,7 +141,10 @@ class AsyncClient:
                 # uvloop cannot close the loop of a shard until then: it raises, and the outcomes are lost.
                 progress.transport.abort()
         # Not raised above, where aiohttp's error would become its context: that contains the headers with the token.
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback contains this frame: a reference cycle would keep both
 
     def _failure(
         self, error: BaseException, task: asyncio.Task[Any], progress: SendProgress

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 
 import aiohttp
 import pytest
@@ -304,6 +306,18 @@ def test_a_shard_creates_no_class(monkeypatch):
     with ScriptedServer(Answer(201, {"offer_state": RECEIPT})) as server:
         send(server, "issue_offer")
     assert BufferedRequest.__subclasses__() == []
+
+
+def test_a_failure_is_freed_without_a_collection(bulk_requests):
+    gc.collect()
+    gc.disable()
+    try:
+        with ScriptedServer(Hang()) as server:
+            ends = send(server, "issue_offer", timeout_s=0.1)
+        failure = weakref.ref(ends.pop())
+        assert failure() is None
+    finally:
+        gc.enable()
 
 
 def test_a_redirect_is_not_followed_and_no_cookie_is_kept(bulk_requests):
