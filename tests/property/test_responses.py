@@ -362,19 +362,21 @@ def test_listed_members_have_the_promised_columns_or_are_unread(data, monkeypatc
 
 
 @dataclass(frozen=True)
-class Acted(Answer):
+class Acted(ScriptedResponse):
     """A response after the service has processed the request."""
 
     commits: bool = True
 
 
 UNREADABLE = bodies("receipt").filter(lambda body: outcomes_for(OPERATIONS["issue"], body) == {"unknown"})
-LOST = st.tuples(st.sampled_from((200, 201, 202, 307, 408, 500, 502, 503)), UNREADABLE).map(lambda pair: Answer(*pair))
+LOST = st.tuples(st.sampled_from((200, 201, 202, 307, 408, 500, 502, 503)), UNREADABLE).map(
+    lambda pair: ScriptedResponse(*pair)
+)
 # Responses to an issue instead of a receipt, whether it was processed or not. None is the true response.
 LIES = (
     LOST
     | LOST.map(lambda response: Acted(response.status, response.body))
-    | st.tuples(st.sampled_from((400, 403, 404, 409, 422)), bodies("receipt")).map(lambda pair: Answer(*pair))
+    | st.tuples(st.sampled_from((400, 403, 404, 409, 422)), bodies("receipt")).map(lambda pair: ScriptedResponse(*pair))
     | st.none()
 )
 

@@ -129,7 +129,7 @@ def test_a_file_that_others_can_read_is_made_private(kept, tmp_path):
 
 @pytest.mark.parametrize("address", ["sqlite:///file:{}?uri=true", "sqlite:///{}?uri=true", "sqlite:///file:{}"])
 def test_no_sqlite_url_bypasses_the_file_checks(address, tmp_path):
-    with pytest.raises(ConfigurationError, match="as a path"):
+    with pytest.raises(ConfigurationError, match="use the path of the file"):
         Ledger(address.format(tmp_path / "ledger.db"))
 
     assert list(tmp_path.iterdir()) == []

@@ -79,14 +79,14 @@ def packed(pack, mebibytes=64):
 
 GZIP, ZLIB, RAW_DEFLATE = (lambda bits=bits: zlib.compressobj(9, zlib.DEFLATED, bits) for bits in (31, 15, -15))
 BOMBS = {
-    "gzip": Answer(200, packed(GZIP()), {"Content-Encoding": "gzip"}),
-    "x-gzip": Answer(200, packed(GZIP()), {"Content-Encoding": "x-gzip"}),
-    "deflate": Answer(200, packed(ZLIB()), {"Content-Encoding": "deflate"}),
-    "deflate without a header": Answer(200, packed(RAW_DEFLATE()), {"Content-Encoding": "deflate"}),
-    "gzip in gzip": Answer(200, gzip.compress(packed(GZIP(), 512)), {"Content-Encoding": "gzip, gzip"}),
-    "gzip five times": Answer(200, gzip.compress(b" "), {"Content-Encoding": ", ".join(["gzip"] * 500)}),
+    "gzip": ScriptedResponse(200, packed(GZIP()), {"Content-Encoding": "gzip"}),
+    "x-gzip": ScriptedResponse(200, packed(GZIP()), {"Content-Encoding": "x-gzip"}),
+    "deflate": ScriptedResponse(200, packed(ZLIB()), {"Content-Encoding": "deflate"}),
+    "deflate without a header": ScriptedResponse(200, packed(RAW_DEFLATE()), {"Content-Encoding": "deflate"}),
+    "gzip in gzip": ScriptedResponse(200, gzip.compress(packed(GZIP(), 512)), {"Content-Encoding": "gzip, gzip"}),
+    "gzip five times": ScriptedResponse(200, gzip.compress(b" "), {"Content-Encoding": ", ".join(["gzip"] * 500)}),
     "gzip in chunks": chunked(packed(GZIP()), head=b"Content-Encoding: gzip\r\n"),
-    "an encoding that was not requested": Answer(200, b"\x00" * 2000, {"Content-Encoding": "br"}),
+    "an encoding that was not requested": ScriptedResponse(200, b"\x00" * 2000, {"Content-Encoding": "br"}),
     "an endless body": chunked(*[b" " * 2**16] * 40),
     "an impossible length": Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n{}"),
     "a length beyond the limit": Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n{}"),
@@ -98,9 +98,11 @@ BOMBS = {
     ),
     "an endless chunk extension": Raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;" + b"x" * 3_000_000),
     "endless interim responses": Raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 50_000),
-    "JSON nested too deeply": Answer(200, b"[" * 500_000 + b"]" * 500_000),
-    "a number of a million digits": Answer(200, b'{"offer_state": {"offer_state_id": ' + b"9" * 1_000_000 + b"}}"),
-    "a number too large for a float": Answer(200, b'{"offer_state": {"offer_state_id": 1e999999999}}'),
+    "JSON nested too deeply": ScriptedResponse(200, b"[" * 500_000 + b"]" * 500_000),
+    "a number of a million digits": ScriptedResponse(
+        200, b'{"offer_state": {"offer_state_id": ' + b"9" * 1_000_000 + b"}}"
+    ),
+    "a number too large for a float": ScriptedResponse(200, b'{"offer_state": {"offer_state_id": 1e999999999}}'),
 }
 
 
@@ -259,7 +261,7 @@ TRICKS = "no\x1b]0;owned\x07\x1b[2J\r\n2026-01-01 INFO all is well\u2028\x9b31m\
 
 @pytest.mark.parametrize("said", [{"error": TRICKS, "trace": TRICKS}, {"errors": {"base": [TRICKS]}, "trace": TRICKS}])
 def test_error_text_is_one_line_without_control_characters(said, connect):
-    with ScriptedServer(Answer(403, said)) as server, pytest.raises(ApiError) as caught:
+    with ScriptedServer(ScriptedResponse(403, said)) as server, pytest.raises(ApiError) as caught:
         connect(server).call(ENDPOINTS["get_offer_state"], **VALUES["get_offer_state"])
 
     shown = f"{caught.value} {caught.value.reason} {caught.value.trace}"
@@ -307,7 +309,10 @@ def test_a_dollar_sign_in_an_audit_is_not_rendered_as_math():
 
 
 def test_a_huge_error_text_is_shortened(connect):
-    with ScriptedServer(Answer(403, {"error": {"x": "y" * 900_000}})) as server, pytest.raises(ApiError) as caught:
+    with (
+        ScriptedServer(ScriptedResponse(403, {"error": {"x": "y" * 900_000}})) as server,
+        pytest.raises(ApiError) as caught,
+    ):
         connect(server).call(ENDPOINTS["get_offer_state"], **VALUES["get_offer_state"])
 
     assert len(str(caught.value)) < 1_200

@@ -34,7 +34,7 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScriptedResponse:
     """A complete response."""
 
     status: int = 200
@@ -226,7 +226,7 @@ class ScriptedServer:
             step = self._answer(received) if self._answer else None
         if step is None:
             self.unexpected.append(received)
-            step = Answer(418, {"error": "the script of the test has ended"})
+            step = ScriptedResponse(418, {"error": "the script of the test has ended"})
         return self._carry_out(step, connection)
 
     def _next_unread(self):

@@ -14,12 +14,12 @@ from scripted_server import (
     RECEIPT,
     STATE,
     VALUES,
-    Answer,
     DropRead,
     Early,
     Half,
     Hang,
     Raw,
+    ScriptedResponse,
     ScriptedServer,
     Slow,
     Twice,
@@ -83,7 +83,7 @@ def test_aiohttp_own_requests_are_used_with_all_other_versions(version):
 
 
 def test_a_connection_is_kept_by_our_own_requests_alone(bulk_requests):
-    answer = Answer(200, {"offer_state": STATE})
+    answer = ScriptedResponse(200, {"offer_state": STATE})
     with ScriptedServer(answer, answer) as server:
         ends = send(server, "get_offer_state", "get_offer_state")
     assert [end.status for end in ends] == [200, 200]
@@ -94,7 +94,7 @@ def test_both_kinds_send_the_same_requests(monkeypatch):
     sent = {}
     for kind in ("buffered", "fallback"):
         choose(monkeypatch, kind)
-        with ScriptedServer(answer=lambda _received: Answer(500)) as server:
+        with ScriptedServer(answer=lambda _received: ScriptedResponse(500)) as server:
             send(server, *ENDPOINTS)
         for received in server.received:
             del received.headers["host"]
@@ -109,7 +109,7 @@ def test_both_kinds_send_the_same_requests(monkeypatch):
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_is_sent_once_if_its_connection_breaks(name, bulk_requests):
-    with ScriptedServer(Answer(200, {"offer_state": STATE}), DropRead()) as server:
+    with ScriptedServer(ScriptedResponse(200, {"offer_state": STATE}), DropRead()) as server:
         first, second = send(server, "get_offer_state", name)
     assert first.status == 200
     assert isinstance(second, ResponseLost)
@@ -128,7 +128,7 @@ def test_a_change_on_a_new_connection_is_sent_once_if_it_breaks(name, bulk_reque
 def test_aiohttp_resends_a_read_whose_kept_connection_breaks(monkeypatch):
     """This shows that `test_a_change_is_sent_once_if_its_connection_breaks` can fail."""
     choose(monkeypatch, "buffered")
-    answer = Answer(200, {"offer_state": STATE})
+    answer = ScriptedResponse(200, {"offer_state": STATE})
     with ScriptedServer(answer, DropRead(), answer) as server:
         ends = send(server, "get_offer_state", "get_offer_state")
     assert [end.status for end in ends] == [200, 200]
@@ -139,7 +139,7 @@ def test_aiohttp_would_resend_a_put_if_the_fallback_did_not_refuse(monkeypatch):
     """This shows that `test_a_change_on_a_new_connection_is_sent_once_if_it_breaks` can fail."""
     choose(monkeypatch, "fallback")
     monkeypatch.setattr(async_fallback, "_refuse_resend", async_fallback._mark_as_sent)
-    with ScriptedServer(DropRead(), Answer(200, {"offer_state": STATE})) as server:
+    with ScriptedServer(DropRead(), ScriptedResponse(200, {"offer_state": STATE})) as server:
         (end,) = send(server, "update_offer_state")
     assert end.status == 200
     assert len(server.received) == 2
@@ -168,7 +168,7 @@ def test_a_response_that_comes_before_the_request_is_not_its_response(monkeypatc
         while not kept[0].should_close:  # noqa: ASYNC110 - no event reports that bytes have come
             await asyncio.sleep(0.01)
 
-    with ScriptedServer(Twice(Answer(200, {"offer_state": STATE}), gate)) as server:
+    with ScriptedServer(Twice(ScriptedResponse(200, {"offer_state": STATE}), gate)) as server:
         first, second = send(server, "get_offer_state", "issue_offer", between=wait_for_response)
     assert first.status == 200
     assert isinstance(second, RequestNotSent)
@@ -183,7 +183,7 @@ def test_the_fallback_gets_no_response_over_the_connection_of_another_request(mo
         gate.set()
         await asyncio.sleep(0.1)
 
-    steps = Twice(Answer(200, {"offer_state": STATE}), gate), Answer(201, {"offer_state": RECEIPT})
+    steps = Twice(ScriptedResponse(200, {"offer_state": STATE}), gate), ScriptedResponse(201, {"offer_state": RECEIPT})
     with ScriptedServer(*steps) as server:
         ends = send(server, "get_offer_state", "issue_offer", between=open_gate)
     assert [end.status for end in ends] == [200, 201]
@@ -192,7 +192,10 @@ def test_the_fallback_gets_no_response_over_the_connection_of_another_request(mo
 
 def test_a_connection_with_two_responses_is_not_used_again(bulk_requests):
     extra = b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n"
-    twice, once = Answer(201, b"{}" + extra, {"Content-Length": "2"}), Answer(201, {"offer_state": RECEIPT})
+    twice, once = (
+        ScriptedResponse(201, b"{}" + extra, {"Content-Length": "2"}),
+        ScriptedResponse(201, {"offer_state": RECEIPT}),
+    )
     with ScriptedServer(twice, once) as server:
         ends = send(server, "issue_offer", "issue_offer")
     assert [(end.status, end.body) for end in ends] == [(201, b"{}"), (201, once.bytes())]
@@ -209,7 +212,9 @@ def test_a_connection_with_half_a_request_on_it_is_not_used_again(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "cert.pem"))
     monkeypatch.setitem(VALUES, "update_offer_state", {**VALUES["update_offer_state"], "value": "9" * length})
     tls = tls_of(certificate) if is_secure else None
-    with ScriptedServer(Early(Answer(413)), Answer(201, {"offer_state": RECEIPT}), tls=tls) as server:
+    with ScriptedServer(
+        Early(ScriptedResponse(413)), ScriptedResponse(201, {"offer_state": RECEIPT}), tls=tls
+    ) as server:
         ends = send(server, "update_offer_state", "issue_offer", timeout_s=2)
     assert [end.status for end in ends] == [413, 201]
 
@@ -278,7 +283,7 @@ def test_an_error_after_the_request_is_a_lost_response(bulk_requests, monkeypatc
     """The other rows of the shard must go on."""
     owner = BufferedResponse if bulk_requests == "buffered" else aiohttp.ClientResponse
     monkeypatch.setattr(owner, "start", bug)
-    with ScriptedServer(answer=lambda _received: Answer(201, {"offer_state": RECEIPT})) as server:
+    with ScriptedServer(answer=lambda _received: ScriptedResponse(201, {"offer_state": RECEIPT})) as server:
         (end,) = send(server, "issue_offer")
     assert isinstance(end, ResponseLost)
 
@@ -303,7 +308,7 @@ def test_a_failure_is_a_lost_response_if_aiohttp_calls_no_hooks(listens, monkeyp
 def test_a_shard_creates_no_class(monkeypatch):
     """A class is a reference cycle: it would keep its loop and the token until the next full collection."""
     choose(monkeypatch, "buffered")
-    with ScriptedServer(Answer(201, {"offer_state": RECEIPT})) as server:
+    with ScriptedServer(ScriptedResponse(201, {"offer_state": RECEIPT})) as server:
         send(server, "issue_offer")
     assert BufferedRequest.__subclasses__() == []
 

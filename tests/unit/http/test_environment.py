@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from scripted_server import Answer, DropRead, Half, Hang, Raw, ScriptedServer, Tunnel
+from scripted_server import DropRead, Half, Hang, Raw, ScriptedResponse, ScriptedServer, Tunnel
 from tls import tls_of
 
 from sparkfly_nb.api.retry_policy import RetryPolicy
@@ -61,7 +61,7 @@ def test_rows_go_through_the_proxy_of_the_environment(scheme, certificate, monke
 
 
 CLOSING = {
-    "closed after the response": (Answer(201, RECEIPT.body, {"Connection": "close"}), "issued"),
+    "closed after the response": (ScriptedResponse(201, RECEIPT.body, {"Connection": "close"}), "issued"),
     "half a response": (Half(RECEIPT), "unknown"),
     "no response": (Hang(), "unknown"),
 }
@@ -90,7 +90,7 @@ def test_hosts_in_no_proxy_are_reached_directly(monkeypatch):
 
 
 def test_the_proxy_gets_its_own_password_and_no_token(monkeypatch):
-    with ScriptedServer(Answer(407)) as proxy:
+    with ScriptedServer(ScriptedResponse(407)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://person:secret%40@127.0.0.1:{proxy.port}")
         send("https://service.example/v1.0")
 
@@ -100,7 +100,7 @@ def test_the_proxy_gets_its_own_password_and_no_token(monkeypatch):
         assert "x-auth-token" not in received.headers
 
 
-NO_TUNNEL = {"refuses": Answer(403), "closes": DropRead(), "hangs": Hang(), "no HTTP": Raw(b"SSH-2.0\r\n")}
+NO_TUNNEL = {"refuses": ScriptedResponse(403), "closes": DropRead(), "hangs": Hang(), "no HTTP": Raw(b"SSH-2.0\r\n")}
 
 
 @pytest.mark.parametrize("step", NO_TUNNEL.values(), ids=NO_TUNNEL)
@@ -124,7 +124,7 @@ def test_bulk_calls_do_not_use_netrc(monkeypatch, tmp_path):
 
 
 def test_a_put_whose_connection_breaks_is_sent_once(bulk_requests):
-    updated = Answer(200, {"offer_state": {"offer_state_id": 7, "member_id": 1009}})
+    updated = ScriptedResponse(200, {"offer_state": {"offer_state_id": 7, "member_id": 1009}})
     rows = [Row(position, {"member_id": 1009, "offerstate_id": 7, "value": position}) for position in (0, 1)]
     with ScriptedServer(updated, DropRead()) as service:  # a third request would be outside the script
         report = send(service.base_url, rows, "update")

@@ -118,7 +118,7 @@ def test_no_log_shows_a_secret(connect, caplog):
 
 
 def test_no_repr_contains_a_secret(connect):
-    with ScriptedServer(Answer(204, headers={"X-Auth-Token": TOKEN})) as server:
+    with ScriptedServer(ScriptedResponse(204, headers={"X-Auth-Token": TOKEN})) as server:
         transport = connect(server, identity=IDENTITY, key=KEY)
         shown = [repr(transport.tokens.current()), repr(transport), repr(transport._settings), repr(transport.tokens),
                  repr(vars(transport.tokens))]  # fmt: skip

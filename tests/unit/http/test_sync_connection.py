@@ -164,7 +164,7 @@ def test_loopback_is_reached_without_a_proxy(connect, monkeypatch):
 
 
 def test_a_refusal_by_the_proxy_means_not_sent(monkeypatch, clock):
-    with ScriptedServer(Answer(403, framed=False)) as proxy:
+    with ScriptedServer(ScriptedResponse(403, framed=False)) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         transport = SyncClient(Settings.make("staging", token="given-token"), policy=ONCE, clock=clock.as_clock())
         with pytest.raises(ConnectionFailed, match="proxy refused the connection"):
@@ -188,7 +188,9 @@ def test_calls_share_one_connection(connect):
 
 
 def test_a_void_with_an_empty_response_keeps_the_connection(connect):
-    with ScriptedServer(Answer(200), Answer(204, framed=True), Answer(404, {"error": "no"}), FOUND) as server:
+    with ScriptedServer(
+        ScriptedResponse(200), ScriptedResponse(204, framed=True), ScriptedResponse(404, {"error": "no"}), FOUND
+    ) as server:
         transport = connect(server)
         transport.call(VOID, member_id=2, offerstate_id=7)
         transport.call(VOID, member_id=2, offerstate_id=7)
@@ -273,13 +275,13 @@ def test_a_compression_bomb_is_refused(connect):
 
 
 def test_compressed_responses_are_read(connect):
-    packed = Answer(200, gzip.compress(FOUND.bytes()), {"Content-Encoding": "gzip"})
+    packed = ScriptedResponse(200, gzip.compress(FOUND.bytes()), {"Content-Encoding": "gzip"})
     with ScriptedServer(packed) as server:
         assert connect(server).call(GET, member_id=2, offerstate_id=7).parsed == [STATE]
 
 
 def test_the_status_of_an_error_counts_if_its_body_is_unreadable(connect):
-    broken = Answer(404, b"no gzip", {"Content-Encoding": "gzip"})
+    broken = ScriptedResponse(404, b"no gzip", {"Content-Encoding": "gzip"})
     with ScriptedServer(broken) as server, pytest.raises(ApiError, match=r"404 on POST .*: not found"):
         connect(server).call(ISSUE, **VALUES["issue_offer"])
 

@@ -119,7 +119,10 @@ def test_another_error_of_authentication_keeps_its_status(connect):
         get(connect(server, **CREDENTIALS))
 
 
-@pytest.mark.parametrize("fault", [Answer(500), Answer(503, headers={"Retry-After": "1"}), Answer(429), DropRead()])
+@pytest.mark.parametrize(
+    "fault",
+    [ScriptedResponse(500), ScriptedResponse(503, headers={"Retry-After": "1"}), ScriptedResponse(429), DropRead()],
+)
 def test_authentication_is_retried(fault, connect):
     with ScriptedServer(fault, token("one"), FOUND) as server:
         get(connect(server, **CREDENTIALS))
@@ -134,7 +137,7 @@ def test_authentication_is_retried(fault, connect):
 )  # fmt: skip
 def test_a_response_without_a_valid_token_is_refused(headers, connect):
     with (
-        ScriptedServer(Answer(204, headers=headers)) as server,
+        ScriptedServer(ScriptedResponse(204, headers=headers)) as server,
         pytest.raises(UnreadableAnswer, match="no valid token"),
     ):
         get(connect(server, **CREDENTIALS))
@@ -142,7 +145,7 @@ def test_a_response_without_a_valid_token_is_refused(headers, connect):
 
 @pytest.mark.parametrize("status", [200, 201])
 def test_a_token_with_status_200_or_201_is_accepted(status, connect):
-    with ScriptedServer(Answer(status, headers={"X-Auth-Token": "one"}), FOUND) as server:
+    with ScriptedServer(ScriptedResponse(status, headers={"X-Auth-Token": "one"}), FOUND) as server:
         get(connect(server, **CREDENTIALS))
 
         assert tokens_sent(server) == ["one"]
@@ -162,7 +165,7 @@ def test_a_token_is_renewed_an_hour_before_it_expires(connect, clock):
 
 
 def test_the_old_token_stays_in_use_if_an_early_renewal_fails(connect, clock):
-    with ScriptedServer(token("one"), FOUND, *[Answer(500)] * 5, FOUND, FOUND, token("two"), FOUND) as server:
+    with ScriptedServer(token("one"), FOUND, *[ScriptedResponse(500)] * 5, FOUND, FOUND, token("two"), FOUND) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
         clock.now += RENEWED_AFTER_S
@@ -175,7 +178,7 @@ def test_the_old_token_stays_in_use_if_an_early_renewal_fails(connect, clock):
 
 
 def test_a_failed_renewal_of_an_expired_token_is_an_error(connect, clock):
-    with ScriptedServer(token("one"), FOUND, *[Answer(500)] * 5) as server:
+    with ScriptedServer(token("one"), FOUND, *[ScriptedResponse(500)] * 5) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
         clock.now += TOKEN_LIFETIME_S
@@ -185,7 +188,7 @@ def test_a_failed_renewal_of_an_expired_token_is_an_error(connect, clock):
 
 
 def test_wrong_credentials_in_an_early_renewal_are_an_error(connect, clock):
-    with ScriptedServer(token("one"), FOUND, Answer(401)) as server:
+    with ScriptedServer(token("one"), FOUND, ScriptedResponse(401)) as server:
         transport = connect(server, **CREDENTIALS)
         get(transport)
         clock.now += RENEWED_AFTER_S
