@@ -38,6 +38,8 @@ class Operation:
         The outcome of a successful row.
     columns : tuple of str
         The columns that are sent besides the ids.
+    issues : bool
+        Whether rows create new offer states, which are found by their reference.
     """
 
     name: str
@@ -45,11 +47,7 @@ class Operation:
     by_identifier: Endpoint | None
     done: str
     columns: tuple[str, ...]
-
-    @property
-    def issues(self) -> bool:
-        """Whether rows create new offer states, which are found by their reference."""
-        return self.name == "issue"
+    issues: bool = False
 
     def endpoint_for(self, sent: Mapping[str, Any]) -> Endpoint:
         """Return the endpoint that a row is sent to."""
@@ -66,6 +64,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
             ENDPOINTS["issue_offer"],
             "issued",
             ("external_ref_id", "activates_at", "expires_at"),
+            issues=True,
         ),
         Operation("void", ENDPOINTS["void_offer_state"], ENDPOINTS["void_offer_state_by_identifier"], "voided", ()),
         Operation("update", ENDPOINTS["update_offer_state"], None, "updated", CHANGE_COLUMNS),

@@ -242,7 +242,9 @@ class FrameBuilder:
     def _texts(self, name: str, cells: Sequence[Any], unread: UnreadValues, rows: int) -> NDArray[Any]:
         shared = self._shared[name]
         known = shared.known(cells, rows)
-        return object_array(shared.of(texts_of(cells, unread)), rows) if known is None else known
+        if known is not None:
+            return known
+        return np.fromiter(shared.of(texts_of(cells, unread)), dtype=object, count=rows)
 
     def _new_field(self, name: str, cells: Sequence[Any], unread: dict[str, UnreadValues]) -> Sequence[Any]:
         """Return the cells of a field that no table lists, without values that are nested too deeply."""

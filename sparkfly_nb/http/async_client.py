@@ -52,11 +52,6 @@ class AsyncResponse(NamedTuple):
     body: bytes
     retry_after_s: float | None
 
-    @property
-    def has_retry_after(self) -> bool:
-        """Whether the response has a Retry-After header that can be read."""
-        return self.retry_after_s is not None
-
 
 @dataclass(frozen=True, slots=True)
 class AsyncClientConfig:
@@ -128,7 +123,8 @@ class AsyncClient:
             )
             content = await (response.read() if isinstance(response, BufferedResponse) else read_and_close(response))
             body = recordable(request.method, response.status, content, self._token)
-            retry_after_s = parse_retry_after(response.headers.get("Retry-After"), time.time())
+            retry_after = response.headers.get("Retry-After")
+            retry_after_s = None if retry_after is None else parse_retry_after(retry_after, time.time())
             return AsyncResponse(response.status, body, retry_after_s)
         except BaseException as error:
             failure = self._failure(error, task, progress)
