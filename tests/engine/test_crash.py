@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import random
-import signal
-import threading
 from collections import Counter
 
 import pytest
 from bulk_world import CAMPAIGN, Issuer, assert_true, members
-
-from sparkfly_nb.bulk.interruptible import run_interruptibly
 
 WORKERS = {
     "one": {},
@@ -123,37 +119,3 @@ def test_interrupt_ends_the_wait_for_a_hanging_service(world, tmp_path):
         assert recorded.outcome.value_counts()["unknown"] >= 8
         result = session.issue_many(members(ids), CAMPAIGN, **world.calm)
     assert_each_once(result, world, 100)
-
-
-def test_interrupt_before_the_work_starts_prevents_it(monkeypatch):
-    """Python may already have created the thread, which would then start after the call has ended."""
-    threads, done = [], []
-
-    def interrupted(thread):
-        threads.append(thread)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(threading.Thread, "start", interrupted)
-    ended = run_interruptibly(
-        lambda: done.append(1), "work", lambda: done.append("interrupted"), poll=lambda: None, poll_s=0.01
-    )
-    threads[0].run()
-    assert done == []
-    assert ended.interrupted
-    with pytest.raises(KeyboardInterrupt):
-        ended.result()
-
-
-def test_interrupt_is_forwarded_and_the_work_is_awaited():
-    interrupted = threading.Event()
-
-    def work():
-        assert interrupted.wait(10)
-        return "all of it"
-
-    signals = iter([signal.SIGINT])
-    ended = run_interruptibly(
-        work, "work", interrupted.set, poll=lambda: [signal.raise_signal(number) for number in signals], poll_s=0.01
-    )
-    assert ended.interrupted
-    assert ended.result() == "all of it"
