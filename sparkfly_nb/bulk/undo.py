@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from ..frames.lifecycle import lifecycle_of
-from .engine.reconcile import TIMES, shows
+from .engine.reconcile import TIMES, is_out_of_range, shows
 from .engine.runner import Runner
 from .records import Outcome, PlannedRow, Row, RowEvidence
 from .result_frames import result_frame
@@ -158,7 +158,7 @@ def verdict_before_voiding(  # noqa: PLR0911 - a list of cases, each ends it
     if lifecycle == "redeemed":
         return _kept(position, "it was redeemed")
     if value := state.get("value"):
-        if type(value) is not int:
+        if type(value) is not int or is_out_of_range(value):
             return _unread(evidence, f"its value is {str(value)[:40]}")
         return _kept(position, f"it was used in part: its value is {value}")
     for name in sorted(TIMES):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-import browser
+import jupyter_browser as browser
 import nbformat
 import pytest
 from paths import ROOT
@@ -33,7 +33,7 @@ NOTEBOOKS = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _there_is_a_browser():
     missing = browser.why_not()
     if missing is not None and browser.REQUIRED:
@@ -42,13 +42,13 @@ def _there_is_a_browser():
         pytest.skip(f"no tests in a browser: {missing}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service():
     with SandboxProcess.start(members=80) as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def session(service):
     with Session(
         "sandbox", base_url=service.base_url, identity=service.identity.reveal(), key=service.key.reveal()
@@ -56,13 +56,13 @@ def session(service):
         yield connected
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fresh(service):
     """Members that no other test uses."""
     return iter(service.members())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("served")
     shutil.copy(ROOT / "notebooks" / "05_forms.ipynb", folder)
@@ -71,7 +71,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers(folder, service):
     variables = {
         "SPARKFLY_ENVIRONMENT": "sandbox",
@@ -87,13 +87,13 @@ def servers(folder, service):
         lab.begin_to_stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chrome():
     with browser.opened_browser() as opened:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def opened(chrome, servers):
     """Open a notebook once per server: ``opened("lab", "console")``."""
     pages = {}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import browser
+import jupyter_browser as browser
 import pytest
-from browser import form_on, photograph
+from jupyter_browser import form_on, photograph
 
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.forms.review import EFFECTS

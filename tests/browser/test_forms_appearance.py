@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import browser
+import jupyter_browser as browser
 import pytest
-from browser import form_on, photograph
+from jupyter_browser import form_on, photograph
 
 from sparkfly_nb import forms
 from sparkfly_nb.api.endpoints import ENDPOINTS

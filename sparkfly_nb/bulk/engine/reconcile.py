@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...frames.lifecycle import lifecycle_of
 from ...frames.scalars import as_time
+from ...schema import INT64_MAX, INT64_MIN
 from ..records import Outcome, Row, RowEvidence, done_outcome
 
 if TYPE_CHECKING:
     from ..operations import Operation
 
-__all__ = ["MAX_RESENDS", "TIMES", "Proof", "mismatch_of", "prove", "shows"]
+__all__ = ["MAX_RESENDS", "TIMES", "Proof", "is_out_of_range", "mismatch_of", "prove", "shows"]
 
 #: How often a row that did not happen, as the service confirmed, is sent again.
 MAX_RESENDS: Final = 3
@@ -75,7 +76,13 @@ def shows(state: dict[str, Any], name: str, requested: Any) -> bool | None:
             return None
     if requested == found:
         return True
-    return False if type(requested) is type(found) else None
+    # A value that the field cannot have does not show that the change did not happen.
+    return False if type(requested) is type(found) and not is_out_of_range(found) else None
+
+
+def is_out_of_range(value: object) -> bool:
+    """Return whether a value is a whole number that no field of the service can have."""
+    return type(value) is int and not INT64_MIN <= value <= INT64_MAX
 
 
 def mismatch_of(row: Row, recorded: dict[str, Any], evidence: RowEvidence) -> str | None:

@@ -1,0 +1,1 @@
+"""Tests in Chromium. A package, so that its browser is closed when its last test has ended."""
