@@ -7,12 +7,13 @@ import pickle
 import orjson
 import pandas as pd
 import pytest
-from any_column import BAD, BERLIN, MISSING, columns_of, iso_of
+from any_column import BAD, BERLIN, MISSING, columns_of
 from any_frame import Drawn, fingerprint, frames
 from any_plan import ADDRESS, CALLS, FLAGS, NUMBERS, TEXTS, TIMES, expected_problems, fields, plan_of, sent
 from depth import examples
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
+from time_writers import iso_of
 
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.plan.plan import make_plan, reference_of, report_of

@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-from any_column import BAD, MISSING, columns_of, number_writers, numbers_among
+from any_column import BAD, MISSING, columns_of
 from any_frame import Drawn, fingerprint, frames
 from any_plan import TEXTS, expected_problems
 from bulk_world import World
+from column_writers import number_writers, numbers_among
 from depth import examples
 from hypothesis import assume, event, given
 from hypothesis import strategies as st

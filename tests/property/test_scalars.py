@@ -8,25 +8,16 @@ import datetime as dt
 import orjson
 import pandas as pd
 import pytest
-from any_column import (
-    BAD,
-    BERLIN,
-    MISSING,
-    NO_VALUES,
-    columns_of,
-    flag_writers,
-    number_writers,
-    numbers_among,
-    text_writers,
-    time_writers,
-)
+from any_column import BAD, BERLIN, MISSING, NO_VALUES, columns_of
 from any_frame import frames
 from audit_world import World, assert_same, state
+from column_writers import flag_writers, number_writers, numbers_among, text_writers
 from depth import examples
 from hypothesis import assume, event, given
 from hypothesis import strategies as st
 from scripted_server import VALUES
 from spreadsheet import RUNS, rows_as_a_spreadsheet_reads_them
+from time_writers import time_writers
 
 from sparkfly_nb.api.endpoints import ENDPOINTS
 from sparkfly_nb.api.inputs import build

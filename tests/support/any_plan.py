@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
-from any_column import BAD, BERLIN, MISSING, flag_writers, number_writers, text_writers, time_writers
+from any_column import BAD, BERLIN, MISSING
+from column_writers import flag_writers, number_writers, text_writers
+from time_writers import time_writers
 
 from sparkfly_nb.bulk.operations import OPERATIONS
 from sparkfly_nb.bulk.plan.plan import make_plan
