@@ -1,4 +1,4 @@
-"""A listing is the whole or an error; a part is never passed off as the whole."""
+"""A listing is complete or raises an error. It never returns a part of the entries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def page_of(ids, *, total=None, per_page=None, page=None):
 
 
 def read_all(listing, serve, limit=1000):
-    """Drive a listing the way both senders do; `serve` answers a query."""
+    """Drive a listing the way both senders do. `serve` returns the page for a query."""
     kept = []
     for _ in range(limit):
         query = listing.next_query()
@@ -46,7 +46,7 @@ def server_of(ids, *, cap=50, counts=True, echo_cap=True):
     return serve
 
 
-def test_entries_that_cannot_be_told_apart_are_an_error_of_ours():
+def test_listing_rejects_entries_nested_too_deeply_to_compare():
     nested: list = []
     for _ in range(1000):
         nested = [nested]
@@ -55,11 +55,11 @@ def test_entries_that_cannot_be_told_apart_are_an_error_of_ours():
         Listing("x").take(ListingPage([{"offer_state_id": None, "custom_data": nested}], 1, 50, 1, 1))
 
 
-def test_the_first_query_asks_for_as_much_as_possible():
+def test_first_query_requests_the_largest_page():
     assert Listing("x").next_query() == {"page": 1, "per_page": PAGE_ROWS}
 
 
-def test_one_page_with_everything_ends_the_listing():
+def test_listing_ends_after_one_complete_page():
     assert read_all(Listing("x"), server_of([7, 8, 9], cap=5000)) == [7, 8, 9]
 
 
@@ -73,97 +73,97 @@ def test_an_empty_listing_is_complete():
     counts=st.booleans(),
     echo_cap=st.booleans(),
 )
-def test_every_entry_comes_once_and_in_order_whatever_page_size_the_service_uses(count, cap, counts, echo_cap):
+def test_entries_arrive_once_and_in_order_for_every_page_size(count, cap, counts, echo_cap):
     ids = list(range(1, count + 1))
 
     assert read_all(Listing("x"), server_of(ids, cap=cap, counts=counts, echo_cap=echo_cap)) == ids
 
 
-def test_the_page_size_that_the_service_really_uses_is_followed():
+def test_listing_adopts_the_page_size_of_the_service():
     listing = Listing("x")
     listing.take(page_of(range(50), total=120, per_page=50))
 
     assert listing.next_query() == {"page": 2, "per_page": 50}
 
 
-def test_a_service_that_ignores_page_is_found_out():
+def test_listing_fails_if_the_service_ignores_page():
     with pytest.raises(IncompleteListing, match="page 2 repeats"):
         read_all(Listing("x"), lambda _query: page_of(range(50), total=120, per_page=50))
 
 
-def test_a_service_that_ignores_page_and_counts_nothing_is_found_out():
+def test_listing_fails_if_the_service_ignores_page_and_sends_no_counts():
     with pytest.raises(IncompleteListing, match="page 2 repeats"):
         read_all(Listing("x"), lambda _query: page_of(range(20)))
 
 
-def test_the_same_id_as_number_and_as_text_is_a_repetition():
+def test_same_id_as_number_and_as_text_counts_as_repeated():
     pages = {1: page_of([7, 8]), 2: page_of(["7", "8"])}
 
     with pytest.raises(IncompleteListing, match="repeats"):
         read_all(Listing("x"), lambda query: pages[query["page"]])
 
 
-def test_entries_without_an_id_do_not_make_a_listing_endless():
+def test_repeated_entries_without_an_id_end_the_listing():
     with pytest.raises(IncompleteListing, match="repeats"):
         read_all(Listing("x"), lambda _query: ListingPage([{"status": "incomplete"}], None, None, None, None))
 
 
-def test_one_id_twice_on_a_page_is_refused():
+def test_listing_rejects_an_id_that_repeats_on_a_page():
     with pytest.raises(IncompleteListing, match="page 1 repeats"):
         read_all(Listing("x"), lambda _query: page_of([7, 7], total=2))
 
 
-def test_an_empty_page_before_the_count_is_reached_is_refused():
+def test_listing_rejects_an_empty_page_before_the_total():
     pages = {1: page_of(range(50), total=120, per_page=50), 2: page_of([], total=120, per_page=50)}
 
     with pytest.raises(IncompleteListing, match="page 2 is empty after 50 of 120"):
         read_all(Listing("x"), lambda query: pages[query["page"]])
 
 
-def test_more_entries_than_counted_are_refused():
+def test_listing_rejects_more_entries_than_the_total():
     with pytest.raises(IncompleteListing, match="3 entries arrived, more than the 2"):
         read_all(Listing("x"), lambda _query: page_of([1, 2, 3], total=2))
 
 
-def test_a_negative_count_is_refused():
+def test_listing_rejects_a_negative_total():
     with pytest.raises(IncompleteListing):
         read_all(Listing("x"), lambda _query: page_of([], total=-1))
 
 
-def test_a_short_page_in_the_middle_is_followed_to_the_end():
+def test_listing_continues_after_a_short_page():
     pages = {1: page_of(range(30), total=60, per_page=50), 2: page_of(range(50, 80), total=60, per_page=50)}
 
     assert read_all(Listing("x"), lambda query: pages[query["page"]]) == [*range(30), *range(50, 80)]
 
 
-def grows_while_read(times):
-    """A server whose listing gets one entry more in front after each of the first `times` second pages."""
+def growing_server(times):
+    """Serve a listing that gains an entry at its front before each of the first `times` second pages."""
     ids = list(range(100))
-    grown = []
+    added = []
 
     def serve(query):
-        if query["page"] == 2 and len(grown) < times:
-            grown.append(1000 + len(grown))
-            ids.insert(0, grown[-1])
+        if query["page"] == 2 and len(added) < times:
+            added.append(1000 + len(added))
+            ids.insert(0, added[-1])
         return server_of(ids)(query)
 
     return serve, ids
 
 
-def test_a_listing_that_changes_while_it_is_read_is_read_again():
-    serve, ids = grows_while_read(RESTARTS)
+def test_listing_restarts_if_the_total_changes():
+    serve, ids = growing_server(RESTARTS)
 
     assert read_all(Listing("x"), serve) == ids
 
 
-def test_a_listing_that_keeps_changing_is_given_up():
-    serve, _ids = grows_while_read(RESTARTS + 1)
+def test_listing_fails_if_the_total_keeps_changing():
+    serve, _ids = growing_server(RESTARTS + 1)
 
     with pytest.raises(IncompleteListing, match="counts changed"):
         read_all(Listing("x"), serve)
 
 
-def test_entries_that_move_while_the_count_stays_are_read_again():
+def test_listing_restarts_if_entries_move_between_pages():
     first = {1: page_of(range(50), total=100, per_page=50), 2: page_of(range(49, 99), total=100, per_page=50)}
     then = server_of(list(range(100)))
     calls = []
@@ -175,14 +175,14 @@ def test_entries_that_move_while_the_count_stays_are_read_again():
     assert read_all(Listing("x"), serve) == list(range(100))
 
 
-def test_a_page_size_that_changes_on_the_way_is_a_change():
+def test_listing_restarts_if_the_page_size_changes():
     listing = Listing("x")
     listing.take(page_of(range(50), total=120, per_page=50))
 
     assert listing.take(page_of(range(50, 70), total=120, per_page=20)) == ([], True)
 
 
-def test_a_restart_says_to_drop_what_came_before_and_begins_at_page_one():
+def test_restart_drops_earlier_entries_and_begins_at_page_one():
     listing = Listing("x")
     listing.take(page_of(range(50), total=120, per_page=50))
 
@@ -199,7 +199,7 @@ ANY_PAGE = st.builds(
 
 
 @given(st.lists(ANY_PAGE, min_size=1, max_size=9))
-def test_whatever_a_service_answers_a_finished_listing_holds_each_entry_once_and_as_many_as_counted(pages):
+def test_finished_listing_has_each_entry_once_and_matches_the_total(pages):
     listing, kept, counted = Listing("x"), [], set()
 
     try:
@@ -219,7 +219,7 @@ def test_whatever_a_service_answers_a_finished_listing_holds_each_entry_once_and
     assert listing.next_query() is not None or counted in (set(), {len(kept)})
 
 
-def test_the_error_says_what_was_listed_and_pickles():
+def test_incomplete_listing_names_its_subject_and_pickles():
     with pytest.raises(IncompleteListing) as caught:
         read_all(Listing("the offer states of member 1009"), lambda _query: page_of([1, 2, 3], total=2))
 

@@ -1,4 +1,4 @@
-"""Pauses between attempts: jittered, growing, limited, and never shorter than the service asks."""
+"""Delays between attempts grow, vary, have a limit, and are never shorter than `Retry-After`."""
 
 from __future__ import annotations
 
@@ -30,53 +30,53 @@ NOW = 1_800_000_000.0
         (formatdate(NOW + 12), 12.0),
     ],
 )
-def test_retry_after_is_read_as_seconds_or_as_a_date(header, seconds):
+def test_parse_retry_after_reads_seconds_and_dates(header, seconds):
     assert parse_retry_after(header, NOW) == seconds
 
 
 @pytest.mark.parametrize(
     "header", [None, "", " ", "-5", "soon", "1e3", "inf", "nan", "9" * 400, "Mon, 99 Foo 2026", "٣", "1,2", "\x00"]
 )
-def test_a_retry_after_that_means_nothing_counts_as_none(header):
+def test_parse_retry_after_returns_none_for_invalid_headers(header):
     assert parse_retry_after(header, NOW) is None
 
 
 @given(st.text(max_size=60))
-def test_no_retry_after_breaks_the_reader(header):
-    wait_s = parse_retry_after(header, NOW)
+def test_parse_retry_after_accepts_any_text(header):
+    delay_s = parse_retry_after(header, NOW)
 
-    assert wait_s is None or 0 <= wait_s <= RETRY_AFTER_CAP_S
+    assert delay_s is None or 0 <= delay_s <= RETRY_AFTER_CAP_S
 
 
 @given(attempts=st.integers(1, 4), chance=st.floats(0, 1))
-def test_a_pause_lies_between_half_and_all_of_the_doubled_base(attempts, chance):
-    pause_s = RetryPolicy(attempts=5, base_delay=1, max_delay=100).delay_s(attempts, 0, chance=chance)
+def test_delay_is_between_half_and_all_of_the_doubled_base(attempts, chance):
+    delay_s = RetryPolicy(attempts=5, base_delay=1, max_delay=100).delay_s(attempts, 0, chance=chance)
 
-    assert 2 ** (attempts - 1) / 2 <= pause_s <= 2 ** (attempts - 1)
+    assert 2 ** (attempts - 1) / 2 <= delay_s <= 2 ** (attempts - 1)
 
 
-def test_pauses_stop_growing_at_the_cap():
+def test_delay_stops_growing_at_max_delay():
     assert RetryPolicy(attempts=2000, max_delay=3).delay_s(1500, 0, chance=1) == 3
 
 
 @given(retry_after_s=st.floats(0, 60), chance=st.floats(0, 1))
-def test_what_the_service_asks_for_is_never_undercut(retry_after_s, chance):
+def test_delay_is_never_shorter_than_retry_after(retry_after_s, chance):
     assert RetryPolicy().delay_s(1, 0, retry_after_s, chance=chance) >= retry_after_s
 
 
-def test_there_is_no_attempt_beyond_the_number_allowed():
+def test_delay_is_none_after_the_last_attempt():
     policy = RetryPolicy(attempts=3)
 
     assert policy.delay_s(2, 0) is not None
     assert policy.delay_s(3, 0) is None
 
 
-def test_there_is_no_attempt_beyond_the_time_allowed():
+def test_delay_is_none_beyond_total_time():
     policy = RetryPolicy(total_time=10)
 
     assert policy.delay_s(1, 9, 2) is None
     assert policy.delay_s(1, 9, 0.5, chance=0) == 0.5
 
 
-def test_pauses_differ_by_chance():
+def test_delays_are_random():
     assert len({RetryPolicy().delay_s(3, 0) for _ in range(20)}) > 1
