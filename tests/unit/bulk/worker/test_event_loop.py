@@ -1,4 +1,4 @@
-"""The collector looks less often while a shard is sent, and as before when it is over."""
+"""The garbage collector runs less often while a shard is sent, and as before afterwards."""
 
 import gc
 
@@ -19,12 +19,12 @@ async def threshold():
     return gc.get_threshold()[0]
 
 
-def test_python_collects_less_often_while_a_shard_is_sent_and_as_before_after_it():
+def test_garbage_collection_is_rarer_while_a_shard_is_sent():
     assert run_in_own_loop(threshold, lambda: None) == NEW_OBJECTS
     assert gc.get_threshold() == (700, 10, 10)
 
 
-def test_the_last_of_the_shards_that_run_at_once_puts_it_back():
+def test_last_of_several_shards_restores_the_threshold():
     with fewer_collections():
         with fewer_collections():
             pass
@@ -33,14 +33,14 @@ def test_the_last_of_the_shards_that_run_at_once_puts_it_back():
 
 
 @pytest.mark.parametrize("own", [0, NEW_OBJECTS * 2])
-def test_a_threshold_of_ones_own_is_left_alone(own):
+def test_threshold_that_the_user_set_is_not_changed(own):
     gc.set_threshold(own, 10, 10)
     with fewer_collections():
         assert gc.get_threshold()[0] == own
     assert gc.get_threshold()[0] == own
 
 
-def test_a_threshold_that_is_set_in_between_stays():
+def test_threshold_that_is_set_meanwhile_is_kept():
     with fewer_collections():
         gc.set_threshold(5_000, 10, 10)
     assert gc.get_threshold()[0] == 5_000
