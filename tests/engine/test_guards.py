@@ -197,7 +197,7 @@ def test_rate_applies_across_shards_and_readbacks(tmp_path):
 
 @pytest.fixture
 def short_shards(monkeypatch):
-    """Let workers return their unsent rows after 0.05 seconds instead of five."""
+    """Make workers return their unsent rows after 0.05 seconds instead of five."""
     from sparkfly_nb.bulk.engine import runner
 
     job = runner.SendJob

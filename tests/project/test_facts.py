@@ -21,11 +21,11 @@ PACKAGE = ROOT / "sparkfly_nb"
 def tracked_files():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False, text=True)
     if listed.returncode:
-        pytest.skip("this is no git checkout")
+        pytest.skip("this is not a git checkout")
     return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
-# ---- one truth per fact ----------------------------------------------------------------------------------------------
+# ---- facts in several files ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_environment_yml_has_every_dependency_with_its_lower_bound(project, envi
     assert {name: listed.get(name, ("absent",))[0] for name in needed} == needed
 
 
-def test_environment_yml_names_nothing_that_pyproject_does_not(project, environment):
+def test_environment_yml_lists_only_dependencies_of_pyproject(project, environment):
     extras = [line for lines in project["optional-dependencies"].values() for line in lines]
     known = requirements([*project["dependencies"], *extras])
     listed = requirements(
@@ -56,18 +56,18 @@ def test_environment_yml_names_nothing_that_pyproject_does_not(project, environm
     assert {name: bound for name, (bound, _) in listed.items()} == known_bounds
 
 
-def test_environment_yml_asks_for_the_same_python(project, environment):
+def test_environment_yml_requires_the_same_python_version(project, environment):
     assert f"python{project['requires-python']}" in environment
 
 
-def test_every_dependency_names_the_oldest_version_that_make_compat_then_installs():
+def test_every_dependency_has_the_lower_bound_that_make_compat_installs():
     pinned = lower_bounds.constraints()
 
     assert len(pinned) == len({re.split(r"[\[>;]", line)[0] for line in lower_bounds.promised()})
     assert all(re.fullmatch(r"[a-z0-9_.-]+==[0-9.]+(; .+)?", line) for line in pinned), pinned
 
 
-def test_the_readme_lists_the_eleven_operations_as_they_are():
+def test_readme_lists_the_eleven_operations():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 
     rows = re.findall(r"^\| `(\w+)` \| `(GET|POST|PUT) ([^`]+)` \| `(\w+)` \|", readme, re.MULTILINE)
@@ -75,10 +75,10 @@ def test_the_readme_lists_the_eleven_operations_as_they_are():
     assert rows == [(each.name, each.method, each.path, each.operation) for each in ENDPOINTS.values()]
 
 
-# ---- nothing leaks ---------------------------------------------------------------------------------------------------
+# ---- private names ---------------------------------------------------------------------------------------------------
 
-# A letter of each stands in brackets, so that this file does not hold what it looks for.
-FOREIGN = re.compile(
+# One letter of each is in brackets, so that this file does not match the pattern.
+PRIVATE = re.compile(
     r"/hom[e]/\w|/User[s]/\w|/roo[t]/|(?<![\w.])/wor[k]/|/op[t]/(pypi|wheels)|[A-Z]:\\User[s]"
     r"|extra-index-ur[l]|find-link[s]|pythonhosted\.or[g]|pypi\.or[g]|artifactor[y]",
     re.IGNORECASE,
@@ -91,8 +91,8 @@ def test_no_tracked_file_names_a_machine_or_a_registry():
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            continue  # a picture
-        hits = sorted({match[0] for match in FOREIGN.finditer(text)})
+            continue  # an image
+        hits = sorted({match[0] for match in PRIVATE.finditer(text)})
         if hits:
             found[path.relative_to(ROOT).as_posix()] = hits
 
@@ -100,7 +100,7 @@ def test_no_tracked_file_names_a_machine_or_a_registry():
 
 
 def test_checkout_that_is_not_installed_has_an_unknown_version(monkeypatch):
-    monkeypatch.setattr(sys, "path", [])  # nothing is installed here
+    monkeypatch.setattr(sys, "path", [])  # no package can be found
     names = runpy.run_path(PACKAGE / "version.py")
     assert names["__version__"] == "0+unknown"
     assert names["USER_AGENT"] == "sparkfly-nb/0+unknown"

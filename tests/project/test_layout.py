@@ -1,4 +1,4 @@
-"""The project keeps its own rules: imports go one way, names are explained, facts stand once, nothing leaks."""
+"""Modules import in one direction, stay short, and document their public names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import sparkfly_nb
 
 PACKAGE = ROOT / "sparkfly_nb"
 
-#: From the bottom up: a part imports from its own layer and from those below.
+#: From the bottom up. A part imports from its own layer and from those below.
 LAYERS = (
     {"errors", "version"},
     {"schema", "settings", "files"},
@@ -31,7 +31,7 @@ LAYERS = (
     {"__init__"},
     {"forms", "demo", "__main__"},
 )
-#: The same within `bulk`, whose modules stand in folders or directly in it.
+#: The same within `bulk`, whose modules are in folders or directly in it.
 BULK_LAYERS = (
     {"operations", "options", "interruptible"},
     {"records"},
@@ -43,15 +43,15 @@ BULK_LAYERS = (
     {"listing", "undo"},
     {"runs"},
 )
-#: The only upward import: ``session.forms()`` loads the widgets when somebody asks for them.
+#: The only upward import. ``session.forms()`` loads the widgets when it is called.
 LAZY_UPWARD = {("session", "forms")}
-#: The sandbox stands apart. Only the Session starts it, and it knows the service, not the client.
+#: The sandbox is separate. Only the Session starts it, and it imports the description of the service, not the client.
 SANDBOX_MAY_IMPORT = {"errors", "schema", "settings", "files", "api", "sandbox"}
 MAY_IMPORT_SANDBOX = {"session", "sandbox"}
 FILES_AT_ROOT = 10
 FILES_IN_BULK = 12
 LINES_PER_MODULE = 400
-#: Modules under 60 lines, and why each stands alone.
+#: Modules under 60 lines, and the reason for each.
 SHORT_MODULES = {
     "version": "imported by everything, imports nothing",
     "api.readback": "one concept, used by errors of single calls and by forms",
@@ -70,7 +70,7 @@ SHORT_MODULES = {
 }
 
 
-# ---- where things are ------------------------------------------------------------------------------------------------
+# ---- reading modules -------------------------------------------------------------------------------------------------
 
 
 def module_files():
@@ -78,7 +78,7 @@ def module_files():
 
 
 def module_name(path):
-    """Give a module's dotted name within the package; a package is its __init__."""
+    """Return a module's dotted name within the package. A package is its ``__init__``."""
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
@@ -95,7 +95,7 @@ def is_for_types_only(node):
 
 
 def imports_below(node, *, in_functions, for_types):
-    """Find imports below a node; those in functions and those for types only where they are asked for."""
+    """Yield the imports below a node, with those in functions and those for types only on request."""
     for child in ast.iter_child_nodes(node):
         if is_for_types_only(child) and not for_types:
             continue
@@ -106,7 +106,7 @@ def imports_below(node, *, in_functions, for_types):
 
 
 def targets_of(statement, importer):
-    """Name the modules of the package that an import statement imports."""
+    """Yield the modules of the package that an import statement imports."""
     if isinstance(statement, ast.Import):
         bases = [(alias.name.split(".")[1:], ()) for alias in statement.names if is_ours(alias.name)]
     elif statement.level:
@@ -143,7 +143,7 @@ def part_of(module):
 
 
 def upward_imports(layers, modules, name_of):
-    """List the imports from a lower layer to a higher one; `name_of` returns the part that a module belongs to."""
+    """Return the imports from a lower layer to a higher one. `name_of` returns the part that a module belongs to."""
     rank = {part: number for number, layer in enumerate(layers) for part in layer}
     return [
         (importer, target)
@@ -166,7 +166,7 @@ CLIENT_MODULES = {name for name in MODULES if part_of(name) != "sandbox" and not
 BULK_MODULES = {name for name in CLIENT_MODULES if part_of(name) == "bulk"}
 
 
-def test_every_module_has_its_place_in_the_layers():
+def test_every_module_belongs_to_a_layer():
     assert {part_of(name) for name in CLIENT_MODULES} == set().union(*LAYERS)
     assert {bulk_part_of(name) for name in BULK_MODULES} == set().union(*BULK_LAYERS)
 
@@ -185,14 +185,14 @@ def test_imports_within_bulk_point_down_the_layers():
     assert upward_imports(BULK_LAYERS, BULK_MODULES, bulk_part_of) == []
 
 
-def test_session_imports_the_optional_layers_only_when_asked():
+def test_session_imports_optional_layers_lazily():
     session = {name for name in CLIENT_MODULES if part_of(name) == "session"}
     eager = {part_of(target) for name in session for target in imports_of(name, in_functions=False)}
 
     assert not eager & {"audit", "forms", "sandbox"}
 
 
-def test_the_sandbox_and_the_client_do_not_know_each_other():
+def test_sandbox_and_client_import_only_what_they_may():
     known = {part_of(target) for name in MODULES if part_of(name) == "sandbox" for target in imports_of(name)}
     knowing = {part_of(name) for name in MODULES for target in imports_of(name) if part_of(target) == "sandbox"}
 
@@ -200,12 +200,12 @@ def test_the_sandbox_and_the_client_do_not_know_each_other():
     assert knowing <= MAY_IMPORT_SANDBOX
 
 
-def test_no_modules_import_each_other_not_even_for_types():
-    finished, circles = set(), []
+def test_no_modules_import_each_other_even_for_types():
+    finished, cycles = set(), []
 
     def visit(module, path):
         if module in path:
-            circles.append(" -> ".join([*path[path.index(module) :], module]))
+            cycles.append(" -> ".join([*path[path.index(module) :], module]))
         elif module not in finished:
             for target in sorted(imports_of(module, in_functions=False, for_types=True)):
                 if (part_of(module), part_of(target)) not in LAZY_UPWARD:
@@ -215,7 +215,7 @@ def test_no_modules_import_each_other_not_even_for_types():
     for module in MODULES:
         visit(module, [])
 
-    assert circles == []
+    assert cycles == []
 
 
 # ---- files and names -------------------------------------------------------------------------------------------------
@@ -224,22 +224,22 @@ def test_no_modules_import_each_other_not_even_for_types():
 LINES = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
 
 
-def test_no_module_is_longer_than_400_lines():
+def test_modules_have_at_most_400_lines():
     assert {name: count for name, count in LINES.items() if count > LINES_PER_MODULE} == {}
 
 
-def test_every_short_module_has_a_reason_to_stand_alone():
+def test_every_short_module_has_a_reason():
     short = {name for name, count in LINES.items() if count < 60 and not name.endswith("__init__")}
 
     assert short == set(SHORT_MODULES)
 
 
-def test_the_root_and_bulk_hold_few_files():
+def test_root_and_bulk_contain_few_files():
     assert len(list(PACKAGE.glob("*.py"))) <= FILES_AT_ROOT
     assert len(list((PACKAGE / "bulk").glob("*.py"))) <= FILES_IN_BULK
 
 
-def test_no_two_classes_share_a_name():
+def test_class_names_are_unique():
     places = defaultdict(list)
     for name, path in MODULES.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -253,7 +253,7 @@ SUFFIXES = ("ings", "ing", "ers", "er", "ors", "or", "ies", "ed", "es", "s", "e"
 
 
 def stem_of(name):
-    """Reduce a module's name to its stem: reading, reader and reads become one."""
+    """Return the stem of a module's name, which is the same for reading, reader and reads."""
     suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix) and len(name) > len(suffix) + 2), "")
     return name.removesuffix(suffix)
 
@@ -270,18 +270,18 @@ def test_no_sibling_modules_differ_only_by_a_suffix():
 
 
 @pytest.mark.parametrize("folder", ["sparkfly_nb", "tests", "benchmarks", "tools"])
-def test_the_first_sentence_of_every_file_says_why_it_exists(folder):
-    silent = []
+def test_every_file_begins_with_a_docstring_sentence(folder):
+    missing = []
     for path in sorted((ROOT / folder).rglob("*.py")):
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         if not docstring or not docstring.partition("\n\n")[0].endswith((".", "?", ":")):
-            silent.append(path.relative_to(ROOT).as_posix())
+            missing.append(path.relative_to(ROOT).as_posix())
 
-    assert silent == []
+    assert missing == []
 
 
 def own_members(kind):
-    """Give the public methods and properties that a class of ours defines."""
+    """Yield the public methods and properties that a class defines itself."""
     for name, member in vars(kind).items():
         target = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
         if not name.startswith("_") and (isinstance(target, (property, functools.cached_property))
@@ -289,7 +289,7 @@ def own_members(kind):
             yield name, target
 
 
-def test_every_public_name_is_explained():
+def test_every_public_name_has_a_docstring():
     unexplained = []
     for module in public_modules():
         for name in getattr(module, "__all__", ()):
@@ -308,14 +308,14 @@ def test_every_public_name_is_explained():
     assert sorted(set(unexplained)) == []
 
 
-def test_what_a_module_offers_exists():
+def test_every_name_in_all_exists():
     missing = [f"{module.__name__}.{name}" for module in public_modules()
                for name in getattr(module, "__all__", ()) if not hasattr(module, name)]  # fmt: skip
 
     assert missing == []
 
 
-def test_a_worker_process_imports_only_what_it_sends_with():
+def test_worker_process_imports_only_what_it_needs():
     script = "import sys, sparkfly_nb.bulk.worker.send_shard; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
 
@@ -325,9 +325,9 @@ def test_a_worker_process_imports_only_what_it_sends_with():
     )
 
 
-def test_the_package_offers_its_names_before_they_are_imported():
+def test_dir_of_the_package_lists_names_before_their_import():
     script = "import sparkfly_nb; print(*dir(sparkfly_nb)); sparkfly_nb.Sesion"
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
-    assert set(sparkfly_nb.__all__) <= set(told.stdout.split())
-    assert "AttributeError: module 'sparkfly_nb' has no attribute 'Sesion'" in told.stderr
+    assert set(sparkfly_nb.__all__) <= set(run.stdout.split())
+    assert "AttributeError: module 'sparkfly_nb' has no attribute 'Sesion'" in run.stderr
