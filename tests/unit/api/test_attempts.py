@@ -60,7 +60,7 @@ def start(clock):
         (408, None, RESEND, RESEND, UNKNOWN),
         (500, None, RESEND, RESEND, UNKNOWN),
         (524, None, REFUSED, RESEND, UNKNOWN),
-        # A 503 without Retry-After slows all requests down, but only a change must not be resent.
+        # A 503 without Retry-After slows other requests down only if it is the response to a change.
         (503, None, RESEND, RESEND, Step(Action.UNKNOWN, 2.0, slow_down=True)),
         # The jitter of a Retry-After adds up to base_delay, and is never subtracted.
         (503, 7.0, slow_down(9.0), slow_down(9.0), slow_down(9.0)),
@@ -68,7 +68,7 @@ def start(clock):
         (429, None, slow_down(2.0), slow_down(2.0), slow_down(2.0)),
         (503, 0.0, slow_down(2.0), slow_down(2.0), slow_down(2.0)),
         (429, 0.0, slow_down(2.0), slow_down(2.0), slow_down(2.0)),
-        # A Retry-After of a status that does not promise "not processed" sets the delay only.
+        # Retry-After does not make any other 5xx safe to resend. It only sets the delay.
         (500, 7.0, Step(Action.RESEND, 9.0), Step(Action.RESEND, 9.0), UNKNOWN),
     ],
 )

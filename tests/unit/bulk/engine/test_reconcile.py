@@ -12,7 +12,7 @@ from sparkfly_nb.frames.lifecycle import lifecycle_of
 ISSUE, VOID, UPDATE, REDEEM = (OPERATIONS[name] for name in ("issue", "void", "update", "redeem"))
 SENT = {"campaign_id": "SUMMER26", "member_id": 1009, "external_ref_id": "r-1", "expires_at": "2030-06-01T00:00:00Z"}
 FOUND = {"offer_state_id": 7, "member_id": 1009, "offer_id": 301, "status": "incomplete",
-        "credential_identifier": "VK32", "activates_at": None, "expires_at": "2030-06-01T00:00:00Z"}  # fmt: skip
+         "credential_identifier": "VK32", "activates_at": None, "expires_at": "2030-06-01T00:00:00Z"}  # fmt: skip
 IDS = {"member_id": 1009, "offerstate_id": 7}
 
 
