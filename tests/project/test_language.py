@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import re
+from itertools import pairwise
 
 import pytest
 from paths import ROOT
@@ -61,14 +61,15 @@ def test_package_does_not_use_words_that_the_guide_replaces(pattern):
     assert found == []
 
 
-def test_public_constants_are_documented_by_comments_not_by_literals():
+def test_constants_and_fields_are_documented_by_comments_not_by_literals():
     found = []
     for path in FILES:
-        body = ast.parse(path.read_text(encoding="utf-8")).body
-        for before, node in itertools.pairwise(body):
-            is_literal = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-            if is_literal and isinstance(before, (ast.Assign, ast.AnnAssign)):
-                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+        for scope in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(scope, (ast.Module, ast.ClassDef)):
+                for before, node in pairwise(scope.body):
+                    is_literal = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+                    if is_literal and isinstance(before, (ast.Assign, ast.AnnAssign)):
+                        found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
 
     assert found == []
 

@@ -331,3 +331,15 @@ def test_dir_of_the_package_lists_names_before_their_import():
 
     assert set(sparkfly_nb.__all__) <= set(run.stdout.split())
     assert "AttributeError: module 'sparkfly_nb' has no attribute 'Sesion'" in run.stderr
+
+
+def test_every_unit_test_file_mirrors_a_module():
+    unit = ROOT / "tests" / "unit"
+    strays = []
+    for path in sorted(unit.rglob("test_*.py")):
+        name = path.stem.removeprefix("test_")
+        modules = {module.stem for module in (PACKAGE / path.relative_to(unit).parent).glob("*.py")}
+        if not any(name == module or name.startswith(f"{module}_") for module in modules):
+            strays.append(path.relative_to(unit).as_posix())
+
+    assert strays == []
