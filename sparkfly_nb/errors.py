@@ -4,7 +4,7 @@ SparkflyError
 ├── ConfigurationError        a setting, an address or a credential cannot be used (also a ValueError)
 ├── InvalidInput              a value was rejected before anything was sent (also a ValueError)
 │   └── InvalidRows           rows of a frame were rejected before anything was sent; .report lists them
-├── ConnectionFailed          no connection was made, so the service did not see the request
+├── ConnectionFailed          no connection was made, so the service did not process the request
 ├── RequestFailed             a read or a void got no usable response, and retrying did not help
 │   ├── UnreadableAnswer      a response arrived that does not match the API description
 │   └── IncompleteListing     a listing repeated a page, stopped early or changed while it was read
@@ -101,7 +101,7 @@ class InvalidRows(InvalidInput):
 
 
 class ConnectionFailed(SparkflyError):
-    """No connection was made, so the service did not see the request."""
+    """No connection was made, so the service did not process the request."""
 
 
 class RequestFailed(SparkflyError):

@@ -110,15 +110,17 @@ class Attempts:
         """
         self.count += 1
         verdict = judge(self._endpoint, status, has_retry_after=retry_after_s is not None)
+        if verdict is Verdict.REFUSED and self.may_have_happened and self._endpoint.effect != "read":
+            # An earlier attempt may have done it, and this one be refused for that very reason.
+            return Step(Action.UNKNOWN)
         if verdict in _ACTIONS:
             return Step(_ACTIONS[verdict])
         if verdict is Verdict.SLOW_DOWN:
             return self._resend(retry_after_s, slow_down=True)
         self.may_have_happened = True
         if verdict is Verdict.UNKNOWN:
-            # Whether the service processed this request or not, a 503 asks for fewer of them.
-            delay_s = self._delay_s(None) if status == 503 else None
-            return Step(Action.UNKNOWN, delay_s or 0.0, slow_down=status == 503)
+            # Whether the service processed this change or not, a 503 asks for fewer requests.
+            return Step(Action.UNKNOWN, self._backoff_s(None) if status == 503 else 0.0, slow_down=status == 503)
         return self._resend(retry_after_s)
 
     def no_response(self, *, sent: bool) -> Step:
@@ -138,10 +140,11 @@ class Attempts:
         return Step(Action.UNKNOWN) if self._endpoint.effect == "change" else self._resend()
 
     def _resend(self, retry_after_s: float | None = None, *, slow_down: bool = False) -> Step:
-        delay_s = self._delay_s(retry_after_s)
-        if delay_s is None:
-            return Step(Action.GIVE_UP, retry_after_s or 0.0, slow_down)
-        return Step(Action.RESEND, delay_s, slow_down)
+        delay_s = self._backoff_s(retry_after_s)
+        if self._policy.allows(self.count, self._now() - self._began + delay_s):
+            return Step(Action.RESEND, delay_s, slow_down)
+        # This request gives up, but all others must keep the pause that the service asked for.
+        return Step(Action.GIVE_UP, delay_s if slow_down else 0.0, slow_down)
 
-    def _delay_s(self, retry_after_s: float | None) -> float | None:
-        return self._policy.delay_s(self.count, self._now() - self._began, retry_after_s, chance=self._chance())
+    def _backoff_s(self, retry_after_s: float | None) -> float:
+        return self._policy.backoff_s(self.count, retry_after_s, chance=self._chance())

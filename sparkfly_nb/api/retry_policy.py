@@ -17,6 +17,7 @@ __all__ = ["RETRY_AFTER_CAP_S", "RetryPolicy", "parse_retry_after"]
 RETRY_AFTER_CAP_S: Final = 60.0
 #: Doubling stops here: a larger power of two would overflow before `RetryPolicy.max_delay` applies.
 _MAX_DOUBLINGS: Final = 32
+_DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +26,21 @@ class RetryPolicy:
 
     Whether a request may be sent again at all is not a matter of policy: a change that may have happened never is.
 
+    In a bulk call, the policy holds while one worker has the row, which is a few seconds. A row that the service did
+    not process is sent in a later round, until six rounds in a row move nothing. A row that did not happen, as the
+    service confirmed, is sent again up to three times.
+
     Parameters
     ----------
     attempts : int
-        Attempts in total, including the first one; 1 means no retry.
+        Attempts in total, including the first one; 1 means no retry, except after a token was renewed.
     base_delay : float
-        Seconds before the second attempt. The delay doubles with each attempt, with jitter down to one half.
+        Seconds before the second attempt, 0 to 86,400. The delay doubles with each attempt, with jitter down to one
+        half.
     max_delay : float
-        The longest delay in seconds, unless the service asks for more with ``Retry-After``.
+        The longest delay in seconds, 0 to 86,400, unless the service asks for more with ``Retry-After``.
     total_time : float
-        Seconds from the start of the first attempt after which no further attempt starts.
+        Seconds from the start of the first attempt after which no further attempt starts, 0 to 86,400.
 
     Raises
     ------
@@ -58,36 +64,40 @@ class RetryPolicy:
             raise ConfigurationError(f"retry: attempts is {self.attempts!r}; it must be a whole number from 1")
         for name in ("base_delay", "max_delay", "total_time"):
             seconds = getattr(self, name)
-            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
-                raise ConfigurationError(f"retry: {name} is {seconds!r}; it must be a number of seconds from 0")
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= _DAY_S:
+                raise ConfigurationError(f"retry: {name} is {seconds!r}; it must be 0 to {_DAY_S:,} seconds")
 
-    def delay_s(
-        self, made: int, elapsed_s: float, retry_after_s: float | None = None, *, chance: float | None = None
-    ) -> float | None:
-        """Return the delay before the next attempt in seconds, or None to give up.
+    def allows(self, made: int, elapsed_s: float) -> bool:
+        """Return whether another attempt may start.
 
         Parameters
         ----------
         made : int
             Attempts made so far, from 1.
         elapsed_s : float
-            Seconds since the first attempt began.
+            Seconds from the start of the first attempt to the start of the next one.
+        """
+        return made < self.attempts and elapsed_s <= self.total_time
+
+    def backoff_s(self, made: int, retry_after_s: float | None = None, *, chance: float | None = None) -> float:
+        """Return the delay after an attempt in seconds, whether or not another attempt is allowed.
+
+        Parameters
+        ----------
+        made : int
+            Attempts made so far, from 1.
         retry_after_s : float, optional
             The delay that the service asked for. The result is never shorter. Jitter spreads the clients that were
             told the same.
         chance : float, optional
             A number from 0 to 1 that replaces the random one.
         """
-        if made >= self.attempts:
-            return None
         if chance is None:
             chance = random.random()  # noqa: S311 - jitter, not a secret
         if retry_after_s is None:
             longest_s = min(self.max_delay, self.base_delay * 2.0 ** min(made - 1, _MAX_DOUBLINGS))
-            delay_s = longest_s * (1 + chance) / 2
-        else:
-            delay_s = retry_after_s + self.base_delay * chance
-        return delay_s if elapsed_s + delay_s <= self.total_time else None
+            return longest_s * (1 + chance) / 2
+        return retry_after_s + min(self.base_delay, self.max_delay) * chance
 
 
 def parse_retry_after(header: str | None, now: float) -> float | None:

@@ -189,7 +189,7 @@ def error_notice(error: SparkflyError, *, unknown: bool = False, changes: bool =
         asked = f"{error.status} on {error.method} {error.path}"
         return notice("refused", f"The service refused.{nothing}", error.reason, asked, trace=error.trace)
     titles = (
-        (ConnectionFailed, "No connection: the service did not see this."),
+        (ConnectionFailed, "No connection: the service did not process this."),
         ((InvalidInput, ConfirmationRequired), "Not sent."),
     )
     title = next((text for kinds, text in titles if isinstance(error, kinds)), f"That did not work.{nothing}")

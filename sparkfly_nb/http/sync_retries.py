@@ -139,7 +139,7 @@ def _error_of_failure(
     times = "1 attempt" if attempts.count == 1 else f"{attempts.count} attempts"
     what = f"{request.method} {request.path}: {failure.why}, {times}"
     if not attempts.may_have_happened:
-        return ConnectionFailed(f"{what}. The service did not see the request")
+        return ConnectionFailed(f"{what}. The service did not process the request")
     hint = "It may be voided. Voiding it again does no harm" if endpoint.effect == "void" else "Try again later"
     return RequestFailed(f"{what}. {hint}")
 

@@ -84,8 +84,8 @@ class Session(SingleReads, SingleChanges, BulkChanges, Audits):
       an offset is refused unless the Session has `tz`. None and missing values count as not given.
     - Frames have the columns and dtypes of ``sparkfly_nb.schema``. Fields that the schema does not list follow as
       extra columns.
-    - `InvalidInput` is raised before anything is sent, `ConnectionFailed` if the service did not see the request, and
-      `ApiError` if the service refused it. The status decides the class: `AuthenticationError`, `PermissionDenied`,
+    - `InvalidInput` is raised before anything is sent, `ConnectionFailed` if the service did not process the request,
+      and `ApiError` if the service refused it. The status decides the class: `AuthenticationError`, `PermissionDenied`,
       `NotFound`, `Unprocessable`, `RateLimited` or `ServerError`.
     - Reads and voids are retried. They raise `RequestFailed` if no attempt gets a usable response.
     - A change whose response is lost is not resent, and raises `OutcomeUnknown`.

@@ -84,4 +84,4 @@ def test_soak_of_200_000_rows_has_flat_memory_and_leaves_nothing(tmp_path):
     assert set(made.values()) == {1}
     assert set(result.outcome) <= {"issued", "rejected"}
     assert set(result.external_ref_id[result.outcome == "issued"]) == made.keys()
-    assert result.error[result.outcome == "rejected"].str.startswith("No usable response after 4 attempts").all()
+    assert result.error[result.outcome == "rejected"].str.startswith("No usable response after sending 4 times").all()

@@ -79,7 +79,7 @@ def test_offer_states_created_twice_are_reported_as_duplicates(world, tmp_path):
 def test_row_lost_in_every_attempt_is_rejected_after_three_resends(world, tmp_path):
     result = issue(world, tmp_path, members(world.member_ids[:5]), {"issue_offer:drop_before": 1.0})
     assert result.outcome.eq("rejected").all()
-    assert result.error.str.startswith("No usable response after 4 attempts").all()
+    assert result.error.str.startswith("No usable response after sending 4 times").all()
     assert result.attempts.eq(4).all()
     assert world.requests("issue_offer") == 20
     assert world.states() == []

@@ -37,6 +37,38 @@ def test_void_response_with_error_body_is_not_voided(tmp_path, body):
     assert result["error"].str.contains("does not show the change").all()
 
 
+@pytest.mark.parametrize("refusal", [403, 404, 409])
+@pytest.mark.parametrize(("status", "outcome"), [("voided", "voided"), ("incomplete", "rejected")])
+def test_void_refused_after_a_lost_attempt_is_checked(tmp_path, refusal, status, outcome):
+    """The first attempt may have voided it, and the refusal may be the consequence."""
+    voids = []
+
+    def answer(received):
+        if received.method == "POST":
+            voids.append(received)
+            return ScriptedResponse(500 if len(voids) == 1 else refusal, {"error": "OfferState not found - not found"})
+        return ScriptedResponse(200, {"offer_state": {"offer_state_id": 9, "member_id": 7, "status": status}})
+
+    with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
+        result = session.void_many(ROW, halt_above=1.0, **CALM)
+    assert result["outcome"].tolist() == [outcome]
+
+
+def test_void_by_identifier_is_resent_despite_a_long_retry_after(tmp_path):
+    """The delay of one row ends with its shard, so it must not keep the row from being sent again."""
+    voids = []
+
+    def answer(received):
+        voids.append(received)
+        return ScriptedResponse(502, b"", {"Retry-After": "30"}) if len(voids) < 4 else ScriptedResponse(200, b"")
+
+    by_identifier = pd.DataFrame({"member_identifier": ["M-7"], "offer_state_id": [9]})
+    with ScriptedServer(answer=answer) as server, connected(server, tmp_path) as session:
+        result = session.void_many(by_identifier, halt_above=1.0, **CALM)
+    assert result["outcome"].tolist() == ["voided"]
+    assert len(voids) == 4
+
+
 @pytest.mark.parametrize(
     "echo",
     [TOKEN, TOKEN.replace("t", "\\u0074"), f"/{TOKEN}/".replace("/", "\\/")],

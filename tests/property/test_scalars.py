@@ -118,8 +118,8 @@ def test_retries_stay_within_attempts_and_budget_of_policy(attempts, base_s, cap
     while True:
         made += 1
         elapsed_s += took_s
-        pause_s = policy.delay_s(made, elapsed_s, parse_retry_after(next(retry_after, None), 0.0), chance=chance)
-        if pause_s is None:
+        pause_s = policy.backoff_s(made, parse_retry_after(next(retry_after, None), 0.0), chance=chance)
+        if not policy.allows(made, elapsed_s + pause_s):
             break
         assert 0 <= pause_s <= max(cap_s, 60 + base_s)
         elapsed_s += pause_s

@@ -83,7 +83,8 @@ class Backoff:
         if unauthenticated:
             self.executor.tokens.renew(generation)
         elif not moved:
-            pause_s = max(pause_s, self.executor.policy.base_delay * 2**self.idle_rounds)
+            policy = self.executor.policy
+            pause_s = max(pause_s, min(policy.max_delay, policy.base_delay * 2**self.idle_rounds))
         self.executor.sleep(pause_s)
 
 

@@ -304,9 +304,10 @@ class Runner:
 
 def _given_up(operation: Operation, row: Row, proof: Proof) -> Outcome:
     """Return the outcome of a row whose every attempt was lost."""
-    attempts = f"No usable response after {row.resends + 1} attempts"
+    times = row.resends + 1
+    sent = f"No usable response after sending {'once' if times == 1 else f'{times} times'}"
     if proof is Proof.ABSENT:
         shown = "has no such offer state" if operation.issues else "does not show the change"
-        error = f"{attempts}, and the service {shown}"
+        error = f"{sent}, and the service {shown}"
         return Outcome(row.position, "rejected", error=error, settled_by="readback")
-    return Outcome(row.position, "unknown", error=f"not settled: {attempts}, and the row cannot be checked")
+    return Outcome(row.position, "unknown", error=f"not settled: {sent}, and the row cannot be checked")

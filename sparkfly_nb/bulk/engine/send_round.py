@@ -43,7 +43,7 @@ class SendRound:
     claims : int
         Shards that were claimed.
     moved : bool
-        Whether the outcome of any row is known now.
+        Whether any row was sent.
     unauthenticated, tripped, hindrance, pause_s
         Why the round ended early, as in `SendReport`.
     """

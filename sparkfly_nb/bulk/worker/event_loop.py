@@ -35,14 +35,15 @@ def run_in_own_loop(work: Callable[[], Coroutine[Any, Any, _T]], on_interrupt: C
         Called instead of raising `KeyboardInterrupt` if this is the main thread of a worker process. The coroutine is
         expected to end soon after. Other threads are never interrupted.
     """
-    loop = _new_loop()
-    try:
-        with fewer_collections(), _interrupts_call(on_interrupt):
+    # Closing the loop is within the blocks, too: an interrupt there would lose the report of a finished shard.
+    with fewer_collections(), _interrupts_call(on_interrupt):
+        loop = _new_loop()
+        try:
             result = loop.run_until_complete(work())
             loop.run_until_complete(loop.shutdown_asyncgens())
             return result
-    finally:
-        loop.close()
+        finally:
+            loop.close()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -68,7 +69,8 @@ def _interrupts_call(on_interrupt: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        # None means that a program which embeds Python has installed the handler. Python cannot put that back.
+        signal.signal(signal.SIGINT, signal.default_int_handler if before is None else before)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One row that changes something: sent, and sent again only if the service confirmed that it did not act."""
+"""One row that changes something: sent, and sent again only if that cannot make it happen twice."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class RowSender:
             except ResponseLost as failure:
                 step, lost = attempts.no_response(sent=True), (None, str(failure))
             else:
-                step = attempts.response(response.status, response.retry_after_s)
+                step = attempts.response(response.status, _honored_retry_after_s(response))
                 if step.action in _FINAL:
                     return self._final_outcome(row, endpoint, step, response, attempts.count)
                 if step.action is Action.AUTHENTICATE:
@@ -130,6 +130,13 @@ class RowSender:
     def _done(self, row: Row, record: dict[str, Any], status: int, attempts: int, **told: str | None) -> Outcome:
         outcome = self._operation.done
         return done_outcome(row, outcome, record, settled_by="response", http_status=status, attempts=attempts, **told)
+
+
+def _honored_retry_after_s(response: AsyncResponse) -> float | None:
+    """Return the delay that a response asks all lanes to keep."""
+    # A delay of one row alone would end with its shard, after seconds. A void that met another 5xx is therefore sent
+    # again at the pace of the policy.
+    return response.retry_after_s if response.status in (429, 503) else None
 
 
 def _contradiction(sent: dict[str, Any], record: dict[str, Any]) -> str:

@@ -207,10 +207,10 @@ ONCE = RetryPolicy(attempts=1)
 @pytest.mark.parametrize(
     ("status", "retry_after_s", "step"),
     [
-        # The service's delay still concerns the requests of other rows.
-        (429, 7.0, Step(Action.GIVE_UP, 7.0, slow_down=True)),
-        (503, 7.0, Step(Action.GIVE_UP, 7.0, slow_down=True)),
-        (429, None, Step(Action.GIVE_UP, 0.0, slow_down=True)),
+        # The delay still concerns the requests of other rows, however few attempts this one has.
+        (429, 7.0, Step(Action.GIVE_UP, 7.5, slow_down=True)),
+        (503, 7.0, Step(Action.GIVE_UP, 7.5, slow_down=True)),
+        (429, None, Step(Action.GIVE_UP, 0.5, slow_down=True)),
     ],
 )
 def test_give_up_after_slow_down_keeps_the_delay(endpoint, status, retry_after_s, step, start):
@@ -248,7 +248,27 @@ def test_give_up_without_a_sent_request_means_that_nothing_happened(start):
 def test_change_that_may_have_happened_is_unknown_even_without_attempts_left(status, start):
     step = start(CHANGE, ONCE).response(status, None)
 
-    assert step == Step(Action.UNKNOWN, 0.0, slow_down=status == 503)
+    assert step == Step(Action.UNKNOWN, 0.5 if status == 503 else 0.0, slow_down=status == 503)
+
+
+# ---- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409])
+@pytest.mark.parametrize(("endpoint", "step"), [(READ, REFUSED), (VOID, UNKNOWN)], ids=["read", "void"])
+def test_refusal_after_a_possibly_processed_attempt_proves_nothing(endpoint, step, status, start):
+    attempts = start(endpoint)
+    attempts.no_response(sent=True)
+
+    assert attempts.response(status, None) == step
+
+
+def test_refusal_after_attempts_that_were_not_processed_is_a_refusal(start):
+    attempts = start(VOID)
+    attempts.no_response(sent=False)
+    attempts.response(429, None)
+
+    assert attempts.response(404, None) == REFUSED
 
 
 # ---- any sequence ----------------------------------------------------------------------------------------------------

@@ -227,5 +227,5 @@ def test_unreachable_service_is_reported_in_plain_words(on_server):
     with ScriptedServer(listens=False) as server:
         hand = hand_of(on_server(server), "issue_offer").type(**typed("issue_offer")).press("send")
 
-        assert hand.notice["title"] == "No connection: the service did not see this."
+        assert hand.notice["title"] == "No connection: the service did not process this."
         assert hand.can("send")

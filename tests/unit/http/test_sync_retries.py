@@ -160,7 +160,7 @@ def test_request_that_never_reached_the_service_is_resent(name, connect, clock):
 @pytest.mark.parametrize("name", list(ENDPOINTS))
 def test_unreachable_service_raises_connection_failed_after_all_attempts(name, connect, clock):
     with ScriptedServer(listens=False) as server:
-        with pytest.raises(ConnectionFailed, match=r"5 attempts\. The service did not see the request"):
+        with pytest.raises(ConnectionFailed, match=r"5 attempts\. The service did not process the request"):
             call(connect(server), name)
 
         assert len(clock.pauses) == 4
