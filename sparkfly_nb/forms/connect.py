@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..errors import AuthenticationError, ConfigurationError
 from ..session.session import Session
-from ..settings import VARIABLES, Secret
+from ..settings import DEFAULT_TIMEOUT, VARIABLES, Secret
 from .rendering import notice
 from .widget import Button, FormWidget
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Mapping, Sequence
 
+    from ..api.retry_policy import RetryPolicy
     from ..settings import Environment
 
 __all__ = ["Connect"]
@@ -38,8 +41,8 @@ class Connect(FormWidget):
         The initial choice.
     base_url : str, optional
         Another address, as for `Session`. Required for the sandbox.
-    **options
-        ``timeout``, ``tz`` and ``ledger``, as for `Session`.
+    timeout, tz, ledger, retry
+        As for `Session`.
 
     Attributes
     ----------
@@ -47,11 +50,20 @@ class Connect(FormWidget):
         The Session, once connected.
     """
 
-    def __init__(self, environment: Environment = "staging", *, base_url: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        environment: Environment = "staging",
+        *,
+        base_url: str | None = None,
+        timeout: float | tuple[float, float] = DEFAULT_TIMEOUT,
+        tz: str | dt.tzinfo | None = None,
+        ledger: str | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
         super().__init__(None)
         self.session: Session | None = None
         self._base_url = base_url
-        self._options = options
+        self._connect = partial(Session, base_url=base_url, timeout=timeout, tz=tz, ledger=ledger, retry=retry)
         self._listeners: list[Callable[[Session], object]] = []
         choices = [*ENVIRONMENTS, ("sandbox", "sandbox")] if base_url else list(ENVIRONMENTS)
         if environment not in dict(choices):
@@ -119,7 +131,7 @@ class Connect(FormWidget):
         identity, key = (Secret(self._seen.typed[name].strip()) for name in SECRET)
         self._seen = self._seen._replace(typed={"environment": self._environment})  # the page cleared both fields
         environment = cast("Environment", self._environment)  # the Session checks the value
-        session = Session(environment, base_url=self._base_url, identity=identity, key=key, **self._options)
+        session = self._connect(environment, identity=identity, key=key)
         try:
             session._tokens.current()  # noqa: SLF001 - get a token now, to verify the credentials
         except AuthenticationError as error:

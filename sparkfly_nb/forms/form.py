@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..api.endpoints import Endpoint
+    from ..frames.argument_types import FieldValue
     from ..session.session import Session
 
 __all__ = ["TITLES", "Form"]
@@ -72,7 +73,7 @@ class Form(FormWidget):
 
     endpoint: ClassVar[Endpoint]
 
-    def __init__(self, session: Session, **values: Any) -> None:
+    def __init__(self, session: Session, **values: FieldValue) -> None:
         unknown = values.keys() - {field.name for field in form_fields(self.endpoint)}
         if unknown:
             known = ", ".join(field.name for field in form_fields(self.endpoint))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Id", "Ids", "MemberIds", "Members", "TimeLike"]
+__all__ = ["FieldValue", "Id", "Ids", "MemberIds", "Members", "TimeLike"]
 
 #: An ID: a whole number, or its digits as text.
 Id: TypeAlias = int | str | np.integer[Any]
@@ -21,6 +21,9 @@ Id: TypeAlias = int | str | np.integer[Any]
 #: A point in time: ISO 8601 text, a `datetime` or `pandas.Timestamp`, or a `numpy.datetime64`. A time without an
 #: offset, such as a `date`, is refused unless the Session has ``tz``.
 TimeLike: TypeAlias = str | dt.date | np.datetime64
+
+#: The value of one input of an operation, as a form is filled with it.
+FieldValue: TypeAlias = Id | TimeLike | bool | None
 
 
 class Ids(Protocol):

@@ -12,11 +12,11 @@ import pytest
 from paths import ROOT
 
 import sparkfly_nb
-from sparkfly_nb import sandbox
+from sparkfly_nb import forms, sandbox
 
 PUBLIC = {
     f"{package.__name__}.{name}": getattr(package, name)
-    for package in (sparkfly_nb, sandbox)
+    for package in (sparkfly_nb, sandbox, forms)
     for name in package.__all__
     if callable(getattr(package, name))
 }
@@ -27,7 +27,7 @@ def signatures_of(name, public):
     if not inspect.isclass(public):
         yield name, public
         return
-    for attribute, _ in inspect.getmembers(public):
+    for attribute in dir(public):  # not getmembers, which evaluates deprecated attributes of widgets
         member = inspect.getattr_static(public, attribute)
         member = getattr(member, "fget", None) or getattr(member, "func", None) or getattr(member, "__func__", member)
         is_public = not attribute.startswith("_") or attribute in {"__init__", "__enter__"}
