@@ -115,8 +115,12 @@ def as_time(value: object, tz: dt.tzinfo | None = None) -> pd.Timestamp:
             # pandas also accepts a bare year such as "2026", which may as well be an ID.
             if not re.match(r"\s*\d{4}-?\d{2}", value):
                 raise InvalidInput(f"{shown(value)} is not ISO 8601; write it as 2026-12-31T23:59:59Z")  # noqa: TRY301
-            # RFC 3339 allows lowercase t and z, but pandas does not.
-            stamp = pd.to_datetime(value.strip().upper(), format="ISO8601")
+            text = value.strip().upper()  # RFC 3339 allows lowercase t and z, but pandas does not
+            try:
+                stamp = pd.to_datetime(text, format="ISO8601")
+            except pd.errors.OutOfBoundsDatetime:
+                # pandas 2 reads text to the nanosecond, which ends in 2262. It takes a datetime of any year.
+                stamp = pd.Timestamp(text)
         else:
             stamp = pd.Timestamp(value)
         if stamp.tzinfo is None:

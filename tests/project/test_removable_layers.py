@@ -60,12 +60,14 @@ def run(project, *arguments):
     )
 
 
-def test_unit_tests_of_the_rest_pass_without_a_layer(layer, project_without):
+def test_unit_tests_of_the_rest_pass_without_a_layer(layer, project_without, pytestconfig):
     used = run(project_without, "-c", "import sparkfly_nb; print(sparkfly_nb.__file__)").stdout.strip()
     tests = "tests/unit"
     # PostgreSQL and slow tests are left out: they say nothing about imports.
     chosen = ("-m", "not slow", "-k", "not postgresql", "-p", "no:cacheprovider", "-q")
-    ended = run(project_without, "-m", "pytest", *chosen, tests)
+    # make compat shows deprecations of the oldest versions instead of refusing them.
+    warnings = [f"-W{each}" for each in pytestconfig.getoption("pythonwarnings") or ()]
+    ended = run(project_without, "-m", "pytest", *chosen, *warnings, tests)
 
     assert used.startswith(str(project_without))
     assert ended.returncode == 0, ended.stdout[-4000:]

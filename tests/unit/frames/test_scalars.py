@@ -210,3 +210,8 @@ def test_any_value_is_read_or_raises_sparkfly_error(kind, value):
         return
 
     assert type(read) in (int, str, bool)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T00:00:00Z", "0001-01-01T00:00:00Z"])
+def test_time_as_text_may_be_of_any_year_as_a_datetime_may(text):
+    assert to_rfc3339(as_time(text)) == to_rfc3339(as_time(dt.datetime.fromisoformat(text[:-1] + "+00:00"))) == text
