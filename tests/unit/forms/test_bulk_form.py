@@ -228,6 +228,7 @@ def test_bulk_form_passes_the_confirmation_on_production(service, members, tmp_p
         assert hand.notice["title"] == "Ended: 6 issued."
 
 
+@pytest.mark.slow
 def test_button_settles_unknown_rows(members, tmp_path):
     with (
         SandboxProcess.start(members=10, faults=LOST_AND_UNREADABLE) as broken,

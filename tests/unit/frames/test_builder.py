@@ -340,6 +340,7 @@ NAMES = st.sampled_from(sorted(OFFER_STATE)) | st.text(string.ascii_letters, max
 RECORDS = st.lists(st.dictionaries(NAMES, JSON, max_size=6), max_size=6)
 
 
+@pytest.mark.slow
 @given(RECORDS)
 @example([{"\ud800": "\udfff", "status": "\ud800"}])
 @example([{"created_at": "2023-01-01T00:00:00+99:99"}, {"created_at": "2023-01-01T24:00:00Z"}])

@@ -245,6 +245,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", BROKEN.values(), ids=BROKEN)
 @pytest.mark.parametrize("name", ["issue_offer", "update_offer_state"])
 def test_a_change_with_an_incomplete_response_is_lost_and_sent_once(name, step, bulk_requests):
@@ -313,6 +314,7 @@ def test_a_shard_creates_no_class(monkeypatch):
     assert BufferedRequest.__subclasses__() == []
 
 
+@pytest.mark.slow
 def test_a_failure_is_freed_without_a_collection(bulk_requests):
     gc.collect()
     gc.disable()

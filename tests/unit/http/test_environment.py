@@ -67,6 +67,7 @@ CLOSING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "outcome"), CLOSING.values(), ids=CLOSING)
 def test_outcomes_survive_connections_that_end_over_tls(step, outcome, certificate, monkeypatch):
     """uvloop cannot close a loop while a connection waits for the end of TLS. This is a race, hence several rows."""
