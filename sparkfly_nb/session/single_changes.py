@@ -340,8 +340,8 @@ class SingleChanges(SessionCore):
 
         Raises
         ------
-        RequestFailed
-            No attempt got a usable response. The offer state may be voided. Voiding it again is safe.
+        RequestFailed, OutcomeUnknown
+            No response, or a refusal after a lost one: the offer state may be voided. Voiding it again is safe.
         SparkflyError
             See the notes of `Session`.
 
@@ -376,8 +376,8 @@ class SingleChanges(SessionCore):
 
         Raises
         ------
-        RequestFailed
-            No attempt got a usable response. The offer state may be voided. Voiding it again is safe.
+        RequestFailed, OutcomeUnknown
+            No response, or a refusal after a lost one: the offer state may be voided. Voiding it again is safe.
         SparkflyError
             See the notes of `Session`.
 

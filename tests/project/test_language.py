@@ -13,8 +13,8 @@ FOLDERS = ("sparkfly_nb", "tests", "tools", "benchmarks")
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 #: Verbs that no programmer expects at the start of a docstring.
 NOT_AT_THE_START = re.compile(r"(Give|Say|Tell|Take|Let|Hold)s?\b")
-#: Words and phrases that the guide replaces, and what it puts in their place. A letter stands in brackets, so that this
-#: file does not contain what it looks for.
+#: Words and phrases that the guide replaces, and its replacements. One letter of each is in brackets, so that this file
+#: does not contain what it looks for.
 REPLACED = {
     r"men[d](s|ed|ing)?": "fix",
     r"turned dow[n]": "alternatives considered",

@@ -220,6 +220,26 @@ def test_void_may_have_happened_even_if_the_last_attempt_was_not_sent(connect, c
             call(client, "void_offer_state")
 
 
+@pytest.mark.parametrize("name", [*VOIDS, "get_offer_state"])
+def test_request_that_met_a_500_never_counts_as_not_processed(name, connect, clock):
+    with ScriptedServer(ScriptedResponse(500)) as server:
+        client = connect(server, policy=RetryPolicy(attempts=2))
+        clock.when_sleeping = server.stop_listening
+
+        with pytest.raises(RequestFailed) as caught:
+            call(client, name)
+        assert "did not process" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [403, 404, 409])
+@pytest.mark.parametrize("name", VOIDS)
+def test_void_that_is_refused_after_a_lost_response_is_unknown(name, status, connect):
+    with ScriptedServer(DropRead(), ScriptedResponse(status, {"error": "no"})) as server:
+        with pytest.raises(OutcomeUnknown, match=f"{status}: no"):
+            call(connect(server), name)
+        assert len(server.received) == 2
+
+
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [(ScriptedResponse(500, {"error": "boom", "trace": "t-1"}), ServerError), (ScriptedResponse(429), RateLimited),
