@@ -162,7 +162,7 @@ def _counted(frame: pd.DataFrame, sent: Mapping[str, Any]) -> str:
 
 def may_have_happened(endpoint: Endpoint, error: SparkflyError) -> bool:
     """Return whether the operation may have happened in spite of an error."""
-    # A void can be resent safely, so the Session raises the original error for it and not OutcomeUnknown.
+    # A lost void raises the original error, because it can be resent safely, unless a later attempt was refused.
     lost_void = endpoint.effect == "void" and isinstance(error, (RequestFailed, ServerError))
     return lost_void or isinstance(error, OutcomeUnknown)
 
